@@ -1,0 +1,91 @@
+/*
+ * xdp.h - the AF_XDP driver: opened by one process, mapped by any number
+ *
+ * Theory of operation. The opener (the keeper, or a native program) needs CAP_NET_ADMIN,
+ * CAP_NET_RAW and CAP_BPF: it makes one XSK for each queue over one UMEM (the lane's frames),
+ * sets ring sizes, loads the BPF object. Every user, the opener included, maps the rings and the
+ * claims from the descriptors in struct lane_xdp_fds and gets struct lane_queues on them. Order,
+ * for kernels before 6.4, which refuse to map rings after bind: open, first map, bind. What the
+ * mappers must know lies in struct lane_xdp_share, plain data in shared memory.
+ */
+#ifndef LANE_DRIVERS_XDP_H
+#define LANE_DRIVERS_XDP_H
+
+#include <lane/lane.h>
+
+#define LANE_XDP_ERR 256 /* bytes of an error text */
+
+enum lane_xdp_mode { LANE_XDP_AUTO, LANE_XDP_GENERIC, LANE_XDP_NATIVE };
+enum lane_xdp_tri { LANE_XDP_TRI_AUTO, LANE_XDP_TRI_OFF, LANE_XDP_TRI_ON };
+
+/* Optional kernel features. In config.without: not to be used, so that fallbacks are tested; in
+ * share.have: found; in share.lacking: probed and absent. */
+#define LANE_XDP_F_SG 0x01	    /* multi-buffer (6.6) */
+#define LANE_XDP_F_TX_METADATA 0x02 /* checksum by transmit metadata (6.8) */
+#define LANE_XDP_F_MAP_LATE 0x04    /* rings can be mapped after bind (about 6.4) */
+#define LANE_XDP_F_NEED_WAKEUP 0x08
+#define LANE_XDP_F_SK_LOOKUP 0x10   /* bpf_skc_lookup_tcp in XDP */
+#define LANE_XDP_F_SYNCOOKIE 0x20   /* bpf_tcp_check_syncookie in XDP */
+#define LANE_XDP_F_UNALIGNED 0x40   /* unaligned chunks */
+#define LANE_XDP_F_BUSY_POLL 0x80   /* the XSK has a NAPI id */
+#define LANE_XDP_F_ZEROCOPY 0x100
+
+struct lane_xdp_config {
+	char ifname[16];
+	enum lane_xdp_mode mode;
+	enum lane_xdp_tri zerocopy, partial_ok; /* partial_ok auto: veth, lo, tap, virtio, any generic */
+	uint32_t without;			/* LANE_XDP_F_* */
+	uint32_t nr_queues;			/* 0: all of the interface */
+	uint32_t ring_size;			/* 0: 2048; a power of two */
+};
+
+struct lane_xdp_ring {
+	uint64_t map_len;
+	uint64_t producer, consumer, desc, flags; /* offsets in the mapping */
+	uint32_t size;
+	uint32_t reserved;
+};
+
+struct lane_xdp_share {
+	uint32_t nr_queues;
+	uint32_t have, lacking; /* LANE_XDP_F_* */
+	uint32_t caps;		/* LANE_CAP_* of the queues */
+	uint8_t mode;		/* LANE_XDP_GENERIC or LANE_XDP_NATIVE */
+	uint8_t bound;
+	uint8_t partial_ok;
+	uint8_t reserved[5];
+	uint64_t claims_size; /* bytes of the claims mapping */
+	struct {
+		struct lane_xdp_ring rx, tx, fill, comp;
+		uint32_t napi_id;
+		uint32_t nr_unkicked; /* shared by all mappers */
+		uint64_t rx_position; /* last consumer position published: the keeper compares */
+	} queue[LANE_QUEUES_MAX];
+};
+
+struct lane_xdp_fds {
+	int claims; /* the BPF map of claims, addresses and counters */
+	int xsk[LANE_QUEUES_MAX];
+};
+
+struct lane_xdp_dev; /* the opener's */
+
+/* Opens cfg->ifname over the frames of 'ln' and fills *share and *fds (which stay the device's). 0 or
+ * -errno with a sentence that says what to do in err[LANE_XDP_ERR]. Blocks for tens of ms. */
+int lane_xdp_open(const struct lane_xdp_config *cfg, struct lane *ln, struct lane_xdp_share *share,
+		  struct lane_xdp_fds *fds, struct lane_xdp_dev **dev, char *err);
+/* Maps rings and claims and adds the queues to 'ln'. -EBUSY: a kernel that maps only before bind. */
+int lane_xdp_map(struct lane *ln, struct lane_xdp_share *share, const struct lane_xdp_fds *fds);
+/* Binds all XSKs and attaches the program: from now on claimed frames arrive. Retries EBUSY for a second. */
+int lane_xdp_bind(struct lane_xdp_dev *dev, char *err);
+/* Copies the interface's addresses and MAC to the program's table; after every change. */
+void lane_xdp_set_addrs(struct lane_xdp_dev *dev, const struct lane_nettab *net);
+/* XDP_STATISTICS and the program's counters, one "name value" a line. Returns bytes written. */
+int lane_xdp_stats(const struct lane_xdp_share *share, const struct lane_xdp_fds *fds, char *out,
+		   size_t size);
+/* Detaches the program (BPF_LINK_DETACH: also while others hold the link), closes, frees. */
+void lane_xdp_close(struct lane_xdp_dev *dev);
+/* "generic copy SG tx-metadata, lacking: zerocopy (not used), busy-poll (no NAPI id)". */
+void lane_xdp_describe(const struct lane_xdp_share *share, char *out, size_t size);
+
+#endif

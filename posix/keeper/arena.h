@@ -1,0 +1,236 @@
+/*
+ * arena.h - the memory that the members and the keeper of one interface share
+ *
+ * Theory of operation (design.md 4). One MAP_SHARED memfd: this header, the tables of socks, epoll
+ * sets and watches, then the lane (lane_create). Indices only; an index is checked where it
+ * becomes an address. All of it but the fields said to be atomic is changed under 'lock'.
+ *
+ * - A row is a member process. Sets of members are 64-bit masks of rows.
+ * - A sock is an open file description of a socket that the lane serves. sock.rows says which
+ *   members have descriptors of it; how many, each member counts for itself. When the mask
+ *   becomes empty the sock is closed as the kernel would; when a member dies the keeper clears its bit.
+ * - An ep is an epoll set with lane sockets in it; a watch is one (ep, fd) registration.
+ *   It hangs in its sock's list and, while it may be ready, in its ep's ready list.
+ * - Waiting: a member with a thread that sleeps on a sock (recv, poll) sets its bit in
+ *   sock.wait_rows, one that sleeps in epoll_wait in ep.wait_rows. Whoever makes them ready
+ *   collects those masks under the lock and rings the members' doorbells after unlocking.
+ */
+#ifndef SHIM_ARENA_H
+#define SHIM_ARENA_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include <lane/lane.h>
+
+#include "drivers/xdp/xdp.h"
+
+#define SHIM_ARENA_MAGIC 0x616e65726165616cULL
+#define SHIM_ARENA_VERSION 1
+#define SHIM_ROWS 64
+
+/* Why a socket stays with the kernel, or goes back to it. */
+#define SHIM_FALLBACKS(X)                                                                          \
+	X(NO_LANE, "no lane could be opened (see the keeper's error)")                             \
+	X(OTHER_UID, "another user holds the interface's lane")                                    \
+	X(PID_NAMESPACE, "the program is in another pid namespace than the lane")                  \
+	X(MEMBERS, "64 processes share the lane already")                                          \
+	X(ARENA_FULL, "arena full: raise memory=")                                                 \
+	X(NOT_INET, "address family other than IPv4 and IPv6")                                     \
+	X(TYPE, "socket type or protocol other than TCP and UDP")                                  \
+	X(LOOPBACK, "loopback or one of the host's own addresses")                                 \
+	X(OTHER_IF, "the route leaves by another interface")                                       \
+	X(NO_ROUTE, "no route: the kernel gives the error")                                        \
+	X(BOUND_DEVICE, "SO_BINDTODEVICE names another interface")                                 \
+	X(MULTICAST, "multicast or broadcast")                                                     \
+	X(LINK_LOCAL, "IPv6 link-local address of another scope")                                  \
+	X(OPTION, "a socket option that lane does not serve (TRANSPARENT, FREEBIND, MD5SIG, ...)") \
+	X(IO_URING, "the program uses io_uring")                                                   \
+	X(PORTS, "the port is outside ports= of the configuration")                                \
+	X(EXCLUDED, "the configuration excludes it")                                               \
+	X(RAW_FORK, "child of a raw fork or clone")                                                \
+	X(KEEPER_GONE, "the keeper has ended: new sockets stay with the kernel")
+
+enum shim_fallback {
+#define X(name, text) SHIM_FB_##name,
+	SHIM_FALLBACKS(X)
+#undef X
+	SHIM_NR_FB
+};
+
+enum shim_row_state { SHIM_ROW_FREE, SHIM_ROW_RESERVED, SHIM_ROW_LIVE };
+
+struct shim_row {
+	_Atomic uint32_t state; /* enum shim_row_state */
+	_Atomic int32_t pid;
+	uint32_t uid;
+	uint32_t generation; /* grows with each use of the row */
+	char comm[16];
+	_Atomic uint64_t last_poll_us;
+	_Atomic uint64_t in_call_us; /* nothing but a hint for `lane stat` */
+	uint64_t nr_contended;
+};
+
+enum shim_sock_kind { SHIM_SOCK_FREE, SHIM_SOCK_LISTENER, SHIM_SOCK_TCP, SHIM_SOCK_UDP };
+
+#define SHIM_SOCK_NONBLOCK 0x01	  /* O_NONBLOCK of the description */
+#define SHIM_SOCK_V6 0x02	  /* made as AF_INET6: addresses read ::ffff:... */
+#define SHIM_SOCK_SHADOW 0x04	  /* a real kernel socket of its own is under its numbers */
+#define SHIM_SOCK_LINGER 0x08	  /* SO_LINGER on */
+#define SHIM_SOCK_CONNECTING 0x10 /* connect() under way or its result not told yet */
+#define SHIM_SOCK_V6ONLY 0x20
+#define SHIM_SOCK_ASYNC 0x40 /* O_ASYNC */
+#define SHIM_SOCK_RD_BUSY 0x80 /* a reader copies outside the lock: others wait */
+
+struct shim_sock {
+	uint32_t free_link; /* first: of the pool */
+	uint8_t kind;	    /* enum shim_sock_kind */
+	uint8_t reserved;
+	_Atomic uint16_t flags; /* SHIM_SOCK_* */
+	uint32_t pcb;		/* index of the lane's tcp or udp pcb */
+	uint32_t watches;	/* first watch, LANE_NIL */
+	uint64_t rows;		/* members with descriptors */
+	uint64_t wait_rows;	/* members with a thread that sleeps on it directly */
+	uint32_t generation;	/* grows with each use of the entry */
+	uint32_t linger_s;
+	uint32_t rcvtimeo_ms, sndtimeo_ms; /* 0: none */
+	uint32_t edges;		/* counts events, so that an edge is seen once */
+	int32_t so_priority, so_mark, so_incoming_cpu;
+	uint64_t created_us;
+};
+
+struct shim_ep {
+	uint32_t free_link;
+	uint32_t ready_head, ready_tail; /* watches */
+	uint32_t nr_ready;
+	uint64_t rows;	    /* members that have it */
+	uint64_t wait_rows; /* members with a thread in epoll_wait on it */
+	uint32_t watches;   /* first of all its watches, by ep_next */
+	uint32_t generation;
+	_Atomic uint32_t nr_ready_hint; /* nr_ready, to be read without the lock */
+	uint32_t nested; /* it is inside another epoll set or poll: set its eventfd when ready */
+};
+
+#define SHIM_WATCH_READY 0x01 /* in the ready list */
+#define SHIM_WATCH_OFF 0x02   /* EPOLLONESHOT has fired */
+
+struct shim_watch {
+	uint32_t free_link;
+	uint32_t sock, ep;
+	uint32_t sock_next;		 /* of the sock */
+	uint32_t ep_prev, ep_next;	 /* of the ep */
+	uint32_t ready_prev, ready_next; /* of the ready list */
+	uint32_t events;		 /* EPOLL* as registered */
+	int32_t fd;			 /* the number it was registered by */
+	uint32_t flags;			 /* SHIM_WATCH_* */
+	uint32_t reserved;
+	uint64_t data;
+};
+
+struct shim_arena {
+	uint64_t magic;
+	uint32_t version;
+	uint32_t header_size; /* sizeof(struct shim_arena): another build does not fit */
+	uint64_t size;	      /* of the memfd */
+	uint64_t sock_off, ep_off, watch_off, lane_off, lane_size;
+	uint32_t nr_socks, nr_eps, nr_watches;
+	uint32_t sock_free, ep_free, watch_free; /* heads of the free lists */
+	uint32_t nr_socks_used, nr_eps_used, nr_watches_used;
+	char ifname[16];
+	int32_t keeper_pid;
+	_Atomic uint32_t keeper_state;	  /* enum shim_keeper_state */
+	_Atomic uint64_t keeper_until_us; /* when it will look next; UINT64_MAX: only when rung */
+	_Atomic uint64_t keeper_seen_us;  /* when it last looked */
+	_Atomic uint32_t nr_deferred;	  /* grows when a member defers a kick: the keeper goes on napping */
+	_Atomic uint32_t nr_waiting;	  /* threads that wait, spinning or asleep */
+	_Atomic uint32_t nr_spinning;
+	_Atomic uint64_t live_rows;
+	_Atomic uint64_t fallbacks[SHIM_NR_FB];
+	_Atomic uint64_t nr_lock_contended, nr_sleeps, nr_wakes, nr_doorbells, nr_keeper_turns;
+	_Atomic uint32_t owner_died; /* times */
+	uint32_t clear_listen; /* reserved */
+	char keeper_error[256];	     /* last thing that went wrong, for `lane stat` */
+	char warning[256];	     /* netfilter rules and the like, for `lane stat` */
+	struct shim_row row[SHIM_ROWS];
+	struct lane_xdp_share xdp;
+	pthread_mutex_t lock __attribute__((aligned(64))); /* robust, PI, process-shared */
+};
+
+enum shim_keeper_state {
+	SHIM_KEEPER_OPENING,
+	SHIM_KEEPER_ASLEEP,
+	SHIM_KEEPER_NAPPING, /* looks at the lane at least every 2 ms: kicks may be deferred */
+	SHIM_KEEPER_GONE,
+};
+
+/* A process' view of an arena. */
+struct shim_view {
+	struct shim_arena *a;
+	struct lane *ln;
+	struct shim_sock *socks;
+	struct shim_ep *eps;
+	struct shim_watch *watches;
+	int row; /* of this process, -1: the keeper or an onlooker */
+	int memfd;
+	int doorbell[SHIM_ROWS]; /* eventfds */
+	int keeper_bell;	 /* eventfd: wakes the keeper */
+	struct lane_xdp_fds xdp;
+	uint64_t wakes;	      /* collected under the lock, rung by shim_unlock() */
+	uint64_t kick_mask;   /* queues to kick, by shim_unlock() or later */
+};
+
+/* ---- making and mapping ---- */
+struct shim_arena_config {
+	char ifname[16];
+	size_t memory; /* bytes, 0: 64 MB */
+	struct lane_config lane; /* defaults and seeds; pool sizes are scaled to 'memory' */
+};
+/* Creates the memfd, the arena and its lane; fills *v (row -1). 0 or -errno. */
+int shim_arena_create(const struct shim_arena_config *cfg, struct shim_view *v);
+/* Maps an existing one from v->memfd and attaches the lane. -EPROTO: another version. */
+int shim_arena_map(struct shim_view *v);
+void shim_arena_unmap(struct shim_view *v);
+
+/* ---- the lock ---- */
+/* CLOCK_MONOTONIC in us: the clock of all lanes. */
+uint64_t shim_now_us(void);
+/* Takes the lane's lock. After EOWNERDEAD it has repaired the arena. Sets ln->now_us. */
+void shim_lock(struct shim_view *v);
+/* Unlocks, then rings the doorbells in v->wakes. Does not kick: shim_kick(). */
+void shim_unlock(struct shim_view *v);
+/* Kicks v->kick_mask's queues. Without the lock. */
+void shim_kick(struct shim_view *v);
+
+/* ---- tables, under the lock; get returns LANE_NIL when full ---- */
+uint32_t shim_sock_alloc(struct shim_view *v);
+uint32_t shim_ep_alloc(struct shim_view *v);
+uint32_t shim_watch_alloc(struct shim_view *v);
+void shim_sock_free(struct shim_view *v, uint32_t i);
+void shim_ep_free(struct shim_view *v, uint32_t i);
+void shim_watch_free(struct shim_view *v, uint32_t i);
+struct shim_sock *shim_sock_at(struct shim_view *v, uint32_t i); /* NULL: not in use */
+struct shim_ep *shim_ep_at(struct shim_view *v, uint32_t i);
+struct shim_watch *shim_watch_at(struct shim_view *v, uint32_t i);
+
+/* ---- readiness (posix/ready.c; the keeper and all members) ---- */
+/* EPOLL* bits that hold now. */
+uint32_t shim_sock_mask(struct shim_view *v, const struct shim_sock *s);
+/* A sock may have become ready: puts its watches on ready lists, collects v->wakes. */
+void shim_sock_notify(struct shim_view *v, uint32_t sock, uint32_t events);
+/* Drains the lane's events into shim_sock_notify(). */
+void shim_drain(struct shim_view *v);
+/* One turn under the lock: poll, drain, flush. Returns packets received. */
+unsigned int shim_turn(struct shim_view *v);
+/* Removes all watches of a sock, or of an ep. */
+void shim_sock_unwatch(struct shim_view *v, uint32_t sock);
+void shim_ep_unwatch(struct shim_view *v, uint32_t ep);
+/* 'row' has no more descriptors of the sock: closes it as the kernel would when it was the last. */
+void shim_sock_release(struct shim_view *v, uint32_t sock, int row);
+void shim_ep_release(struct shim_view *v, uint32_t ep, int row);
+/* A member died: releases all that it held and frees its row. */
+void shim_row_release(struct shim_view *v, int row);
+
+const char *shim_fallback_name(enum shim_fallback why);
+const char *shim_fallback_text(enum shim_fallback why);
+
+#endif

@@ -1,0 +1,176 @@
+/*
+ * shim.h - the inside of liblane-preload.so
+ *
+ * Theory of operation. A descriptor number is one of three things to us, kept in a flat table:
+ * nothing (all calls go to libc at once), FRESH: an IPv4 or IPv6 stream or datagram socket of the
+ * kernel for which it is not decided yet who serves it (so all errors and options of that phase
+ * are the kernel's own), SOCK: served by the lane (a shim_sock of the arena), or EPOLL: an
+ * epoll descriptor. The kernel descriptor under a SOCK's number is its shadow: the real listening
+ * or bound socket, or a dup of the anchor (an unconnected socket) for accepted connections.
+ * The decision falls at listen(), connect(), and for UDP at bind(), connect() or the first send.
+ *
+ * An object behind numbers (struct shim_local) counts this process' numbers and calls under way;
+ * the last one to go releases this member's share (shim_sock_release).
+ *
+ * Calls: shim_get(fd) finds and holds, shim_put() lets go. Under the arena's lock only lane calls run.
+ */
+#ifndef SHIM_SHIM_H
+#define SHIM_SHIM_H
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+
+#include <lane/tcp.h>
+#include <lane/udp.h>
+
+#include "posix/keeper/keeper.h"
+#include "posix/libc.h"
+
+#define LANE_EXPORT __attribute__((visibility("default")))
+#define shim_likely(x) __builtin_expect(!!(x), 1)
+#define shim_unlikely(x) __builtin_expect(!!(x), 0)
+
+enum shim_kind { SHIM_NONE, SHIM_FRESH, SHIM_SOCK, SHIM_EPOLL };
+
+/* An epoll registration of a FRESH socket, made in the kernel: moved to the lane with the socket. */
+struct shim_reg {
+	struct shim_reg *next;
+	int epfd, fd;
+	uint32_t events;
+	uint64_t data;
+};
+
+/* What one or more numbers of this process stand for. */
+struct shim_local {
+	_Atomic uint32_t refs; /* numbers + calls under way */
+	uint8_t kind;	       /* enum shim_kind */
+	uint8_t v6, dgram;     /* FRESH, SOCK: AF_INET6; SOCK_DGRAM */
+	uint8_t nr_threads_in; /* hint */
+	uint32_t index;	       /* SOCK: of the arena's sock; EPOLL: of the arena's ep or LANE_NIL */
+	uint32_t generation;
+	int shadow;	       /* SOCK with a shadow of its own: one number of it that is open, else -1 */
+	struct shim_reg *regs; /* FRESH */
+	uint32_t nr_kernel;    /* EPOLL: registrations in the kernel set (listeners' shadows included) */
+	int nest_evfd;	       /* EPOLL: eventfd of ours inside the kernel set when it is nested, -1 */
+	int epfd;	       /* EPOLL: one number of it that is open */
+	struct shim_local *free_next;
+};
+
+struct shim {
+	_Atomic int state; /* 0: not started, 1: ready (not joined), 2: joined, 3: no lane, 4: off */
+	struct shim_view view;
+	struct lane_settings settings;
+	enum shim_fallback why; /* state 3 */
+	int anchor;		/* unconnected socket: dup'ed for accepted numbers */
+	int nr_cpus;		/* usable: affinity mask and cgroup quota */
+	_Atomic int pid;	/* to tell a child of a raw fork */
+};
+extern struct shim shim __attribute__((visibility("hidden")));
+
+/* ---- start.c: settings, join ---- */
+/* Lazy start; cheap once done. False: the shim is off. */
+bool shim_started(void);
+/* Joins the keeper if that was not tried yet. True: shim.view is good. Else count shim.why. */
+bool shim_join(void);
+/* Counts a socket that stays with the kernel. */
+void shim_count_fallback(enum shim_fallback why);
+
+/* ---- fd.c: the table ---- */
+/* Holds what 'fd' stands for, or NULL: not ours. Lock-free. */
+struct shim_local *shim_get(int fd);
+/* The same, but only if it is a SOCK (one predictable branch in read and write). */
+struct shim_local *shim_get_sock(int fd);
+void shim_put(struct shim_local *l);
+/* 'fd' now stands for 'l' (consumes a hold that the caller owns; drops a stale entry). NULL clears. */
+void shim_fd_set(int fd, struct shim_local *l);
+/* Clears 'fd' before close(2), so that the number cannot be reused under us. Returns what it was, held. */
+struct shim_local *shim_fd_take(int fd);
+struct shim_local *shim_local_alloc(enum shim_kind kind);
+/* Calls fn for each number in use; for fork and close_range. */
+void shim_fd_each(void (*fn)(int fd, struct shim_local *l, void *arg), void *arg);
+/* A descriptor of ours, moved to a high number with CLOEXEC; the program never sees or closes it. */
+int shim_fd_hide(int fd);
+bool shim_fd_is_hidden(int fd);
+/* libc's result for a new descriptor: drops a stale entry of that number. Returns fd. */
+int shim_fd_new(int fd);
+
+/* ---- ret.c ---- */
+/* The one place where -errno becomes -1 and errno. */
+static inline ssize_t shim_ret(ssize_t r)
+{
+	if (shim_unlikely(r < 0)) {
+		errno = (int)-r;
+		return -1;
+	}
+	return r;
+}
+
+/* ---- copy.c: copies to and from program memory that may be unmapped (posix.md 65) ---- */
+/* 0 or -EFAULT. Nothing else faults in the shim. */
+int shim_copy_in(void *dst, const void *user, size_t len);
+int shim_copy_out(void *user, const void *src, size_t len);
+
+/* ---- wait.c: spinning and sleeping (H7) ---- */
+/* What a thread waits for. 'ready' is asked with the lock held, after a turn; nonzero ends the wait
+ * and is returned. It may keep state through 'arg'. */
+struct shim_wait {
+	int (*ready)(struct shim_view *v, void *arg);
+	void *arg;
+	/* where it announces itself, so that others wake this member: */
+	const uint32_t *socks; /* indices */
+	uint32_t nr_socks;
+	uint32_t ep;		     /* LANE_NIL */
+	/* kernel descriptors that end the wait too: either an epoll fd or a poll array */
+	int kernel_epfd;	     /* -1: none; readable ends the wait with SHIM_WAIT_KERNEL */
+	struct pollfd *kernel_fds;   /* NULL: none */
+	unsigned int nr_kernel_fds;
+	const sigset_t *sigmask;     /* as epoll_pwait, NULL: unchanged */
+	int64_t timeout_us;	     /* < 0: for ever, 0: only look */
+	bool restart;		     /* restart after a handler with SA_RESTART (blocking I/O, not epoll) */
+};
+#define SHIM_WAIT_KERNEL 0x40000000
+/* > 0: what 'ready' returned, or SHIM_WAIT_KERNEL; 0: timed out; -EINTR. Flushes deferred kicks first. */
+int shim_wait(struct shim_wait *w);
+/* Waits until a sock has any of 'events' (POLLIN...; ERR and HUP always). > 0 mask, 0 timed out, -EINTR. */
+int shim_wait_sock(struct shim_local *l, uint32_t events, int64_t timeout_us);
+/* Wakes this process' threads that wait for what became ready (after shim_unlock). */
+void shim_wake_local(void);
+/* After a lane call that queued output: kicks now, or leaves it to the end of the event loop's turn
+ * while the keeper watches (docs/architecture.md "When frames leave"). Called without the lock. */
+void shim_kick_or_defer(struct shim_view *v);
+/* Kicks what was deferred; before anything that may block. Cheap if there is nothing. */
+void shim_kick_deferred(void);
+/* The usual bracket of a lane call from a program's thread: lock; ...; unlock, wake, kick or defer. */
+static inline void shim_enter(struct shim_view *v)
+{
+	shim_lock(v);
+}
+void shim_leave(struct shim_view *v);
+
+/* ---- epoll.c (H7) ---- */
+/* A FRESH socket became a SOCK: its kernel registrations move to watches (a listener's, and a bound
+ * UDP socket's, stay in the kernel too, as the shadow is served as well). Without the lock. */
+void shim_epoll_adopt(struct shim_local *fresh, struct shim_local *sock, bool keep_kernel);
+/* The last number of a description goes. */
+void shim_epoll_forget(struct shim_local *l);
+/* A number 'fd' of a FRESH socket is closed: its registrations by that number go. */
+void shim_epoll_closed_fd(struct shim_local *l, int fd);
+
+/* ---- sock.c, io.c, opt.c (H6): what the interposed symbols call, -errno as results ---- */
+struct shim_sock *shim_sock_of(struct shim_local *l); /* under the lock */
+ssize_t shim_sock_recv(struct shim_local *l, const struct iovec *iov, int iovcnt, int flags);
+ssize_t shim_sock_send(struct shim_local *l, const struct iovec *iov, int iovcnt, int flags);
+/* The kernel half of a listener or UDP socket has something (poll(2) on the shadow, 0). */
+short shim_shadow_poll(struct shim_local *l, short events);
+
+/* ---- fork.c (H7) ---- */
+void shim_fork_init(void); /* pthread_atfork */
+/* ---- signal.c ---- */
+/* True if the handler of a signal that just interrupted us restarts calls. */
+bool shim_sig_restarts(void);
+
+#endif

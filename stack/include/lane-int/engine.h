@@ -1,0 +1,102 @@
+/*
+ * engine.h - how the engine's parts call each other: rx -> net -> tcp | udp, and the way out
+ *
+ * Part of the lane's inside; nothing above stack/ includes it.
+ */
+#ifndef LANE_INT_ENGINE_H
+#define LANE_INT_ENGINE_H
+
+#include "lane-int/state.h"
+#include "stack/wire/icmp.h"
+#include "stack/wire/ip.h"
+
+/* A received packet on its way in. 'b' is the first frame; its off/len cover the whole Ethernet
+ * frame; b->l3_off and b->l4_off are set. 'mac' is the sender's, to answer to. */
+struct lane_pkt {
+	struct lane_buf *b;
+	struct lane_ip_info ip;
+	struct lane_mac mac;
+	bool csum_ok;	 /* checked, or vouched for */
+};
+
+/* ---- input; each returns why the packet was dropped, or LANE_OK: it was consumed ---- */
+enum lane_drop lane_tcp_in(struct lane *ln, struct lane_pkt *pkt);
+enum lane_drop lane_udp_in(struct lane *ln, struct lane_pkt *pkt);
+void lane_tcp_icmp(struct lane *ln, const struct lane_icmp_info *icmp);
+void lane_udp_icmp(struct lane *ln, const struct lane_icmp_info *icmp);
+/* Checks the L4 checksum of a packet over all its frames, by the frames' flags (facts.md A4: a
+ * same-host peer's partial sum is accepted where LANE_BUF_PARTIAL_OK). */
+bool lane_l4_csum_ok(struct lane *ln, const struct lane_pkt *pkt);
+void lane_count_drop(struct lane *ln, enum lane_drop why);
+
+/* ---- output ---- */
+/* Where packets of a flow go; cached in pcbs, filled and refreshed by lane_path_update(). */
+struct lane_path {
+	struct lane_mac mac;
+	uint8_t have_mac;    /* mac may be used */
+	uint8_t from_peer;   /* it is the MAC that the peer's frames came from, not the mirror's */
+	uint8_t queue;	     /* to leave by */
+	uint8_t reserved[3];
+	uint32_t mtu;
+	uint32_t version;	/* nettab's, when the route was looked up */
+	uint32_t neigh_version; /* nettab's, when the neighbour was looked up */
+};
+
+/* Makes 'path' usable for local -> remote; 0, -EAGAIN (neighbour being resolved), or -errno as
+ * lane_net_route(). Cheap while nothing changed. 'src' is filled in where it is any. */
+int lane_path_update(struct lane *ln, struct lane_path *path, struct lane_ip *src,
+		     const struct lane_ip *dst);
+
+/*
+ * Sends an L4 packet: data() of 'b' is the L4 header with text behind it, pkt_len its length (one frame);
+ * IP and Ethernet headers are put in front (the frame needs the headroom). The L4 checksum field holds
+ * the folded, uncomplemented pseudo-header sum and 'csum_off' says where it is from the L4 header; it
+ * is completed by the driver or here. Consumes 'b' unless it is held by a send queue
+ * (LANE_BUF_SNDQ): then the driver's hold is added. Never fails: a full queue keeps it on txq, and
+ * beyond a limit drops and counts (LANE_DROP_TX_FULL) - a frame of a send queue is then just
+ * not marked LANE_BUF_TX.
+ */
+void lane_ip_out(struct lane *ln, struct lane_buf *b, const struct lane_path *path,
+		 const struct lane_ip *src, const struct lane_ip *dst, uint8_t proto, uint8_t tos,
+		 uint8_t ttl, uint16_t csum_off);
+
+/* ---- claims: count one more or one less socket on a local port; tells the queues' drivers ---- */
+enum lane_claim_kind { LANE_CLAIM_ANY, LANE_CLAIM_LISTEN };
+void lane_claim(struct lane *ln, uint8_t proto, const struct lane_ep *local, bool v6only,
+		enum lane_claim_kind kind);
+void lane_unclaim(struct lane *ln, uint8_t proto, uint16_t port, enum lane_claim_kind kind);
+/* True when no socket holds the port (for the choice of ports). */
+bool lane_claim_is_free(const struct lane *ln, uint8_t proto, uint16_t port);
+
+/* ---- TCP's part in a turn and at creation ---- */
+size_t lane_tcp_pcb_size(void);
+size_t lane_tcp_tw_size(void);
+size_t lane_udp_pcb_size(void);
+void lane_tcp_init(struct lane *ln); /* pools, after the arrays are laid out */
+void lane_udp_init(struct lane *ln);
+void lane_tcp_attach(struct lane *ln); /* the handle's own pointers: ln->timers */
+void lane_tcp_timers(struct lane *ln); /* all that is due at ln->now_us */
+uint64_t lane_tcp_next_timer(const struct lane *ln); /* TIME_WAIT included */
+void lane_tcp_flush(struct lane *ln);  /* output of every pcb on st->output */
+bool lane_tcp_event(struct lane *ln, struct lane_event *ev);
+bool lane_udp_event(struct lane *ln, struct lane_event *ev);
+/* After a member died inside the lock: rebuild free lists and lists, reset st->pcb_at_work's flow. */
+void lane_tcp_recover(struct lane *ln);
+void lane_udp_recover(struct lane *ln);
+/* The whole of it: frames not held by any pcb, queue or live owner become free. Live rows: bit set. */
+void lane_recover(struct lane *ln, uint64_t live_owners);
+
+/* Every invariant, for tests and the simulator: aborts by assert. */
+void lane_check(struct lane *ln);
+void lane_tcp_check_all(struct lane *ln);
+/* Marks in seen[] (one byte a frame) each frame that TCP or UDP holds; asserts that none is there twice. */
+void lane_tcp_mark_bufs(struct lane *ln, uint8_t *seen);
+void lane_udp_mark_bufs(struct lane *ln, uint8_t *seen);
+
+/* Objects in a pool are laid out with a free link as their first uint32_t. */
+void lane_pool_init(struct lane_pool *p, void *base, size_t size, uint32_t nr);
+/* Index of a zeroed object, LANE_NIL when the pool is empty. */
+uint32_t lane_pool_get(struct lane_pool *p, void *base, size_t size);
+void lane_pool_put(struct lane_pool *p, void *base, size_t size, uint32_t index);
+
+#endif

@@ -1,0 +1,97 @@
+/*
+ * state.h - what a lane is made of: the shared state and a process' handle on it
+ *
+ * struct lane_state lies at offset 0 of the lane's memory; the arrays behind it are found by
+ * offset. Everything in it is plain data: no pointer, no address, no function.
+ */
+#ifndef LANE_INT_STATE_H
+#define LANE_INT_STATE_H
+
+#include <lane/lane.h>
+
+#include "lane-int/nettab.h"
+#include "stack/base/ftable.h"
+#include "stack/base/hash.h"
+#include "stack/base/rng.h"
+#include "stack/base/wheel.h"
+
+#define LANE_STATE_MAGIC 0x656e616c2d706374ULL
+#define LANE_STATE_VERSION 1
+
+struct lane_tcp;
+struct lane_udp;
+struct lane_tw;
+
+/* Objects of one kind: a free list through their first word. */
+struct lane_pool {
+	uint32_t free_head;
+	uint32_t nr_used;
+	uint32_t nr_max; /* most used so far */
+	uint32_t nr;	 /* objects in all */
+	uint64_t nr_failed;
+};
+
+/* Where each array lies, in bytes from the state. */
+struct lane_layout {
+	uint64_t size; /* of all */
+	uint64_t nettab, claims, tcp, tw, udp, conn_table, listen_table, tw_table, udp_table, meta, frames;
+};
+
+/* A queue of pcbs by index, linked through a field of theirs. */
+struct lane_list {
+	uint32_t head, tail;
+};
+
+/* How many sockets hold a local port: the claim's count (design.md 3). */
+struct lane_claim_count {
+	uint16_t nr_any;    /* pcbs with this local port, listeners included */
+	uint16_t nr_listen; /* listeners */
+};
+
+struct lane_state {
+	uint64_t magic;
+	uint32_t version;
+	uint32_t state_size; /* sizeof(struct lane_state): another build does not fit */
+	struct lane_config cfg;
+	struct lane_layout at;
+	uint64_t now_us;
+	struct lane_rng rng;
+	struct lane_hash_key key;
+	struct lane_buf_pool bufs;
+	struct lane_pool tcp_pool, tw_pool, udp_pool;
+	struct lane_wheel wheel; /* of tcp pcbs */
+	struct lane_list events; /* tcp pcbs with events */
+	struct lane_list udp_events;
+	struct lane_list output; /* tcp pcbs that may have something to send */
+	struct lane_list tw_order; /* TIME_WAIT records, oldest first */
+	struct lane_list txq;	 /* packets that no queue took yet: first frames, by 'next' of the last */
+	uint32_t nr_txq;
+	uint32_t nr_orphans;
+	uint16_t ip_id;
+	uint16_t next_port;
+	uint32_t pcb_at_work; /* index of the tcp pcb that a call is changing, for EOWNERDEAD */
+	uint32_t claims_dirty; /* a count went to 0: whoever may clear looks */
+	uint64_t challenge_window_us;
+	uint32_t nr_challenges;
+	uint32_t reserved;
+	struct lane_stats stats;
+};
+
+/* One process' handle. */
+struct lane {
+	struct lane_state *st;
+	uint64_t now_us; /* of this call */
+	struct lane_bufs bufs;
+	struct lane_nettab *net;
+	struct lane_claim_count *claims; /* [2][65536]: TCP, UDP */
+	struct lane_tcp *tcps;
+	struct lane_tw *tws;
+	struct lane_udp *udps;
+	struct lane_ftable *conns, *listeners, *tw_table, *udp_table;
+	struct lane_timers timers;
+	struct lane_queue *queues[LANE_QUEUES_MAX];
+	unsigned int nr_queues;
+	uint32_t kick_mask; /* queues with frames that were not kicked */
+};
+
+#endif

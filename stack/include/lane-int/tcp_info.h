@@ -1,0 +1,27 @@
+/*
+ * tcp_info.h - figures of a connection, for TCP_INFO and `lane conns`
+ */
+#ifndef LANE_INT_TCP_INFO_H
+#define LANE_INT_TCP_INFO_H
+
+#include <stdint.h>
+
+struct lane_tcp_info_out {
+	uint8_t state; /* enum lane_tcp_state */
+	uint8_t ca_state; /* 0 open, 1 disorder, 3 recovery, 4 loss, as Linux */
+	uint8_t retransmits, probes, backoff;
+	uint8_t snd_wscale, rcv_wscale;
+	uint8_t ts_ok, sack_ok, wscale_ok;
+	uint32_t rto_us, ato_us, rtt_us, rttvar_us, min_rtt_us;
+	uint32_t snd_mss, rcv_mss, advmss, pmtu;
+	uint32_t cwnd, ssthresh; /* segments of snd_mss */
+	uint32_t unacked, lost, retrans, sacked; /* segments */
+	uint32_t last_data_sent_us, last_data_recv_us, last_ack_recv_us; /* ago */
+	uint32_t rcv_wnd, snd_wnd;
+	uint64_t bytes_acked, bytes_received, bytes_sent, bytes_retrans;
+	uint32_t segs_out, segs_in, total_retrans;
+	uint32_t notsent_bytes;
+	const char *cc_name;
+};
+
+#endif

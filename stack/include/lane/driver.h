@@ -1,0 +1,65 @@
+/*
+ * driver.h - what a packet driver gives a lane
+ *
+ * A queue belongs to one lane: no function here but kick() is called by two threads at once.
+ * How a queue is opened is the driver's own affair (its header says); from then on the lane sees
+ * a struct lane_queue. The burst functions neither block nor allocate memory.
+ */
+#ifndef LANE_DRIVER_H
+#define LANE_DRIVER_H
+
+#include <lane/buf.h>
+
+struct lane_queue;
+
+#define LANE_CAP_TX_CSUM 0x01 /* completes LANE_BUF_CSUM frames */
+#define LANE_CAP_SG 0x02      /* sends chains */
+#define LANE_CAP_TSO 0x04     /* cuts TCP super-segments */
+
+#define LANE_BURST 32 /* frames in one burst: what the kernel sends for one kick */
+
+struct lane_driver {
+	const char *name; /* what the configuration calls it: "xdp", "pair" */
+
+	/*
+	 * Fills bufs[] with at most 'n' packets (first frames) and returns how many; the caller owns
+	 * them. Sets off, len, pkt_len, flags, queue. Takes frames from q->bufs for its rings.
+	 */
+	uint16_t (*rx_burst)(struct lane_queue *q, struct lane_buf *bufs[], uint16_t n);
+
+	/*
+	 * Takes packets to send; returns how many of bufs[0..n) it consumed, the rest stay the
+	 * caller's. A frame taken has LANE_BUF_TX until its completion, when the driver calls
+	 * lane_buf_tx_done(). Reaps completions itself.
+	 */
+	uint16_t (*tx_burst)(struct lane_queue *q, struct lane_buf *bufs[], uint16_t n);
+
+	/* Makes taken frames leave. May be called by any thread without the lane's lock. May be NULL. */
+	void (*kick)(struct lane_queue *q);
+
+	/* The descriptor to sleep on, readable when frames wait, or -1. May be NULL. */
+	int (*arm)(struct lane_queue *q);
+
+	/*
+	 * Steering in shared mode: frames of 'proto' (IPPROTO_*) to local 'port' (host order) come to
+	 * this lane. The masks name entries of the interface's address table: 'any' for what is no
+	 * SYN, 'listen' for SYNs; zero masks release. Costs a store. May be NULL.
+	 */
+	void (*claim)(struct lane_queue *q, uint8_t proto, uint16_t port, uint32_t any,
+		      uint32_t listen);
+
+	/* Frees the queue and every frame still in its rings. NULL is ignored. */
+	void (*close)(struct lane_queue *q);
+};
+
+/* A driver embeds it as the first member of its own queue. */
+struct lane_queue {
+	const struct lane_driver *drv;
+	struct lane_bufs *bufs;
+	uint32_t caps;	  /* LANE_CAP_* */
+	uint8_t idx;	  /* in the lane's list of queues */
+	uint8_t pad[3];
+	uint32_t nr_unkicked; /* frames taken since the last kick: whoever kicks sets it to 0 */
+};
+
+#endif

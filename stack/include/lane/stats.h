@@ -1,0 +1,98 @@
+/*
+ * stats.h - counters of a lane, and the reasons for which it drops a packet
+ *
+ * One list is the enumeration, the counter's index and the help text. LANE_OK (0) means: go on.
+ * Each drop has its own reason; a packet is counted and freed in one place, stack/rx.c.
+ */
+#ifndef LANE_STATS_H
+#define LANE_STATS_H
+
+#include <stdint.h>
+
+#define LANE_DROPS(X)                                                                              \
+	X(SHORT, "frame shorter than its headers")                                                 \
+	X(ETH_TYPE, "EtherType that no lane handles")                                              \
+	X(ETH_DST, "frame to another station or to a group")                                       \
+	X(IP_VERSION, "IP version field is wrong")                                                 \
+	X(IP_HLEN, "IP header length is wrong")                                                    \
+	X(IP_LEN, "IP total length exceeds the frame")                                             \
+	X(IP_CSUM, "IPv4 header checksum is wrong")                                                \
+	X(IP_SRC, "source address is multicast, broadcast, loopback, unspecified or our own")      \
+	X(IP_DST, "destination is not one of our addresses")                                       \
+	X(IP_PROTO, "protocol that no lane handles")                                               \
+	X(IP_OPTIONS, "IP options or extension headers that are malformed or source-routed")       \
+	X(IP_FRAGMENT, "fragment that cannot be reassembled or has no room")                       \
+	X(NO_NEIGHBOUR, "next hop unresolved, or its queue full")                                  \
+	X(NO_ROUTE, "no route to the destination")                                                 \
+	X(NO_BUF, "frame pool empty")                                                              \
+	X(TX_FULL, "transmit queue full")                                                          \
+	X(ICMP_IGNORED, "ICMP message that is no error for a flow of ours")                        \
+	X(ICMP_CSUM, "ICMP checksum is wrong")                                                     \
+	X(ICMP_INVALID, "ICMP error whose quote does not match a flow (RFC 5927)")                 \
+	X(UDP_LEN, "UDP length is wrong")                                                          \
+	X(UDP_CSUM, "UDP checksum is wrong")                                                       \
+	X(UDP_NO_PORT, "no UDP socket on that port")                                               \
+	X(UDP_FULL, "UDP socket's receive buffer full")                                            \
+	X(TCP_HLEN, "TCP header length is wrong")                                                  \
+	X(TCP_CSUM, "TCP checksum is wrong")                                                       \
+	X(TCP_FLAGS, "impossible TCP flags (SYN with FIN or RST, none)")                           \
+	X(TCP_NO_PORT, "no TCP socket on that port: answered with RST")                            \
+	X(TCP_RST_IGNORED, "RST that matches no flow, or to a listener")                           \
+	X(TCP_SEQ, "segment outside the receive window: answered with an ACK")                     \
+	X(TCP_PAWS, "old timestamp (RFC 7323 5)")                                                  \
+	X(TCP_RST_CHALLENGE, "RST in window, not exact: challenge ACK (RFC 5961 3)")               \
+	X(TCP_SYN_CHALLENGE, "SYN in a synchronised state: challenge ACK (RFC 5961 4)")            \
+	X(TCP_ACK_INVALID, "ACK of what was never sent, or far too old (RFC 5961 5)")              \
+	X(TCP_NO_ACK, "segment without ACK where one is due")                                      \
+	X(TCP_SECOND_FIN, "text or FIN behind a FIN")                                              \
+	X(TCP_DUP, "text that was received before")                                                \
+	X(TCP_OOO_FULL, "out-of-order queue full")                                                 \
+	X(TCP_RCV_FULL, "receive buffer full")                                                     \
+	X(TCP_BACKLOG, "accept queue or SYN queue full")                                           \
+	X(TCP_NO_PCB, "TCP pcb pool empty")                                                        \
+	X(TCP_TIME_WAIT, "segment for a connection in TIME_WAIT")                                  \
+	X(TCP_CLOSED, "text for a socket that the program has closed: answered with RST")          \
+	X(FAULT, "dropped by the fault driver")                                                    \
+	X(FOREIGN, "frame that the interface's claims should not have let through")
+
+enum lane_drop {
+	LANE_OK,
+#define X(name, text) LANE_DROP_##name,
+	LANE_DROPS(X)
+#undef X
+	LANE_NR_DROPS
+};
+
+#define LANE_COUNTERS(X)                                                                           \
+	X(rx_packets, "packets received")                                                          \
+	X(rx_bytes, "bytes received")                                                              \
+	X(tx_packets, "packets sent")                                                              \
+	X(tx_bytes, "bytes sent")                                                                  \
+	X(polls, "lane_poll calls")                                                                \
+	X(tcp_accepts, "TCP connections opened by peers")                                          \
+	X(tcp_connects, "TCP connections opened by programs")                                      \
+	X(tcp_rtos, "retransmission time-outs")                                                    \
+	X(tcp_fast_retransmits, "entries into fast recovery")                                      \
+	X(tcp_retransmits, "segments retransmitted")                                               \
+	X(tcp_resets_in, "connections reset by the peer")                                          \
+	X(tcp_resets_out, "resets sent")                                                           \
+	X(tcp_ooo, "segments that arrived out of order")                                           \
+	X(tcp_delayed_acks, "ACKs sent by the delayed-ACK timer")                                  \
+	X(tcp_keepalives, "keepalive probes sent")                                                 \
+	X(tcp_probes, "zero-window probes sent")                                                   \
+	X(tcp_time_waits, "connections that went to TIME_WAIT")                                    \
+	X(udp_in, "datagrams delivered")                                                           \
+	X(udp_out, "datagrams sent")
+
+struct lane_stats {
+#define X(name, text) uint64_t name;
+	LANE_COUNTERS(X)
+#undef X
+	uint64_t drops[LANE_NR_DROPS];
+};
+
+/* "TCP_PAWS" and "old timestamp (RFC 7323 5)"; NULL beyond the last. */
+const char *lane_drop_name(enum lane_drop why);
+const char *lane_drop_text(enum lane_drop why);
+
+#endif

@@ -1,0 +1,61 @@
+/*
+ * udp.h - UDP of a lane (RFC 768): the raw API
+ *
+ * As tcp.h: lane calls, -errno, events by cookie, nothing blocks.
+ */
+#ifndef LANE_UDP_H
+#define LANE_UDP_H
+
+#include <sys/types.h>
+
+#include <lane/buf.h>
+#include <lane/tcp.h> /* lane_copy_fn */
+#include <lane/types.h>
+
+struct lane;
+struct lane_udp;
+
+/* What came with a datagram. */
+struct lane_udp_msg {
+	struct lane_ep remote; /* who sent it */
+	struct lane_ip local;  /* the address that it was sent to (IP_PKTINFO) */
+	uint32_t len;	       /* bytes of the whole datagram: a shorter buffer truncates */
+	uint8_t tos, ttl;
+};
+
+struct lane_udp *lane_udp_create(struct lane *ln, uint64_t cookie);
+uint32_t lane_udp_index(const struct lane *ln, const struct lane_udp *pcb);
+struct lane_udp *lane_udp_at(const struct lane *ln, uint32_t index);
+uint64_t lane_udp_cookie(const struct lane_udp *pcb);
+
+/* Takes datagrams to 'local' (port not 0) and claims the port. Several pcbs on one endpoint share by
+ * flow hash (SO_REUSEPORT); -EADDRINUSE is the shadow socket's to say. */
+int lane_udp_bind(struct lane *ln, struct lane_udp *pcb, const struct lane_ep *local, bool v6only);
+/* Fixes the peer: datagrams of others are dropped from now on; NULL: no peer. -ENETUNREACH, -EXDEV. */
+int lane_udp_connect(struct lane *ln, struct lane_udp *pcb, const struct lane_ep *remote);
+
+/*
+ * Sends one datagram by copy to 'remote' (NULL: the connected peer) from 'src' (NULL: by bind or
+ * route). Returns 'len', -EDESTADDRREQ, -EMSGSIZE (beyond the MTU: the caller leaves it to the
+ * kernel), -EXDEV, -ENETUNREACH, -EAGAIN (no frame), or the pending error once.
+ */
+ssize_t lane_udp_write(struct lane *ln, struct lane_udp *pcb, const struct lane_ep *remote,
+		       const struct lane_ip *src, const void *data, size_t len, lane_copy_fn copy);
+/* Receives one datagram by copy: bytes copied (its length is msg->len), -EAGAIN, the pending error
+ * once, -EFAULT (nothing consumed). 'peek' leaves it. */
+ssize_t lane_udp_read(struct lane *ln, struct lane_udp *pcb, void *dst, size_t len, bool peek,
+		      struct lane_udp_msg *msg, lane_copy_fn copy);
+
+void lane_udp_set_rcvbuf(struct lane_udp *pcb, uint32_t bytes);
+void lane_udp_set_tos_ttl(struct lane_udp *pcb, uint8_t tos, uint8_t ttl);
+void lane_udp_get_local(const struct lane_udp *pcb, struct lane_ep *ep);
+int lane_udp_get_remote(const struct lane_udp *pcb, struct lane_ep *ep); /* -ENOTCONN */
+uint32_t lane_udp_nr_queued(const struct lane_udp *pcb);  /* datagrams */
+uint32_t lane_udp_first_len(const struct lane *ln, const struct lane_udp *pcb); /* FIONREAD */
+uint64_t lane_udp_nr_dropped(const struct lane_udp *pcb); /* receive buffer full */
+int lane_udp_err(const struct lane_udp *pcb);		  /* pending error, positive, kept */
+int lane_udp_take_error(struct lane_udp *pcb);
+/* Consumes. */
+void lane_udp_put(struct lane *ln, struct lane_udp *pcb);
+
+#endif

@@ -1,0 +1,35 @@
+/*
+ * icmp.h - ICMP (RFC 792) and ICMPv6 (RFC 4443) errors: what they say about which flow
+ */
+#ifndef LANE_WIRE_ICMP_H
+#define LANE_WIRE_ICMP_H
+
+#include <lane/stats.h>
+#include <lane/types.h>
+
+#include "wire.h"
+
+enum lane_icmp_kind {
+	LANE_ICMP_OTHER,	/* no error about a flow */
+	LANE_ICMP_TOO_BIG,	/* fragmentation needed, packet too big: 'mtu' is set (0: unknown) */
+	LANE_ICMP_UNREACH_NET,	/* soft: network or host unreachable, time exceeded */
+	LANE_ICMP_UNREACH_PORT, /* port or protocol unreachable */
+	LANE_ICMP_PROHIBITED,	/* administratively prohibited */
+};
+
+struct lane_icmp_info {
+	enum lane_icmp_kind kind;
+	uint8_t type, code;
+	uint32_t mtu;
+	/* from the quoted packet, as we sent it: */
+	uint8_t proto;
+	struct lane_ep local, remote;
+	uint32_t seq; /* TCP: sequence number of the quoted segment */
+	bool has_seq;
+};
+
+/* 'p': the ICMP header, 'len' bytes in one frame; 'src', 'dst' of its IP header (for the v6 checksum). */
+enum lane_drop lane_icmp_parse(const uint8_t *p, uint32_t len, const struct lane_ip *src,
+			       const struct lane_ip *dst, struct lane_icmp_info *out);
+
+#endif
