@@ -3,10 +3,16 @@
  *
  * Theory of operation. The opener (the keeper, or a native program) needs CAP_NET_ADMIN,
  * CAP_NET_RAW and CAP_BPF: it makes one XSK for each queue over one UMEM (the lane's frames),
- * sets ring sizes, loads the BPF object. Every user, the opener included, maps the rings and the
- * claims from the descriptors in struct lane_xdp_fds and gets struct lane_queues on them. Order,
- * for kernels before 6.4, which refuse to map rings after bind: open, first map, bind. What the
- * mappers must know lies in struct lane_xdp_share, plain data in shared memory.
+ * sets ring sizes, loads the BPF object and attaches it (with nothing claimed it passes all). Every
+ * user, the opener included, maps the rings and the claims from the descriptors in struct
+ * lane_xdp_fds and gets struct lane_queues on them. Order, for kernels before 6.4, which refuse to
+ * map rings after bind: open, first map, bind. What the mappers must know lies in struct
+ * lane_xdp_share, plain data in shared memory.
+ *
+ * Frames that wait in a fill ring have the owner LANE_BUF_DRIVER, frames that are being sent have
+ * LANE_BUF_TX, so a recovery after a member's death leaves them alone. A member killed within a
+ * burst function may lose at most that burst's frames to the pool, never hand one out twice: ring
+ * positions are published before frames change hands.
  */
 #ifndef LANE_DRIVERS_XDP_H
 #define LANE_DRIVERS_XDP_H
@@ -63,20 +69,27 @@ struct lane_xdp_share {
 	} queue[LANE_QUEUES_MAX];
 };
 
+/* What a member is handed. 'link' is only held: the program stays attached until its last holder
+ * has closed it, so a lane outlives the opener; -1 for an onlooker. */
 struct lane_xdp_fds {
 	int claims; /* the BPF map of claims, addresses and counters */
 	int xsk[LANE_QUEUES_MAX];
+	int link;
 };
 
 struct lane_xdp_dev; /* the opener's */
 
+/* The stride that the lane's frames must have (lane_config.buf_stride) for cfg->ifname and this
+ * kernel: 2112, or 2048 where the kernel lacks unaligned chunks or cfg->without names them. */
+uint32_t lane_xdp_stride(const struct lane_xdp_config *cfg);
 /* Opens cfg->ifname over the frames of 'ln' and fills *share and *fds (which stay the device's). 0 or
  * -errno with a sentence that says what to do in err[LANE_XDP_ERR]. Blocks for tens of ms. */
 int lane_xdp_open(const struct lane_xdp_config *cfg, struct lane *ln, struct lane_xdp_share *share,
 		  struct lane_xdp_fds *fds, struct lane_xdp_dev **dev, char *err);
 /* Maps rings and claims and adds the queues to 'ln'. -EBUSY: a kernel that maps only before bind. */
 int lane_xdp_map(struct lane *ln, struct lane_xdp_share *share, const struct lane_xdp_fds *fds);
-/* Binds all XSKs and attaches the program: from now on claimed frames arrive. Retries EBUSY for a second. */
+/* Binds all XSKs and puts them into the program's map: from now on claimed frames arrive. Retries
+ * EBUSY for a second. */
 int lane_xdp_bind(struct lane_xdp_dev *dev, char *err);
 /* Copies the interface's addresses and MAC to the program's table; after every change. */
 void lane_xdp_set_addrs(struct lane_xdp_dev *dev, const struct lane_nettab *net);
@@ -87,5 +100,8 @@ int lane_xdp_stats(const struct lane_xdp_share *share, const struct lane_xdp_fds
 void lane_xdp_close(struct lane_xdp_dev *dev);
 /* "generic copy SG tx-metadata, lacking: zerocopy (not used), busy-poll (no NAPI id)". */
 void lane_xdp_describe(const struct lane_xdp_share *share, char *out, size_t size);
+/* What kernel programs on 127.0.0.1 need to hear a lane on lo: route_localnet and accept_local of lo
+ * become 1. Returns how many were changed, with a sentence for the user in text[LANE_XDP_ERR], or -errno. */
+int lane_xdp_loopback_settings(char *text);
 
 #endif

@@ -39,13 +39,18 @@
 				  * folded pseudo-header sum */
 #define LANE_BUF_FREE 0x80    /* in the pool: for the checks */
 
+/* lane_buf.owner of a frame that waits in a driver's ring to be filled: nobody's until it comes back
+ * from rx_burst(), whoever dies. (Frames being sent are marked LANE_BUF_TX.) */
+#define LANE_BUF_DRIVER 0xff
+
 struct lane_buf {
 	uint32_t next;	     /* index of the next frame of the packet or queue, else LANE_NIL */
 	uint16_t off;	     /* first byte of data, from the start of the frame */
 	uint16_t len;	     /* bytes of data in this frame */
 	uint32_t pkt_len;    /* in the first frame of a packet: bytes in all its frames */
 	uint8_t flags;	     /* LANE_BUF_* */
-	uint8_t owner;	     /* row + 1 of the process that took it out of the lane, 0: the lane */
+	uint8_t owner;	     /* row + 1 of the process that took it out of the lane, 0: the lane,
+			      * LANE_BUF_DRIVER: a driver's ring */
 	uint8_t queue;	     /* index of the queue that it came from, or is to leave by */
 	uint8_t nr_tx;	     /* sent payload: how many times it was transmitted, saturating */
 	uint16_t l3_off;     /* IP header, from the start of the frame */
