@@ -23,9 +23,9 @@ struct lane_timer {
 };
 
 struct lane_wheel {
-	uint64_t now_tick;   /* everything before it has fired */
+	uint64_t now_tick;   /* the next to fire: everything before it has fired or is 'due' */
 	uint32_t nr_started; /* entries in the wheel */
-	uint32_t reserved;
+	uint32_t due;	     /* list of those whose tick has passed, not popped yet */
 	uint64_t occupied[LANE_WHEEL_SLOTS / 64]; /* one bit a slot */
 	uint32_t slot[LANE_WHEEL_SLOTS];	  /* head of each slot's list */
 };
