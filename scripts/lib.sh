@@ -88,10 +88,23 @@ net_up()
 # Names of the namespaces that carry our tag.
 ns_ours()
 {
-	[ -d /run/netns ] && ls /run/netns | grep -E "^$lane_tag-" || true
+	local f
+	for f in /run/netns/"$lane_tag"-*; do
+		[ -e "$f" ] && printf '%s\n' "${f##*/}"
+	done
 }
 
 # ---- processes ----
+
+# start NS command...: in the background, its output to $out (default: nowhere); the pid is in $pid.
+start()
+{
+	local ns=$1
+	shift
+	nsenter --net="/run/netns/$ns" "$@" </dev/null >"${out:-/dev/null}" 2>&1 &
+	pid=$!
+	disown "$pid" # no message from bash when it is killed
+}
 
 # Waits until the pids have ended, 'seconds' at most.
 wait_gone()
@@ -112,7 +125,6 @@ stop()
 	kill -TERM "$@" 2>/dev/null
 	wait_gone 2 "$@" || kill -KILL "$@" 2>/dev/null
 	wait_gone 2 "$@"
-	wait "$@" 2>/dev/null
 	return 0
 }
 
@@ -121,7 +133,7 @@ wait_port()
 {
 	local i flag=-Hltn
 	[ "${3:-tcp}" = udp ] && flag=-Hlun
-	for i in $(seq 200); do
+	for ((i = 0; i < 200; i++)); do
 		[ -n "$(in_ns "$1" ss $flag "sport = :$2")" ] && return 0
 		sleep 0.05
 	done
