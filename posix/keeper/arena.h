@@ -69,6 +69,8 @@ struct shim_row {
 	_Atomic uint64_t last_poll_us;
 	_Atomic uint64_t in_call_us; /* nothing but a hint for `lane stat` */
 	uint64_t nr_contended;
+	/* of arena.nr_waiting and nr_spinning, so that a dead member's share can be taken off */
+	_Atomic uint32_t nr_waiting, nr_spinning;
 };
 
 enum shim_sock_kind { SHIM_SOCK_FREE, SHIM_SOCK_LISTENER, SHIM_SOCK_TCP, SHIM_SOCK_UDP };
@@ -81,11 +83,16 @@ enum shim_sock_kind { SHIM_SOCK_FREE, SHIM_SOCK_LISTENER, SHIM_SOCK_TCP, SHIM_SO
 #define SHIM_SOCK_V6ONLY 0x20
 #define SHIM_SOCK_ASYNC 0x40 /* O_ASYNC */
 #define SHIM_SOCK_RD_BUSY 0x80 /* a reader copies outside the lock: others wait */
+#define SHIM_SOCK_UNCONNECTED 0x1000 /* connect(AF_UNSPEC) made it a fresh stream socket again */
+#define SHIM_SOCK_RD_SHUT 0x2000     /* UDP: shutdown(2) by the program */
+#define SHIM_SOCK_WR_SHUT 0x4000
+#define SHIM_SOCK_CORKED 0x100 /* UDP: the kernel's shadow holds the start of a MSG_MORE datagram */
+#define SHIM_SOCK_BOUND 0x200  /* UDP: a fixed local address */
 
 struct shim_sock {
 	uint32_t free_link; /* first: of the pool */
 	uint8_t kind;	    /* enum shim_sock_kind */
-	uint8_t reserved;
+	uint8_t rd_row;	    /* SHIM_SOCK_RD_BUSY: row + 1 of the reader */
 	_Atomic uint16_t flags; /* SHIM_SOCK_* */
 	uint32_t pcb;		/* index of the lane's tcp or udp pcb */
 	uint32_t watches;	/* first watch, LANE_NIL */
@@ -98,6 +105,12 @@ struct shim_sock {
 	int32_t so_priority, so_mark, so_incoming_cpu;
 	uint64_t created_us;
 };
+
+/* The cookie of a sock's pcb: the generation tells events of an entry's former use. */
+static inline uint64_t shim_sock_cookie(uint32_t index, uint32_t generation)
+{
+	return (uint64_t)generation << 32 | index;
+}
 
 struct shim_ep {
 	uint32_t free_link;
@@ -177,6 +190,10 @@ struct shim_view {
 	struct lane_xdp_fds xdp;
 	uint64_t wakes;	      /* collected under the lock, rung by shim_unlock() */
 	uint64_t kick_mask;   /* queues to kick, by shim_unlock() or later */
+	uint32_t nr_socks, nr_eps, nr_watches; /* the arena's, as checked at mapping */
+	size_t size;	      /* bytes mapped */
+	int conn;	      /* to the keeper, CLOEXEC: its end of file tells the keeper of an exec */
+	bool readonly;	      /* set before mapping: an onlooker */
 };
 
 /* ---- making and mapping ---- */
@@ -187,8 +204,14 @@ struct shim_arena_config {
 };
 /* Creates the memfd, the arena and its lane; fills *v (row -1). 0 or -errno. */
 int shim_arena_create(const struct shim_arena_config *cfg, struct shim_view *v);
-/* Maps an existing one from v->memfd and attaches the lane. -EPROTO: another version. */
+/* No mapping, no descriptors (all -1), row -1. */
+void shim_view_init(struct shim_view *v);
+/* Calls fn for each descriptor that the view holds, so that it may be moved or hidden. */
+void shim_view_each_fd(struct shim_view *v, void (*fn)(int *fd, void *arg), void *arg);
+/* Maps an existing one from v->memfd and attaches the lane. -EPROTO: another version, -EBADMSG:
+ * damaged. */
 int shim_arena_map(struct shim_view *v);
+/* Unmaps and closes all descriptors of the view. */
 void shim_arena_unmap(struct shim_view *v);
 
 /* ---- the lock ---- */
@@ -196,12 +219,22 @@ void shim_arena_unmap(struct shim_view *v);
 uint64_t shim_now_us(void);
 /* Takes the lane's lock. After EOWNERDEAD it has repaired the arena. Sets ln->now_us. */
 void shim_lock(struct shim_view *v);
-/* Unlocks, then rings the doorbells in v->wakes. Does not kick: shim_kick(). */
-void shim_unlock(struct shim_view *v);
+/* Unlocks, then rings the doorbells in v->wakes but the own one, and the keeper's bell when there is
+ * a timer, a neighbour or a claim for it. Does not kick: shim_kick(). Returns what v->wakes was. */
+uint64_t shim_unlock(struct shim_view *v);
+/* False in a child of a raw fork or clone, which no wrapper registered: it must not take the lock. */
+bool shim_lock_allowed(void);
+/* This process may take the lock: after mapping, and in a registered child. */
+void shim_lock_allow(void);
+/* Adds one to an eventfd of the arena. */
+void shim_ring(int evfd);
+/* What is left after a member died inside the lock is made consistent again. By shim_lock(). */
+void shim_repair(struct shim_view *v);
 /* Kicks v->kick_mask's queues. Without the lock. */
 void shim_kick(struct shim_view *v);
 
-/* ---- tables, under the lock; get returns LANE_NIL when full ---- */
+/* ---- tables, under the lock; alloc returns LANE_NIL when full, else a zeroed entry with links LANE_NIL ---- */
+#define SHIM_IN_USE (LANE_NIL - 1) /* free_link of an entry that is not free */
 uint32_t shim_sock_alloc(struct shim_view *v);
 uint32_t shim_ep_alloc(struct shim_view *v);
 uint32_t shim_watch_alloc(struct shim_view *v);

@@ -1,0 +1,268 @@
+/*
+ * ready.c - what is ready, who is told, and the end of socks, eps and rows
+ *
+ * Used by members and the keeper alike, under the arena's lock: it knows the arena and the lane,
+ * nothing of a process. The bits are those that Linux' tcp_poll() and datagram_poll() would give,
+ * as measured in posix.md 66-68, 71, 72, 77 and 81.
+ */
+#include <lane/tcp.h>
+#include <lane/udp.h>
+
+#include "posix/watch.h"
+
+#define IN_BITS  ((uint32_t)(EPOLLIN | EPOLLRDNORM))
+#define OUT_BITS ((uint32_t)(EPOLLOUT | EPOLLWRNORM))
+
+/* A connection that has ended, by reset, time-out or both FINs: the kernel shuts both halves. */
+#define DEAD_BITS (IN_BITS | OUT_BITS | (uint32_t)(EPOLLRDHUP | EPOLLHUP))
+
+static uint32_t listener_mask(const struct lane_tcp_status *st)
+{
+	/* shutdown(SHUT_RD) unhashes a listener: an unconnected socket until it listens again. */
+	if (st->state != LANE_TCP_LISTEN)
+		return OUT_BITS | EPOLLHUP;
+	return st->nr_accept ? IN_BITS : 0;
+}
+
+static uint32_t stream_mask(const struct shim_sock *s, const struct lane_tcp_status *st)
+{
+	bool rd_shut = st->peer_fin || st->rd_shut;
+	uint32_t mask = 0;
+
+	if (st->err)
+		mask |= EPOLLERR;
+	if (st->state == LANE_TCP_CLOSED && (s->flags & SHIM_SOCK_UNCONNECTED))
+		return mask | OUT_BITS | EPOLLHUP;
+	if (st->state == LANE_TCP_CLOSED || st->state == LANE_TCP_TIME_WAIT)
+		return mask | DEAD_BITS;
+	if (rd_shut)
+		mask |= IN_BITS | EPOLLRDHUP;
+	if (rd_shut && st->wr_shut)
+		mask |= EPOLLHUP;
+	if (st->state == LANE_TCP_SYN_SENT || st->state == LANE_TCP_SYN_RECEIVED)
+		return mask;
+	if (st->rcv_queued)
+		mask |= IN_BITS;
+	if (st->writable || st->wr_shut)
+		mask |= OUT_BITS;
+	if (st->urgent)
+		mask |= EPOLLPRI;
+	return mask;
+}
+
+static uint32_t datagram_mask(const struct shim_sock *s, const struct lane_udp *pcb)
+{
+	uint32_t mask = OUT_BITS | EPOLLWRBAND;
+	bool rd_shut = s->flags & SHIM_SOCK_RD_SHUT;
+
+	if (lane_udp_err(pcb))
+		mask |= EPOLLERR;
+	if (rd_shut)
+		mask |= IN_BITS | EPOLLRDHUP;
+	if (rd_shut && (s->flags & SHIM_SOCK_WR_SHUT))
+		mask |= EPOLLHUP;
+	if (lane_udp_nr_queued(pcb))
+		mask |= IN_BITS;
+	return mask;
+}
+
+uint32_t shim_sock_mask(struct shim_view *v, const struct shim_sock *s)
+{
+	struct lane_tcp_status st;
+	struct lane_tcp *tcp;
+	struct lane_udp *udp;
+
+	if (s->kind == SHIM_SOCK_UDP) {
+		udp = lane_udp_at(v->ln, s->pcb);
+		return udp ? datagram_mask(s, udp) : DEAD_BITS | EPOLLERR;
+	}
+	tcp = lane_tcp_at(v->ln, s->pcb);
+	if (!tcp)
+		return DEAD_BITS | EPOLLERR;
+	lane_tcp_get_status(v->ln, tcp, &st);
+	return s->kind == SHIM_SOCK_LISTENER ? listener_mask(&st) : stream_mask(s, &st);
+}
+
+/*
+ * EPOLLEXCLUSIVE: every such set gets the watch on its ready list, so that whoever looks finds it,
+ * but only the first with a sleeper is woken. All others are woken as Linux wakes them.
+ */
+void shim_sock_notify(struct shim_view *v, uint32_t sock, uint32_t events)
+{
+	struct shim_sock *s = shim_sock_at(v, sock);
+	bool one_woken = false;
+	struct shim_watch *w;
+	uint32_t i;
+
+	if (!s)
+		return;
+	s->edges++;
+	v->wakes |= s->wait_rows;
+	s->wait_rows = 0;
+	for (i = s->watches; (w = shim_watch_at(v, i)); i = w->sock_next) {
+		struct shim_ep *ep = shim_ep_at(v, w->ep);
+
+		if (!ep || (w->flags & SHIM_WATCH_OFF) ||
+		    !(events & (w->events | SHIM_POLL_ALWAYS)))
+			continue;
+		shim_watch_ready(v, i);
+		if (!(w->events & EPOLLEXCLUSIVE))
+			shim_ep_wake(v, ep);
+		else if (!one_woken)
+			one_woken = shim_ep_wake(v, ep);
+	}
+}
+
+/* Which registered bits an event concerns; a change of state concerns all (Linux' key 0). */
+static uint32_t event_bits(uint32_t ev)
+{
+	uint32_t bits = 0;
+
+	if (ev & (LANE_EV_CONNECTED | LANE_EV_EOF | LANE_EV_ERROR | LANE_EV_DRAINED))
+		return UINT32_MAX;
+	if (ev & (LANE_EV_READABLE | LANE_EV_ACCEPT | LANE_EV_URGENT))
+		bits |= IN_BITS | EPOLLPRI | EPOLLRDBAND;
+	if (ev & LANE_EV_WRITABLE)
+		bits |= OUT_BITS | EPOLLWRBAND;
+	return bits;
+}
+
+void shim_drain(struct shim_view *v)
+{
+	struct lane_event ev;
+
+	while (lane_event(v->ln, &ev)) {
+		const struct shim_sock *s = shim_sock_at(v, (uint32_t)ev.cookie);
+
+		/* The sock may have been freed, and its entry used again, since. */
+		if (s && ev.cookie == shim_sock_cookie((uint32_t)ev.cookie, s->generation))
+			shim_sock_notify(v, (uint32_t)ev.cookie, event_bits(ev.events));
+	}
+}
+
+unsigned int shim_turn(struct shim_view *v)
+{
+	uint64_t now_us = shim_now_us();
+	unsigned int n = lane_poll(v->ln, now_us);
+
+	shim_drain(v);
+	v->kick_mask |= lane_flush(v->ln);
+	if (v->row >= 0)
+		atomic_store_explicit(&v->a->row[v->row].last_poll_us, now_us,
+				      memory_order_relaxed);
+	return n;
+}
+
+void shim_sock_unwatch(struct shim_view *v, uint32_t sock)
+{
+	const struct shim_sock *s;
+
+	while ((s = shim_sock_at(v, sock)) && shim_watch_at(v, s->watches))
+		shim_watch_del(v, s->watches);
+}
+
+void shim_ep_unwatch(struct shim_view *v, uint32_t epi)
+{
+	const struct shim_ep *ep;
+
+	while ((ep = shim_ep_at(v, epi)) && shim_watch_at(v, ep->watches))
+		shim_watch_del(v, ep->watches);
+}
+
+/* close(2) of the last descriptor: RST for SO_LINGER 0, else what lane_tcp_put() finds due. */
+static void sock_close(struct shim_view *v, const struct shim_sock *s)
+{
+	struct lane_tcp *tcp;
+	struct lane_udp *udp;
+
+	if (s->kind == SHIM_SOCK_UDP) {
+		udp = lane_udp_at(v->ln, s->pcb);
+		if (udp)
+			lane_udp_put(v->ln, udp);
+		return;
+	}
+	tcp = lane_tcp_at(v->ln, s->pcb);
+	if (!tcp)
+		return;
+	if (s->kind == SHIM_SOCK_TCP && (s->flags & SHIM_SOCK_LINGER) && s->linger_s == 0)
+		lane_tcp_abort(v->ln, tcp);
+	else
+		lane_tcp_put(v->ln, tcp);
+}
+
+void shim_sock_release(struct shim_view *v, uint32_t sock, int row)
+{
+	struct shim_sock *s = shim_sock_at(v, sock);
+
+	if (!s)
+		return;
+	if (row >= 0) {
+		s->rows &= ~(1ULL << row);
+		s->wait_rows &= ~(1ULL << row);
+	}
+	if (s->rows)
+		return;
+	shim_sock_unwatch(v, sock);
+	sock_close(v, s);
+	shim_sock_free(v, sock);
+}
+
+void shim_ep_release(struct shim_view *v, uint32_t epi, int row)
+{
+	struct shim_ep *ep = shim_ep_at(v, epi);
+
+	if (!ep)
+		return;
+	if (row >= 0) {
+		ep->rows &= ~(1ULL << row);
+		ep->wait_rows &= ~(1ULL << row);
+	}
+	if (ep->rows)
+		return;
+	shim_ep_unwatch(v, epi);
+	shim_ep_free(v, epi);
+}
+
+/* Frames that a dead member had taken out of the lane to copy from or into. */
+static void release_frames(struct shim_view *v, int row)
+{
+	struct lane_bufs *bs = lane_bufs(v->ln);
+
+	for (uint32_t i = 0; i < bs->nr; i++) {
+		struct lane_buf *b = lane_buf_at(bs, i);
+
+		if (b->owner != row + 1 || (b->flags & LANE_BUF_FREE))
+			continue;
+		b->owner = 0;
+		b->next = LANE_NIL;
+		b->flags &= (uint8_t)~LANE_BUF_MORE;
+		lane_buf_free(bs, b);
+	}
+}
+
+void shim_row_release(struct shim_view *v, int row)
+{
+	struct shim_row *r = &v->a->row[row];
+	uint64_t bit = 1ULL << row;
+
+	for (uint32_t i = 0; i < v->a->nr_eps; i++) {
+		const struct shim_ep *ep = shim_ep_at(v, i);
+
+		if (ep && (ep->rows & bit))
+			shim_ep_release(v, i, row);
+	}
+	for (uint32_t i = 0; i < v->a->nr_socks; i++) {
+		const struct shim_sock *s = shim_sock_at(v, i);
+
+		if (s && (s->rows & bit))
+			shim_sock_release(v, i, row);
+	}
+	release_frames(v, row);
+	v->kick_mask |= lane_flush(v->ln);
+	/* Threads that died while they waited are counted no more. */
+	atomic_fetch_sub(&v->a->nr_waiting, atomic_exchange(&r->nr_waiting, 0));
+	atomic_fetch_sub(&v->a->nr_spinning, atomic_exchange(&r->nr_spinning, 0));
+	atomic_fetch_and(&v->a->live_rows, ~bit);
+	atomic_store(&r->pid, 0);
+	atomic_store(&r->state, SHIM_ROW_FREE);
+}
