@@ -57,7 +57,8 @@ struct shim_local {
 	uint32_t nr_kernel;    /* EPOLL: registrations in the kernel set (listeners' shadows included) */
 	int nest_evfd;	       /* EPOLL: eventfd of ours inside the kernel set when it is nested, -1 */
 	int epfd;	       /* EPOLL: one number of it that is open */
-	struct shim_local *free_next;
+	uint32_t nr, next_free; /* fd.c: its own number, 1 + the next free object's */
+	uint8_t accept_turn;	/* listener: connections taken from the lane since the kernel was asked */
 };
 
 struct shim {
@@ -66,6 +67,7 @@ struct shim {
 	struct lane_settings settings;
 	enum shim_fallback why; /* state 3 */
 	int anchor;		/* unconnected socket: dup'ed for accepted numbers */
+	int scratch;		/* unconnected socket: asked about options that we do not know */
 	int nr_cpus;		/* usable: affinity mask and cgroup quota */
 	_Atomic int pid;	/* to tell a child of a raw fork */
 };
@@ -92,9 +94,20 @@ struct shim_local *shim_fd_take(int fd);
 struct shim_local *shim_local_alloc(enum shim_kind kind);
 /* Calls fn for each number in use; for fork and close_range. */
 void shim_fd_each(void (*fn)(int fd, struct shim_local *l, void *arg), void *arg);
-/* A descriptor of ours, moved to a high number with CLOEXEC; the program never sees or closes it. */
+/* A descriptor of ours, moved to a high number with CLOEXEC; the program never sees or closes it.
+ * Returns the new number; 'fd' itself where there is no room above. */
 int shim_fd_hide(int fd);
+/* No longer ours: before libc's close. */
+void shim_fd_unhide(int fd);
+/* 'fd' is known to be a new number for 'l': takes one more hold for it. */
+void shim_fd_add(int fd, struct shim_local *l);
+/* How many numbers stand for 'l' besides 'fd'; *other (may be NULL) is one of them or -1. */
+unsigned int shim_fd_others(struct shim_local *l, int fd, int *other);
+/* All numbers of 'from' now stand for 'to' (NULL: for nothing). The caller holds both. */
+void shim_fd_replace(struct shim_local *from, struct shim_local *to);
 bool shim_fd_is_hidden(int fd);
+/* By how much the soft limit of descriptors was raised for ours: getrlimit and setrlimit hide it. */
+extern int shim_nofile_extra __attribute__((visibility("hidden")));
 /* libc's result for a new descriptor: drops a stale entry of that number. Returns fd. */
 int shim_fd_new(int fd);
 
@@ -113,6 +126,9 @@ static inline ssize_t shim_ret(ssize_t r)
 /* 0 or -EFAULT. Nothing else faults in the shim. */
 int shim_copy_in(void *dst, const void *user, size_t len);
 int shim_copy_out(void *user, const void *src, size_t len);
+/* For the SIGSEGV and SIGBUS handler of signal.c: true if the fault was in one of those copies, and
+ * then the context goes on behind it. Async-signal-safe. */
+bool shim_copy_fixup(void *ucontext);
 
 /* ---- wait.c: spinning and sleeping (H7) ---- */
 /* What a thread waits for. 'ready' is asked with the lock held, after a turn; nonzero ends the wait
@@ -170,6 +186,8 @@ short shim_shadow_poll(struct shim_local *l, short events);
 /* ---- fork.c (H7) ---- */
 void shim_fork_init(void); /* pthread_atfork */
 /* ---- signal.c ---- */
+/* Once joined: takes SIGSEGV and SIGBUS for shim_copy_fixup(). start.c calls it. */
+void shim_sig_init(void);
 /* True if the handler of a signal that just interrupted us restarts calls. */
 bool shim_sig_restarts(void);
 

@@ -1,0 +1,154 @@
+/*
+ * start.c - from nothing to joined: settings, the keeper, the anchor
+ *
+ * The settings are read once, in the constructor or in the first call that comes before it; the
+ * program may clear its environment afterwards. The keeper is asked at the first socket that the
+ * lane could serve, or before privileges are dropped (priv.c): a process that uses no socket
+ * touches no device. Nothing is ever printed; `lane stat` tells what went wrong.
+ */
+#include <fcntl.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "posix/shim.h"
+
+enum { COLD, READY, JOINED, NO_LANE, OFF };
+#define JOIN_WAIT_MS 10000
+
+struct shim shim = {.anchor = -1, .scratch = -1};
+
+/* Reasons counted while there was no arena to count them in. */
+static _Atomic uint32_t early[SHIM_NR_FB];
+static _Atomic int joiner; /* pid of the process that is at it, 0: none */
+static __thread bool joining;
+
+/* CPUs that this process may use: its affinity mask, cut by the quota of its cgroup. */
+static int usable_cpus(void)
+{
+	long quota, period;
+	cpu_set_t set;
+	char line[64];
+	int fd, n = 1;
+	ssize_t r;
+	char *end;
+
+	if (sched_getaffinity(0, sizeof(set), &set) == 0)
+		n = CPU_COUNT(&set);
+	fd = open("/sys/fs/cgroup/cpu.max", O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return n;
+	r = shim_libc()->read(fd, line, sizeof(line) - 1);
+	shim_libc()->close(fd);
+	if (r <= 0)
+		return n;
+	line[r] = 0;
+	quota = strtol(line, &end, 10); /* "max 100000" gives 0 */
+	period = strtol(end, NULL, 10);
+	if (quota > 0 && period > 0 && quota / period < n)
+		n = quota / period > 0 ? (int)(quota / period) : 1;
+	return n;
+}
+
+bool shim_started(void)
+{
+	int state = atomic_load_explicit(&shim.state, memory_order_acquire);
+	char err[256];
+
+	if (shim_likely(state != COLD))
+		return state != OFF;
+	if (joining)
+		return false;
+	joining = true;
+	shim.pid = getpid();
+	if (getenv("LANE_OFF") || lane_settings_load(&shim.settings, err) < 0)
+		shim.state = OFF;
+	else
+		shim.state = READY;
+	joining = false;
+	return shim.state != OFF;
+}
+
+/* A pair of sockets that never connect: one under accepted numbers, one to ask about options. */
+static int spare_socket(void)
+{
+	return shim_fd_hide(shim_libc()->socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+}
+
+static void settle(int state)
+{
+	int i;
+
+	for (i = 0; state == JOINED && i < SHIM_NR_FB; i++)
+		atomic_fetch_add(&shim.view.a->fallbacks[i], early[i]);
+	atomic_store_explicit(&shim.state, state, memory_order_release);
+}
+
+static void join(void)
+{
+	enum shim_fallback why = SHIM_FB_NO_LANE;
+	int saved = errno;
+	char err[256];
+
+	if (shim.state != READY)
+		return;
+	shim.nr_cpus = usable_cpus();
+	if (keeper_join(&shim.settings, &shim.view, &why, err) < 0) {
+		shim.why = why;
+		settle(NO_LANE);
+		errno = saved;
+		return;
+	}
+	shim.anchor = spare_socket();
+	shim.scratch = spare_socket();
+	if (shim.anchor < 0 || shim.scratch < 0) {
+		shim.why = SHIM_FB_NO_LANE;
+		settle(NO_LANE);
+	} else {
+		shim_sig_init();
+		shim_fork_init();
+		settle(JOINED);
+	}
+	errno = saved;
+}
+
+bool shim_join(void)
+{
+	int i, none = 0, state = atomic_load_explicit(&shim.state, memory_order_acquire);
+	struct timespec ms = {.tv_nsec = 1000000};
+
+	if (shim_likely(state == JOINED))
+		return true;
+	if (!shim_started() || state > JOINED || joining)
+		return false;
+	for (i = 0; i < JOIN_WAIT_MS; i++, none = 0) {
+		if (atomic_compare_exchange_strong(&joiner, &none, getpid())) {
+			joining = true;
+			join();
+			joining = false;
+			atomic_store(&joiner, 0);
+			break;
+		}
+		/* A forked child of a process whose other thread was at it starts anew. */
+		if (none != getpid())
+			atomic_compare_exchange_strong(&joiner, &none, 0);
+		else
+			nanosleep(&ms, NULL);
+	}
+	return shim.state == JOINED;
+}
+
+void shim_count_fallback(enum shim_fallback why)
+{
+	if (shim.state == JOINED)
+		atomic_fetch_add_explicit(&shim.view.a->fallbacks[why], 1, memory_order_relaxed);
+	else
+		atomic_fetch_add_explicit(&early[why], 1, memory_order_relaxed);
+}
+
+__attribute__((constructor)) static void shim_constructor(void)
+{
+	shim_libc();
+	shim_started();
+}
