@@ -1,0 +1,142 @@
+/*
+ * lock.c - the lane's lock: robust, priority-inheriting, shared by processes
+ *
+ * It is held inside a lane call only, for microseconds. trylock comes first, so that contention
+ * is counted and the free case stays one compare-and-swap. On the way out the keeper is rung when
+ * something waits for it: a timer that is due much earlier than it will look, a neighbour to
+ * resolve, a claim to clear.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "arena.h"
+#include "lane-int/state.h"
+#include "sys.h"
+
+/* A timer that is due so much earlier than the keeper looks rings it. Below it the keeper's own
+ * look, or a member's, comes soon enough. */
+#define LOCK_RING_SLACK_US 20000
+
+uint64_t shim_now_us(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
+}
+
+/* One page that the kernel clears in every child: a child of a raw fork reads 0. */
+static _Atomic uint32_t *allow_word;
+
+void shim_lock_allow(void)
+{
+	void *p;
+
+	if (!allow_word) {
+		p = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		if (p == MAP_FAILED)
+			return;
+		madvise(p, 4096, MADV_WIPEONFORK);
+		allow_word = p;
+	}
+	*allow_word = 1;
+}
+
+bool shim_lock_allowed(void)
+{
+	return allow_word && *allow_word;
+}
+
+/* A lock that can be neither taken nor repaired: nothing of the lane may be touched any more. */
+static void lock_broken(int r)
+{
+	fprintf(stderr, "lane: the lane's lock is unusable: %s\n", strerror(r));
+	abort();
+}
+
+static void lock_slow(struct shim_view *v, int r)
+{
+	if (r == EBUSY) {
+		v->a->nr_lock_contended++;
+		r = pthread_mutex_lock(&v->a->lock);
+		if (v->row >= 0)
+			v->a->row[v->row].nr_contended++;
+	}
+	if (r == EOWNERDEAD) {
+		v->a->owner_died++;
+		lane_set_now(v->ln, shim_now_us());
+		shim_repair(v);
+		r = pthread_mutex_consistent(&v->a->lock);
+	}
+	if (r)
+		lock_broken(r);
+}
+
+void shim_lock(struct shim_view *v)
+{
+	int r = pthread_mutex_trylock(&v->a->lock);
+
+	if (__builtin_expect(r, 0))
+		lock_slow(v, r);
+	lane_set_now(v->ln, shim_now_us());
+}
+
+void shim_ring(int evfd)
+{
+	uint64_t one = 1;
+
+	if (evfd >= 0)
+		sys_write(evfd, &one, sizeof(one));
+}
+
+/* True once if the keeper must look before it would by itself. */
+static bool keeper_is_due(struct shim_view *v)
+{
+	uint64_t until = atomic_load_explicit(&v->a->keeper_until_us, memory_order_relaxed);
+	struct lane *ln = v->ln;
+	uint64_t next;
+
+	if (until <= ln->now_us + LOCK_RING_SLACK_US)
+		return false;
+	if (ln->st->claims_dirty || ln->net->wanted_head != ln->net->wanted_tail) {
+		v->a->keeper_until_us = ln->now_us;
+		return true;
+	}
+	next = lane_next_timer(ln);
+	if (next >= until - LOCK_RING_SLACK_US)
+		return false;
+	/* The next to leave the lock need not ring for the same timer. */
+	v->a->keeper_until_us = next;
+	return true;
+}
+
+uint64_t shim_unlock(struct shim_view *v)
+{
+	uint64_t wakes = v->wakes, others = wakes;
+	bool keeper = v->row >= 0 && keeper_is_due(v);
+
+	v->wakes = 0;
+	pthread_mutex_unlock(&v->a->lock);
+	if (v->row >= 0)
+		others &= ~(1ULL << v->row);
+	while (__builtin_expect(others != 0, 0)) {
+		shim_ring(v->doorbell[__builtin_ctzll(others)]);
+		v->a->nr_doorbells++;
+		others &= others - 1;
+	}
+	if (__builtin_expect(keeper, 0))
+		shim_ring(v->keeper_bell);
+	return wakes;
+}
+
+void shim_kick(struct shim_view *v)
+{
+	uint64_t mask = __atomic_exchange_n(&v->kick_mask, 0, __ATOMIC_ACQ_REL);
+
+	if (mask)
+		lane_kick(v->ln, (uint32_t)mask);
+}
