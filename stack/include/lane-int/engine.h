@@ -28,6 +28,8 @@ void lane_udp_icmp(struct lane *ln, const struct lane_icmp_info *icmp);
  * same-host peer's partial sum is accepted where LANE_BUF_PARTIAL_OK). */
 bool lane_l4_csum_ok(struct lane *ln, const struct lane_pkt *pkt);
 void lane_count_drop(struct lane *ln, enum lane_drop why);
+/* One received packet, the whole way in. Consumes 'b'. */
+void lane_rx(struct lane *ln, struct lane_buf *b);
 
 /* ---- output ---- */
 /* Where packets of a flow go; cached in pcbs, filled and refreshed by lane_path_update(). */
@@ -60,11 +62,25 @@ void lane_ip_out(struct lane *ln, struct lane_buf *b, const struct lane_path *pa
 		 const struct lane_ip *src, const struct lane_ip *dst, uint8_t proto, uint8_t tos,
 		 uint8_t ttl, uint16_t csum_off);
 
-/* ---- claims: count one more or one less socket on a local port; tells the queues' drivers ---- */
+/* Remembers that packets of 'ip' came from 'mac', for answers without a pcb that could keep it. */
+void lane_path_seen(struct lane *ln, const struct lane_ip *ip, const struct lane_mac *mac);
+/* Sends what waits on txq and what waits for a neighbour; drops what waited too long. */
+void lane_ip_retry(struct lane *ln);
+
+/*
+ * ---- claims: count one more or one less socket on a local port; tells the queues' drivers ----
+ * A listener counts once, with LANE_CLAIM_LISTEN. Claim before the peer can send to the port; unclaim
+ * after the pcb left its table.
+ */
 enum lane_claim_kind { LANE_CLAIM_ANY, LANE_CLAIM_LISTEN };
 void lane_claim(struct lane *ln, uint8_t proto, const struct lane_ep *local, bool v6only,
 		enum lane_claim_kind kind);
 void lane_unclaim(struct lane *ln, uint8_t proto, uint16_t port, enum lane_claim_kind kind);
+/* Tells the drivers all claims anew: after the interface's addresses changed, and at recovery. */
+void lane_claim_refresh(struct lane *ln);
+/* The addresses (mask) that listeners, or UDP sockets, of 'port' take packets to. */
+uint32_t lane_tcp_listen_mask(const struct lane *ln, uint16_t port);
+uint32_t lane_udp_mask(const struct lane *ln, uint16_t port);
 /* True when no socket holds the port (for the choice of ports). */
 bool lane_claim_is_free(const struct lane *ln, uint8_t proto, uint16_t port);
 

@@ -64,6 +64,7 @@ struct lane_nettab {
 	uint8_t loopback; /* lo: no neighbours, MACs are zero */
 	uint32_t mtu;	  /* bytes of an IP packet */
 	uint32_t nr_routes;
+	uint32_t nr_addrs; /* addr[] beyond it is unused: lane_net_write_end() sets it */
 	uint16_t port_min, port_max; /* for active opens of lanes, host order, inclusive */
 	struct lane_net_addr addr[LANE_NET_ADDRS];
 	struct lane_net_route route[LANE_NET_ROUTES]; /* most specific first, then lowest metric */
@@ -83,8 +84,8 @@ struct lane_net_hop {
 };
 
 /* ---- reading ---- */
-/* 0 and *hop, -ENETUNREACH: no route or an unreachable one, -EXDEV: the route leaves by another
- * interface or is local to the host. 'src' (any: none) is a source already chosen. */
+/* 0 and *hop, -ENETUNREACH: no route or an unreachable one, -EADDRNOTAVAIL: no source address,
+ * -EXDEV: the route leaves by another interface, is local to the host or leads to a group. 'src' (any: none) is a source already chosen. */
 int lane_net_route(const struct lane_nettab *t, const struct lane_ip *dst, const struct lane_ip *src,
 		   struct lane_net_hop *hop);
 /* 0 and *mac; -EAGAIN: not known yet, a request was left; -EHOSTUNREACH: resolution failed. */

@@ -48,6 +48,26 @@ struct lane_claim_count {
 	uint16_t nr_listen; /* listeners */
 };
 
+/* A packet that waits for its next hop's MAC; its Ethernet header is not filled in yet. */
+#define LANE_NR_PENDING 32
+#define LANE_PENDING_US 1000000
+
+struct lane_pending {
+	uint32_t buf; /* LANE_NIL: the entry is free */
+	uint32_t reserved;
+	uint64_t until_us; /* given up then */
+};
+
+/* Where a peer's datagrams came from: answers go there until the mirror knows the neighbour. */
+#define LANE_NR_SEEN 64
+
+struct lane_seen {
+	struct lane_ip ip;
+	struct lane_mac mac;
+	uint8_t used;
+	uint8_t reserved;
+};
+
 struct lane_state {
 	uint64_t magic;
 	uint32_t version;
@@ -73,7 +93,11 @@ struct lane_state {
 	uint32_t claims_dirty; /* a count went to 0: whoever may clear looks */
 	uint64_t challenge_window_us;
 	uint32_t nr_challenges;
+	uint32_t nr_pending;
+	uint32_t pending_version; /* nettab's neigh_version when 'pending' was last tried */
 	uint32_t reserved;
+	struct lane_pending pending[LANE_NR_PENDING];
+	struct lane_seen seen[LANE_NR_SEEN];
 	struct lane_stats stats;
 };
 

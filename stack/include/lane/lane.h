@@ -41,7 +41,7 @@ struct lane_config {
 	uint64_t hash_key[2]; /* secret: from getrandom(2) */
 	/* defaults of sockets, with Linux' names */
 	uint32_t rmem_default, wmem_default, rmem_max, wmem_max;
-	uint32_t keepalive_time_us, keepalive_intvl_us;
+	uint64_t keepalive_time_us, keepalive_intvl_us; /* Linux' two hours do not fit 32 bits */
 	uint32_t fin_timeout_us;
 	uint8_t keepalive_probes, syn_retries, synack_retries, retries2;
 	uint8_t timestamps, window_scaling, ttl, cc;

@@ -56,7 +56,7 @@ struct lane_tcp_status {
 /* Per-socket settings; a listener's are inherited. Times in us, 0 in user_timeout: none. */
 struct lane_tcp_opts_set {
 	uint32_t rcvbuf, sndbuf; /* bytes, as SO_RCVBUF reads them (doubled); payload limit is half */
-	uint32_t keepidle_us, keepintvl_us;
+	uint64_t keepidle_us, keepintvl_us;
 	uint32_t user_timeout_us;
 	uint32_t linger2_us;	  /* FIN_WAIT_2 of an orphan */
 	uint32_t defer_accept_us; /* listener: 0: off */
