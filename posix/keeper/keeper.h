@@ -1,9 +1,12 @@
 /*
  * keeper.h - the keeper process, and how a program comes to it
  *
- * The keeper listens on an abstract unix socket "lane/<netns inode>/<ifname>" (SOCK_SEQPACKET).
- * Messages are struct keeper_msg with descriptors as SCM_RIGHTS. Both ends check SO_PEERCRED
- * before they believe anything and give up after a second.
+ * The keeper listens on the abstract unix socket "lane/<ifname>" (SOCK_SEQPACKET); abstract names
+ * belong to one network namespace. Messages are struct keeper_msg with descriptors as SCM_RIGHTS.
+ * Both ends check SO_PEERCRED before they believe anything and give up after a second.
+ *
+ * A member keeps its connection: the end of file tells the keeper that the process is gone or has
+ * executed another program (the descriptor is CLOEXEC), earlier and more surely than its pid does.
  */
 #ifndef SHIM_KEEPER_H
 #define SHIM_KEEPER_H
@@ -15,8 +18,8 @@ enum keeper_op {
 	KEEPER_JOIN,	     /* a process asks for the arena; answer: KEEPER_WELCOME with descriptors */
 	KEEPER_MAPPED,	     /* the joiner has mapped everything; answer: KEEPER_READY once bound */
 	KEEPER_OBSERVE,	     /* lane stat: the memfd, to be mapped read-only */
-	KEEPER_FORKED,	     /* a reserved row has a pid now */
-	KEEPER_STOP,	     /* lane stop: end when no member is left */
+	KEEPER_FORKED,	     /* this connection is the future child's in 'row'; no answer */
+	KEEPER_STOP,	     /* lane stop: end when no member is left, without lingering */
 	KEEPER_WELCOME,
 	KEEPER_READY,
 	KEEPER_REFUSED, /* 'error' says why, 'why' is the fallback reason */
@@ -31,7 +34,23 @@ struct keeper_msg {
 	uint32_t nr_fds;
 	char ifname[16];
 	char error[256];
+	uint32_t nr_queues; /* WELCOME: XSKs among the descriptors */
+	uint32_t has_link;  /* WELCOME, READY: the last descriptor is the program's link */
 };
+
+/* What can be set; the value is the index in lane_settings.from. */
+enum lane_setting {
+	LANE_SET_IF,
+	LANE_SET_MEMORY,
+	LANE_SET_SPIN_US,
+	LANE_SET_PROFILE,
+	LANE_SET_MODE,
+	LANE_SET_ZEROCOPY,
+	LANE_SET_WITHOUT,
+	LANE_SET_PORTS,
+	LANE_NR_SETTINGS
+};
+enum lane_setting_from { LANE_FROM_DEFAULT, LANE_FROM_FILE, LANE_FROM_ENV, LANE_FROM_OPTION };
 
 /* What `lane run` and LANE_* environment variables say (config.c). */
 struct lane_settings {
@@ -41,11 +60,31 @@ struct lane_settings {
 	uint32_t spin_us;  /* budget before sleeping */
 	int profile;	   /* 0 default, 1 latency, 2 throughput */
 	char ports[128];   /* "80,443,8000-8100": claims allowed; empty: all */
+	uint8_t from[LANE_NR_SETTINGS];	 /* enum lane_setting_from */
+	uint16_t line[LANE_NR_SETTINGS]; /* LANE_FROM_FILE: in lane.conf */
 };
 /* From the environment and lane.conf; unknown keys are errors. 0 or -EINVAL with text in err[256]. */
 int lane_settings_load(struct lane_settings *s, char *err);
+void lane_settings_default(struct lane_settings *s);
+/* Sets one from its text. 0, or -EINVAL with what is wrong in err[256]. */
+int lane_settings_set(struct lane_settings *s, enum lane_setting which, const char *value,
+		      enum lane_setting_from from, char *err);
+/* The text of one, as set() takes it. */
+void lane_settings_get(const struct lane_settings *s, enum lane_setting which, char *out, size_t size);
+/* "memory"; its environment variable is LANE_MEMORY. NULL beyond the last. */
+const char *lane_setting_name(enum lane_setting which);
+const char *lane_setting_env(enum lane_setting which);
+/* The file that is read: $LANE_CONF or /etc/lane.conf. */
+const char *lane_settings_path(void);
+/* True if ports= allows claims on 'port'. */
+bool lane_settings_port_ok(const struct lane_settings *s, uint16_t port);
 /* Writes settings to the environment so that exec'd programs find them. */
 void lane_settings_export(const struct lane_settings *s);
+/* "LANE_MEMORY=67108864" and so on of those that are set, for an environment of one's own: fills at
+ * most 'n' of out[], returned owned, and returns how many. */
+unsigned int lane_settings_envp(const struct lane_settings *s, char *out[], unsigned int n);
+/* Fills in the interface with the default route where none is given. 0 or -errno with err[256]. */
+int lane_settings_ifname(struct lane_settings *s, char *err);
 
 /* Starts the keeper for s->ifname unless one serves it; returns when it accepts connections or has
  * failed, with its error in err[256]. From `lane run`: forks; the keeper's stdio is /dev/null. */
@@ -59,9 +98,12 @@ int keeper_register(const char *ifname, int32_t pid, char *err);
 int keeper_join(const struct lane_settings *s, struct shim_view *v, enum shim_fallback *why, char *err);
 /* For lane stat and conns: a read-only view (row -1). */
 int keeper_observe(const char *ifname, struct shim_view *v, char *err);
+/* Asks the keeper of 'ifname' to end as soon as no member is left. 0 or -errno with err[256]. */
+int keeper_stop(const char *ifname, char *err);
 /* Reserves a row for a child about to be forked, with all that 'v->row' holds; -EAGAIN: none free. */
 int keeper_fork_prepare(struct shim_view *v);
 void keeper_fork_parent(struct shim_view *v, int row, int32_t pid); /* pid < 0: the fork failed */
+/* In the child, where v->row is still the parent's. */
 void keeper_fork_child(struct shim_view *v, int row);
 
 #endif
