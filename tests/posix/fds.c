@@ -1,0 +1,232 @@
+/*
+ * fds.c - posix.md 1-3, 6-9, 76: numbers, duplicates, closing
+ */
+#include "t.h"
+
+#include <sys/resource.h>
+
+static char buf[4096];
+
+static void lowest(void)
+{
+	int l = t_listen(5), c = t_connect(t_port(l)), s = accept(l, NULL, NULL), base = l;
+
+	t_say("%d %d %d", l - base, c - base, s - base);
+	close(c);
+	int x = open("/dev/null", O_RDONLY);
+	t_say("%d", x - base);
+	SHOW(read(x, buf, 10));
+	close(s);
+	int y = socket(AF_INET, SOCK_STREAM, 0);
+	t_say("%d", y - base);
+	close(x);
+	c = t_connect(t_port(l));
+	s = accept(l, NULL, NULL);
+	t_say("%d %d", c - base, s - base);
+	SHOW(dup(s) - base);
+	SHOW(fcntl(s, F_DUPFD, 50));
+	SHOW(fcntl(s, F_DUPFD_CLOEXEC, 50));
+	SHOW(fcntl(51, F_GETFD));
+	SHOW(fcntl(50, F_GETFD));
+	SHOW(fcntl(s, F_DUPFD, -1));
+}
+
+static void duplicates_share(void)
+{
+	int fd[2], d;
+
+	t_pair(fd);
+	d = dup(fd[1]);
+	t_nonblock(d, true);
+	SHOW(fcntl(fd[1], F_GETFL) & O_NONBLOCK ? 1 : 0);
+	SHOW(fcntl(d, F_SETFD, FD_CLOEXEC));
+	SHOW(fcntl(fd[1], F_GETFD));
+	SHOW(fcntl(d, F_GETFD));
+	send(fd[0], "abcd", 4, 0);
+	t_poll(d, POLLIN, 1000);
+	SHOW(read(fd[1], buf, 2));
+	SHOW(read(d, buf, 10));
+	SHOW(close(fd[1]));
+	SHOW(send(fd[0], "ef", 2, 0));
+	t_poll(d, POLLIN, 1000);
+	SHOW(read(d, buf, 10));
+	t_say("peer %s", t_poll(fd[0], POLLIN, 20));
+	SHOW(close(d));
+	t_say("peer %s", t_poll(fd[0], POLLIN, 1000));
+}
+
+static void dup2_over(void)
+{
+	int a[2], b[2];
+
+	t_pair(a);
+	t_pair(b);
+	SHOW(dup2(a[0], b[0]) == b[0]);
+	t_say("peer of the overwritten %s", t_poll(b[1], POLLIN | POLLRDHUP, 1000));
+	SHOW(send(b[0], "via", 3, 0));
+	SHOW(recv(a[1], buf, 10, 0));
+	SHOW(dup2(a[0], a[0]) == a[0]);
+	SHOW(dup3(a[0], a[0], 0));
+	SHOW(dup3(a[0], 60, O_CLOEXEC));
+	SHOW(fcntl(60, F_GETFD));
+	SHOW(dup2(a[0], -1));
+	SHOW(dup2(999, 3));
+	int f = open("/dev/null", O_RDWR);
+	SHOW(dup2(f, a[1]) == a[1]);
+	SHOW(write(a[1], "gone", 4));
+	t_say("peer %s", t_poll(a[0], POLLIN | POLLRDHUP, 1000));
+	close(f);
+	close(a[1]);
+	SHOW(write(a[1], "gone", 4));
+}
+
+static void *reader(void *arg)
+{
+	char c;
+
+	return (void *)(long)read(*(int *)arg, &c, 1);
+}
+
+static void shutdown_wakes(void)
+{
+	pthread_t th;
+	void *r;
+	int fd[2];
+
+	t_pair(fd);
+	pthread_create(&th, NULL, reader, &fd[0]);
+	t_sleep_ms(50);
+	shutdown(fd[0], SHUT_RDWR);
+	pthread_join(th, &r);
+	t_say("reader got %ld", (long)r);
+	t_pair(fd);
+	pthread_create(&th, NULL, reader, &fd[0]);
+	t_sleep_ms(50);
+	int n = fd[0];
+	close(n);
+	send(fd[1], "x", 1, 0);
+	pthread_join(th, &r);
+	t_say("reader got %ld", (long)r);
+}
+
+static void ranges(void)
+{
+	int fd[2];
+
+	t_pair(fd);
+	SHOW(close_range((unsigned int)fd[0], (unsigned int)fd[0], 4 /* CLOEXEC */));
+	SHOW(fcntl(fd[0], F_GETFD));
+	SHOW(send(fd[0], "a", 1, 0));
+	SHOW(recv(fd[1], buf, 10, 0));
+	SHOW(close_range(3, ~0U, 0));
+	SHOW(send(fd[0], "a", 1, 0));
+	SHOW(close(fd[1]));
+	t_pair(fd);
+	SHOW(send(fd[0], "again", 5, 0));
+	SHOW(recv(fd[1], buf, 10, 0));
+	for (int i = 3; i < 1024; i++)
+		close(i);
+	t_pair(fd);
+	t_say("%d %d", fd[0], fd[1]);
+	SHOW(send(fd[0], "again", 5, 0));
+	SHOW(recv(fd[1], buf, 10, 0));
+}
+
+static void numbers_reused(void)
+{
+	int fd[2], p[2];
+
+	t_pair(fd);
+	close(fd[0]);
+	close(fd[1]);
+	MUST(pipe(p));
+	SHOW(write(p[1], "pipe", 4));
+	SHOW(read(p[0], buf, 10));
+	close(p[0]);
+	close(p[1]);
+	int f = open("/etc/hostname", O_RDONLY);
+	struct stat st;
+	SHOW(fstat(f, &st));
+	SHOW(S_ISREG(st.st_mode));
+	SHOW(lseek(f, 0, SEEK_SET));
+}
+
+static void stats(void)
+{
+	struct stat st;
+	int fd[2];
+
+	t_pair(fd);
+	SHOW(fstat(fd[0], &st));
+	SHOW(S_ISSOCK(st.st_mode));
+	SHOW(fstat(fd[1], &st));
+	SHOW(S_ISSOCK(st.st_mode));
+	SHOW(isatty(fd[1]));
+}
+
+static void too_few(void)
+{
+	struct rlimit rl, old;
+	int l = t_listen(5), c[3], s;
+
+	for (int i = 0; i < 3; i++)
+		c[i] = t_connect(t_port(l));
+	getrlimit(RLIMIT_NOFILE, &old);
+	rl = old;
+	rl.rlim_cur = (rlim_t)c[2] + 1;
+	SHOW(setrlimit(RLIMIT_NOFILE, &rl));
+	SHOW(getrlimit(RLIMIT_NOFILE, &rl));
+	t_say("%d", (int)rl.rlim_cur == c[2] + 1);
+	SHOW(accept(l, NULL, NULL));
+	t_say("poll %s", t_poll(l, POLLIN, 0));
+	SHOW(socket(AF_INET, SOCK_STREAM, 0));
+	SHOW(dup(l));
+	close(c[2]);
+	s = accept(l, NULL, NULL);
+	t_say("%d", s == c[2]);
+	setrlimit(RLIMIT_NOFILE, &old);
+	SHOW(accept(l, NULL, NULL) > 0);
+	SHOW(accept(l, NULL, NULL) > 0);
+}
+
+static void stdio(void)
+{
+	char line[64] = "";
+	int fd[2];
+
+	t_pair(fd);
+	FILE *in = fdopen(fd[1], "r"), *out = fdopen(fd[0], "w");
+
+	fprintf(out, "a line\nnext\n");
+	SHOW(fflush(out));
+	t_say("%s", fgets(line, sizeof(line), in));
+	SHOW(fileno(in) == fd[1]);
+	SHOW(fclose(out));
+	t_say("%s", fgets(line, sizeof(line), in));
+	t_say("%d", fgets(line, sizeof(line), in) == NULL);
+	SHOW(feof(in) != 0);
+	SHOW(fclose(in));
+	SHOW(close(fd[1]));
+	FILE *f = fopen("/etc/hostname", "r");
+	SHOW(fileno(f) <= fd[1]);
+	SHOW(fgets(line, sizeof(line), f) != NULL);
+}
+
+static void standard_numbers(void)
+{
+	int out = dup(1), fd[2];
+
+	close(0);
+	int l = t_listen(3);
+	SHOW(l);
+	fd[0] = t_connect(t_port(l));
+	dup2(out, 50);
+	close(l);
+	dup2(fd[0], 0);
+	SHOW(fd[0] > 0);
+	SHOW(getpeername(0, (struct sockaddr *)buf, &(socklen_t){sizeof(buf)}));
+}
+
+T_MAIN(T_CASE(lowest), T_CASE(duplicates_share), T_CASE(dup2_over), T_CASE(shutdown_wakes),
+       T_CASE(ranges), T_CASE(numbers_reused), T_CASE(stats), T_CASE(too_few), T_CASE(stdio),
+       T_CASE(standard_numbers))

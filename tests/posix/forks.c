@@ -1,0 +1,330 @@
+/*
+ * forks.c - posix.md 3, 11-14, 16, 21, 42: processes that share sockets
+ */
+#include "t.h"
+
+#include <spawn.h>
+
+extern char **environ;
+static char buf[4096];
+
+static void reap(pid_t pid)
+{
+	int status;
+
+	waitpid(pid, &status, 0);
+	if (status)
+		t_say("child status %x", status);
+}
+
+static void child_exits(void)
+{
+	int fd[2];
+	pid_t pid;
+
+	t_pair(fd);
+	pid = fork();
+	if (pid == 0)
+		_exit(0);
+	reap(pid);
+	SHOW(send(fd[0], "after", 5, 0));
+	SHOW(recv(fd[1], buf, 10, 0));
+	pid = fork();
+	if (pid == 0)
+		exit(0);
+	reap(pid);
+	SHOW(send(fd[1], "still", 5, 0));
+	SHOW(recv(fd[0], buf, 10, 0));
+	t_say("%s", t_poll(fd[0], POLLIN | POLLRDHUP, 20));
+}
+
+static void child_serves(void)
+{
+	int l = t_listen(5), c = t_connect(t_port(l)), s = accept(l, NULL, NULL);
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		ssize_t n = recv(s, buf, 100, 0);
+
+		send(s, buf, (size_t)n, 0);
+		_exit(0);
+	}
+	close(s);
+	SHOW(send(c, "to the child", 12, 0));
+	SHOW(t_read_all(c, buf, 12));
+	SHOW(recv(c, buf, 10, 0));
+	reap(pid);
+}
+
+static void both_use(void)
+{
+	int fd[2];
+	pid_t pid;
+
+	t_pair(fd);
+	pid = fork();
+	if (pid == 0) {
+		for (int i = 0; i < 100; i++)
+			MUST(send(fd[0], "c", 1, 0));
+		_exit(0);
+	}
+	for (int i = 0; i < 100; i++)
+		MUST(send(fd[0], "p", 1, 0));
+	SHOW(t_read_all(fd[1], buf, 200));
+	int c = 0;
+	for (int i = 0; i < 200; i++)
+		c += buf[i] == 'c';
+	SHOW(c);
+	reap(pid);
+	close(fd[0]);
+	SHOW(recv(fd[1], buf, 10, 0));
+}
+
+static void last_close(void)
+{
+	int fd[2], p[2];
+	pid_t pid;
+	char x;
+
+	t_pair(fd);
+	MUST(pipe(p));
+	pid = fork();
+	if (pid == 0) {
+		close(p[1]);
+		if (read(p[0], &x, 1) != 0)
+			_exit(1);
+		_exit(0);
+	}
+	close(p[0]);
+	close(fd[0]);
+	t_say("%s", t_poll(fd[1], POLLIN | POLLRDHUP, 50));
+	close(p[1]);
+	reap(pid);
+	t_say("%s", t_poll(fd[1], POLLIN | POLLRDHUP, 1000));
+	SHOW(recv(fd[1], buf, 10, 0));
+}
+
+static void killed(void)
+{
+	int fd[2];
+	pid_t pid;
+
+	t_pair(fd);
+	pid = fork();
+	if (pid == 0) {
+		close(fd[0]);
+		pause();
+	}
+	close(fd[1]);
+	t_sleep_ms(50);
+	t_say("%s", t_poll(fd[0], POLLIN | POLLRDHUP, 50));
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	t_say("%s", t_poll(fd[0], POLLIN | POLLRDHUP, 1000));
+	SHOW(recv(fd[0], buf, 10, 0));
+}
+
+/* Two workers on one listener, each with its own epoll set. */
+static void workers(void)
+{
+	int l = t_listen(64), port = t_port(l), got = 0;
+	pid_t pid[2];
+
+	t_nonblock(l, true);
+	for (int i = 0; i < 2; i++) {
+		pid[i] = fork();
+		if (pid[i])
+			continue;
+		struct epoll_event ev = {.events = EPOLLIN | EPOLLEXCLUSIVE};
+		int ep = epoll_create1(0);
+
+		MUST(epoll_ctl(ep, EPOLL_CTL_ADD, l, &ev));
+		for (;;) {
+			if (epoll_wait(ep, &ev, 1, 5000) < 1)
+				_exit(1);
+			int s = accept4(l, NULL, NULL, 0);
+
+			if (s < 0)
+				continue;
+			ssize_t n = recv(s, buf, 100, 0);
+
+			send(s, buf, (size_t)n, 0);
+			close(s);
+		}
+	}
+	for (int i = 0; i < 40; i++) {
+		int c = t_connect(port);
+
+		MUST(send(c, "work", 4, 0));
+		got += t_read_all(c, buf, 10) == 4;
+		close(c);
+	}
+	SHOW(got);
+	for (int i = 0; i < 2; i++) {
+		kill(pid[i], SIGTERM);
+		waitpid(pid[i], NULL, 0);
+	}
+}
+
+static void accept_then_fork(void)
+{
+	int l = t_listen(64), port = t_port(l), got = 0;
+	pid_t server = fork();
+
+	if (server == 0) {
+		signal(SIGCHLD, SIG_IGN);
+		for (;;) {
+			int s = accept(l, NULL, NULL);
+
+			if (fork() == 0) {
+				close(l);
+				ssize_t n;
+				while ((n = recv(s, buf, 100, 0)) > 0)
+					send(s, buf, (size_t)n, 0);
+				_exit(0);
+			}
+			close(s);
+		}
+	}
+	close(l);
+	for (int i = 0; i < 10; i++) {
+		int c = t_connect(port);
+
+		for (int k = 0; k < 3; k++) {
+			MUST(send(c, "ping", 4, 0));
+			got += t_read_all(c, buf, 4) == 4;
+		}
+		close(c);
+	}
+	SHOW(got);
+	kill(server, SIGTERM);
+	waitpid(server, NULL, 0);
+}
+
+static void daemonised(void)
+{
+	int l = t_listen(5), port = t_port(l);
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		if (daemon(1, 1) < 0)
+			_exit(1);
+		int s = accept(l, NULL, NULL);
+		ssize_t n = recv(s, buf, 100, 0);
+
+		send(s, buf, (size_t)n, 0);
+		_exit(0);
+	}
+	reap(pid);
+	close(l);
+	int c = t_connect(port);
+	SHOW(send(c, "daemon", 6, 0));
+	SHOW(t_read_all(c, buf, 6));
+	SHOW(recv(c, buf, 1, 0));
+}
+
+static void spawns(void)
+{
+	char *argv[] = {"sh", "-c", "exit 7", NULL};
+	int fd[2], status;
+	pid_t pid;
+
+	t_pair(fd);
+	SHOW(posix_spawn(&pid, "/bin/sh", NULL, NULL, argv, environ));
+	waitpid(pid, &status, 0);
+	SHOW(WEXITSTATUS(status));
+	SHOW(WEXITSTATUS(system("exit 3")));
+	FILE *p = popen("echo out", "r");
+	t_say("%.3s", fgets(buf, sizeof(buf), p));
+	SHOW(pclose(p));
+	pid = vfork();
+	if (pid == 0) {
+		execv("/bin/true", (char *[]){"true", NULL});
+		_exit(1);
+	}
+	reap(pid);
+	SHOW(send(fd[0], "after", 5, 0));
+	SHOW(recv(fd[1], buf, 10, 0));
+	pid = fork();
+	if (pid == 0) {
+		execl("/bin/sh", "sh", "-c", "exit 0", NULL);
+		_exit(1);
+	}
+	reap(pid);
+	SHOW(send(fd[1], "more", 4, 0));
+	SHOW(recv(fd[0], buf, 10, 0));
+}
+
+static void inherited_listener(void)
+{
+	char num[16];
+	int l = t_listen(5), port = t_port(l);
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		snprintf(num, sizeof(num), "%d", l);
+		setenv("T_LISTENER", num, 1);
+		execl("/proc/self/exe", "forks", "as_successor", NULL);
+		_exit(1);
+	}
+	close(l);
+	int c = t_connect(port);
+	MUST(send(c, "exec", 4, 0));
+	SHOW(t_read_all(c, buf, 4));
+	close(c);
+	reap(pid);
+}
+
+static void as_successor(void)
+{
+	const char *num = getenv("T_LISTENER");
+	int v;
+	socklen_t len = sizeof(v);
+
+	if (!num)
+		return;
+	int l = atoi(num);
+	SHOW(getsockopt(l, SOL_SOCKET, SO_ACCEPTCONN, &v, &len));
+	SHOW(v);
+	int s = (int)MUST(accept(l, NULL, NULL));
+	ssize_t n = recv(s, buf, 100, 0);
+	send(s, buf, (size_t)n, 0);
+}
+
+/* Busy or stopped, the peer's view goes on (38, 39). */
+static void stopped(void)
+{
+	int l = t_listen(5), port = t_port(l);
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		for (;;) {
+			int s = accept(l, NULL, NULL);
+			ssize_t n = recv(s, buf, 100, 0);
+
+			send(s, buf, (size_t)n, 0);
+			close(s);
+		}
+	}
+	close(l);
+	kill(pid, SIGSTOP);
+	t_sleep_ms(20);
+	int64_t t0 = t_now_ms();
+	int c = t_connect(port);
+	t_say("connected %s", t_about(t_now_ms() - t0, 0));
+	SHOW(send(c, "while stopped", 13, 0));
+	int n = 1;
+	for (int i = 0; i < 100 && n; i++) {
+		t_sleep_ms(10);
+		ioctl(c, TIOCOUTQ, &n);
+	}
+	t_say("unacknowledged %d", n);
+	kill(pid, SIGCONT);
+	SHOW(t_read_all(c, buf, 13));
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+}
+
+T_MAIN(T_CASE(child_exits), T_CASE(child_serves), T_CASE(both_use), T_CASE(last_close),
+       T_CASE(killed), T_CASE(workers), T_CASE(accept_then_fork), T_CASE(daemonised),
+       T_CASE(spawns), T_CASE(inherited_listener), T_CASE(as_successor), T_CASE(stopped))

@@ -1,0 +1,217 @@
+/*
+ * options.c - posix.md 57, 83: socket options and their values
+ */
+#include "t.h"
+
+static void get(int fd, int level, int opt, const char *name)
+{
+	int v = -1;
+	socklen_t len = sizeof(v);
+	int r = getsockopt(fd, level, opt, &v, &len);
+
+	if (r < 0)
+		t_say("%s: %s", name, strerrorname_np(errno));
+	else
+		t_say("%s: %d len %u", name, v, len);
+}
+
+static void set(int fd, int level, int opt, int v, const char *name)
+{
+	int r = setsockopt(fd, level, opt, &v, sizeof(v));
+
+	if (r < 0)
+		t_say("%s <- %d: %s", name, v, strerrorname_np(errno));
+	else
+		get(fd, level, opt, name);
+}
+
+#define GET(fd, level, opt) get(fd, level, opt, #opt)
+#define SET(fd, level, opt, v) set(fd, level, opt, v, #opt)
+
+static void walk(int s)
+{
+	GET(s, SOL_SOCKET, SO_TYPE);
+	GET(s, SOL_SOCKET, SO_DOMAIN);
+	GET(s, SOL_SOCKET, SO_PROTOCOL);
+	GET(s, SOL_SOCKET, SO_ACCEPTCONN);
+	GET(s, SOL_SOCKET, SO_ERROR);
+	SET(s, SOL_SOCKET, SO_RCVBUF, 10000);
+	SET(s, SOL_SOCKET, SO_SNDBUF, 10000);
+	SET(s, SOL_SOCKET, SO_RCVBUF, 1);
+	SET(s, SOL_SOCKET, SO_SNDBUF, 1);
+	SET(s, SOL_SOCKET, SO_RCVBUF, 100000);
+	SET(s, SOL_SOCKET, SO_SNDBUF, 100000);
+	SET(s, SOL_SOCKET, SO_KEEPALIVE, 1);
+	SET(s, SOL_SOCKET, SO_KEEPALIVE, 7);
+	SET(s, SOL_SOCKET, SO_REUSEADDR, 1);
+	SET(s, SOL_SOCKET, SO_REUSEPORT, 1);
+	SET(s, SOL_SOCKET, SO_BROADCAST, 1);
+	SET(s, SOL_SOCKET, SO_OOBINLINE, 1);
+	SET(s, SOL_SOCKET, SO_OOBINLINE, 0);
+	SET(s, SOL_SOCKET, SO_DONTROUTE, 0);
+	SET(s, SOL_SOCKET, SO_PRIORITY, 3);
+	SET(s, SOL_SOCKET, SO_MARK, 5);
+	SET(s, SOL_SOCKET, SO_RCVLOWAT, 10);
+	SET(s, SOL_SOCKET, SO_RCVLOWAT, 1);
+	SET(s, SOL_SOCKET, SO_TIMESTAMP, 1);
+	SET(s, SOL_SOCKET, SO_TIMESTAMP, 0);
+	SET(s, IPPROTO_TCP, TCP_NODELAY, 1);
+	SET(s, IPPROTO_TCP, TCP_NODELAY, 0);
+	SET(s, IPPROTO_TCP, TCP_CORK, 1);
+	SET(s, IPPROTO_TCP, TCP_CORK, 0);
+	SET(s, IPPROTO_TCP, TCP_KEEPIDLE, 100);
+	SET(s, IPPROTO_TCP, TCP_KEEPIDLE, 0);
+	SET(s, IPPROTO_TCP, TCP_KEEPIDLE, 32768);
+	SET(s, IPPROTO_TCP, TCP_KEEPINTVL, 10);
+	SET(s, IPPROTO_TCP, TCP_KEEPINTVL, 32768);
+	SET(s, IPPROTO_TCP, TCP_KEEPCNT, 4);
+	SET(s, IPPROTO_TCP, TCP_KEEPCNT, 128);
+	SET(s, IPPROTO_TCP, TCP_SYNCNT, 3);
+	SET(s, IPPROTO_TCP, TCP_SYNCNT, 0);
+	SET(s, IPPROTO_TCP, TCP_USER_TIMEOUT, 1234);
+	SET(s, IPPROTO_TCP, TCP_USER_TIMEOUT, -1);
+	SET(s, IPPROTO_TCP, TCP_LINGER2, 30);
+	SET(s, IPPROTO_TCP, TCP_LINGER2, 1000);
+	SET(s, IPPROTO_TCP, TCP_LINGER2, -1);
+	SET(s, IPPROTO_TCP, TCP_DEFER_ACCEPT, 5);
+	SET(s, IPPROTO_TCP, TCP_QUICKACK, 1);
+	SET(s, IPPROTO_TCP, TCP_NOTSENT_LOWAT, 4096);
+	SET(s, IPPROTO_TCP, 99, 1);
+	SET(s, SOL_SOCKET, 999, 1);
+	SET(s, IPPROTO_IP, IP_TOS, 16);
+	SET(s, IPPROTO_IP, IP_TTL, 33);
+	SET(s, IPPROTO_IP, IP_TTL, 0);
+	SET(s, IPPROTO_IP, IP_TTL, 256);
+	SET(s, IPPROTO_IP, IP_TTL, -1);
+	SET(s, IPPROTO_IP, IP_MTU_DISCOVER, 1);
+	SET(s, IPPROTO_IP, IP_RECVERR, 1);
+	SET(s, 77, 1, 1);
+}
+
+static void fresh(void)
+{
+	int s = (int)MUST(socket(AF_INET, SOCK_STREAM, 0));
+
+	GET(s, SOL_SOCKET, SO_RCVBUF);
+	GET(s, SOL_SOCKET, SO_SNDBUF);
+	GET(s, IPPROTO_TCP, TCP_MAXSEG);
+	SET(s, IPPROTO_TCP, TCP_MAXSEG, 87);
+	SET(s, IPPROTO_TCP, TCP_MAXSEG, 32768);
+	SET(s, IPPROTO_TCP, TCP_MAXSEG, 1000);
+	GET(s, IPPROTO_TCP, TCP_MAXSEG);
+	SET(s, IPPROTO_TCP, TCP_WINDOW_CLAMP, 1);
+	walk(s);
+}
+
+static void on_connection(void)
+{
+	int fd[2];
+
+	t_pair(fd);
+	walk(fd[0]);
+	t_say("accepted");
+	walk(fd[1]);
+}
+
+static void on_listener(void)
+{
+	int l = t_listen(4);
+
+	walk(l);
+	GET(l, SOL_SOCKET, SO_ACCEPTCONN);
+}
+
+static void lengths(void)
+{
+	unsigned char b[64];
+	socklen_t len;
+	int fd[2], one = 1;
+
+	t_pair(fd);
+	memset(b, 0xee, sizeof(b));
+	setsockopt(fd[0], IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+	len = 1;
+	SHOW(getsockopt(fd[0], IPPROTO_TCP, TCP_NODELAY, b, &len));
+	t_say("%u %x %x", len, b[0], b[1]);
+	len = 64;
+	SHOW(getsockopt(fd[0], IPPROTO_TCP, TCP_NODELAY, b, &len));
+	t_say("%u", len);
+	len = 0;
+	SHOW(getsockopt(fd[0], IPPROTO_TCP, TCP_NODELAY, b, &len));
+	t_say("%u", len);
+	len = (socklen_t)-1;
+	SHOW(getsockopt(fd[0], IPPROTO_TCP, TCP_NODELAY, b, &len));
+	SHOW(setsockopt(fd[0], IPPROTO_TCP, TCP_NODELAY, &one, 2));
+	SHOW(setsockopt(fd[0], SOL_SOCKET, SO_KEEPALIVE, &one, 3));
+	SHOW(setsockopt(fd[0], SOL_SOCKET, SO_LINGER, &one, 4));
+	SHOW(setsockopt(fd[0], SOL_SOCKET, SO_RCVTIMEO, &one, 4));
+	struct tcp_info ti;
+	len = sizeof(ti);
+	SHOW(getsockopt(fd[0], IPPROTO_TCP, TCP_INFO, &ti, &len));
+	t_say("state %d long %d", ti.tcpi_state, len >= 100);
+	t_say("rto %d mss %d cwnd %d", ti.tcpi_rto >= 200000, ti.tcpi_snd_mss >= 536,
+	      ti.tcpi_snd_cwnd >= 2);
+	len = 8;
+	SHOW(getsockopt(fd[0], IPPROTO_TCP, TCP_INFO, &ti, &len));
+	t_say("%u", len);
+	int l = t_listen(3);
+	len = sizeof(ti);
+	SHOW(getsockopt(l, IPPROTO_TCP, TCP_INFO, &ti, &len));
+	t_say("state %d", ti.tcpi_state);
+}
+
+static void congestion(void)
+{
+	char name[32] = "";
+	socklen_t len = sizeof(name);
+	int fd[2];
+
+	t_pair(fd);
+	SHOW(getsockopt(fd[0], IPPROTO_TCP, TCP_CONGESTION, name, &len));
+	t_say("%u", len);
+	SHOW(setsockopt(fd[0], IPPROTO_TCP, TCP_CONGESTION, "nonsense", 8));
+	SHOW(setsockopt(fd[0], IPPROTO_TCP, TCP_CONGESTION, "cubic", 5));
+	len = sizeof(name);
+	SHOW(getsockopt(fd[0], IPPROTO_TCP, TCP_CONGESTION, name, &len));
+	t_say("%s %u", name, len);
+	SHOW(setsockopt(fd[0], IPPROTO_TCP, TCP_CONGESTION, "reno", 4));
+	len = sizeof(name);
+	SHOW(getsockopt(fd[0], IPPROTO_TCP, TCP_CONGESTION, name, &len));
+	t_say("%s", name);
+}
+
+static void maxseg(void)
+{
+	int l = t_listen(3), c, v = 600;
+	struct sockaddr_in a = t_addr(t_port(l));
+
+	c = (int)MUST(socket(AF_INET, SOCK_STREAM, 0));
+	SHOW(setsockopt(c, IPPROTO_TCP, TCP_MAXSEG, &v, sizeof(v)));
+	MUST(connect(c, (struct sockaddr *)&a, sizeof(a)));
+	int s = (int)MUST(accept(l, NULL, NULL));
+	socklen_t len = sizeof(v);
+	SHOW(getsockopt(s, IPPROTO_TCP, TCP_MAXSEG, &v, &len));
+	t_say("%d", v <= 600 && v >= 500);
+}
+
+static void ioctls(void)
+{
+	int fd[2], one = 1, v;
+
+	t_pair(fd);
+	SHOW(ioctl(fd[0], FIONBIO, &one));
+	SHOW(ioctl(fd[0], FIOCLEX));
+	SHOW(fcntl(fd[0], F_GETFD));
+	SHOW(ioctl(fd[0], FIONCLEX));
+	SHOW(fcntl(fd[0], F_GETFD));
+	SHOW(ioctl(fd[0], FIOASYNC, &one));
+	SHOW(fcntl(fd[0], F_GETFL) & O_ASYNC ? 1 : 0);
+	SHOW(ioctl(fd[0], 0x1234, &v));
+	SHOW(fcntl(fd[0], F_SETOWN, getpid()));
+	SHOW(fcntl(fd[0], F_GETOWN) == getpid());
+	SHOW(fcntl(fd[0], 9999));
+	SHOW(fcntl(fd[0], F_SETFL, O_NONBLOCK | O_APPEND) );
+}
+
+T_MAIN(T_CASE(fresh), T_CASE(on_connection), T_CASE(on_listener), T_CASE(lengths),
+       T_CASE(congestion), T_CASE(maxseg), T_CASE(ioctls))

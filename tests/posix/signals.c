@@ -1,0 +1,218 @@
+/*
+ * signals.c - posix.md 33, 34, 36, 92: handlers, restarts, threads that end
+ */
+#include "t.h"
+
+#include <setjmp.h>
+
+static char buf[4096];
+static volatile sig_atomic_t hits;
+static sigjmp_buf jump;
+
+static void on_alarm(int sig)
+{
+	(void)sig;
+	hits++;
+}
+
+static void on_jump(int sig)
+{
+	(void)sig;
+	siglongjmp(jump, 1);
+}
+
+static void arm(void (*fn)(int), int flags, int ms)
+{
+	struct sigaction sa = {.sa_handler = fn, .sa_flags = flags};
+	struct itimerval it = {.it_value = {0, ms * 1000}};
+
+	sigaction(SIGALRM, &sa, NULL);
+	setitimer(ITIMER_REAL, &it, NULL);
+}
+
+static void interrupted(void)
+{
+	struct epoll_event ev = {.events = EPOLLIN};
+	int fd[2], l = t_listen(2), ep = epoll_create1(0);
+
+	t_pair(fd);
+	epoll_ctl(ep, EPOLL_CTL_ADD, fd[1], &ev);
+	arm(on_alarm, 0, 50);
+	SHOW(read(fd[1], buf, 10));
+	arm(on_alarm, 0, 50);
+	SHOW(accept(l, NULL, NULL));
+	arm(on_alarm, 0, 50);
+	SHOW(epoll_wait(ep, &ev, 1, 2000));
+	arm(on_alarm, SA_RESTART, 50);
+	SHOW(epoll_wait(ep, &ev, 1, 2000));
+	arm(on_alarm, SA_RESTART, 50);
+	struct pollfd p = {fd[1], POLLIN, 0};
+	SHOW(poll(&p, 1, 2000));
+	fd_set r;
+	FD_ZERO(&r);
+	FD_SET(fd[1], &r);
+	struct timeval tv = {2, 0};
+	arm(on_alarm, SA_RESTART, 50);
+	SHOW(select(fd[1] + 1, &r, NULL, NULL, &tv));
+	SHOW(hits);
+}
+
+static void *poke(void *arg)
+{
+	t_sleep_ms(150);
+	send(*(int *)arg, "z", 1, 0);
+	return NULL;
+}
+
+static void restarted(void)
+{
+	sigset_t set;
+	pthread_t th;
+	int fd[2];
+
+	t_pair(fd);
+	sigemptyset(&set);
+	sigaddset(&set, SIGALRM);
+	pthread_sigmask(SIG_BLOCK, &set, NULL);
+	pthread_create(&th, NULL, poke, &fd[0]);
+	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+	arm(on_alarm, SA_RESTART, 50);
+	SHOW(read(fd[1], buf, 10));
+	SHOW(hits);
+	pthread_join(th, NULL);
+	struct timeval tv = {0, 300000};
+	setsockopt(fd[1], SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv));
+	arm(on_alarm, SA_RESTART, 50);
+	SHOW(read(fd[1], buf, 10));
+	SHOW(hits);
+}
+
+static void jumped(void)
+{
+	int fd[2];
+
+	t_pair(fd);
+	for (int i = 0; i < 5; i++) {
+		if (sigsetjmp(jump, 1) == 0) {
+			arm(on_jump, 0, 30);
+			SHOW(read(fd[1], buf, 10));
+		} else {
+			t_say("jumped");
+		}
+	}
+	SHOW(send(fd[0], "x", 1, 0));
+	SHOW(read(fd[1], buf, 10));
+}
+
+static int handler_fd[2];
+
+static void on_send(int sig)
+{
+	(void)sig;
+	if (send(handler_fd[0], "from handler", 12, 0) != 12)
+		_exit(9);
+}
+
+static void handler_sends(void)
+{
+	t_pair(handler_fd);
+	arm(on_send, SA_RESTART, 50);
+	SHOW(read(handler_fd[1], buf, 100));
+}
+
+static void masked(void)
+{
+	sigset_t all, none;
+	struct epoll_event ev = {.events = EPOLLIN};
+	int fd[2], ep = epoll_create1(0);
+
+	t_pair(fd);
+	epoll_ctl(ep, EPOLL_CTL_ADD, fd[1], &ev);
+	sigfillset(&all);
+	sigemptyset(&none);
+	sigprocmask(SIG_BLOCK, &all, NULL);
+	hits = 0;
+	struct sigaction sa = {.sa_handler = on_alarm};
+	sigaction(SIGUSR1, &sa, NULL);
+	raise(SIGUSR1);
+	SHOW(hits);
+	SHOW(epoll_wait(ep, &ev, 1, 20));
+	SHOW(hits);
+	SHOW(epoll_pwait(ep, &ev, 1, 1000, &none));
+	SHOW(hits);
+	raise(SIGUSR1);
+	struct pollfd p = {fd[1], POLLIN, 0};
+	struct timespec ts = {1, 0};
+	SHOW(ppoll(&p, 1, &ts, &none));
+	SHOW(hits);
+}
+
+static void *blocked(void *arg)
+{
+	char c;
+
+	(void)!read(*(int *)arg, &c, 1);
+	return NULL;
+}
+
+static void cancelled(void)
+{
+	pthread_t th;
+	void *r;
+	int fd[2];
+
+	t_pair(fd);
+	pthread_create(&th, NULL, blocked, &fd[1]);
+	t_sleep_ms(50);
+	SHOW(pthread_cancel(th));
+	pthread_join(th, &r);
+	SHOW(r == PTHREAD_CANCELED);
+	SHOW(send(fd[0], "y", 1, 0));
+	SHOW(recv(fd[1], buf, 10, 0));
+}
+
+static void exit_with_readers(void)
+{
+	pthread_t th;
+	int fd[2];
+
+	t_pair(fd);
+	pthread_create(&th, NULL, blocked, &fd[1]);
+	t_sleep_ms(50);
+	exit(0);
+}
+
+static char sleeping_state(pid_t pid)
+{
+	char path[64], line[512] = "";
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	f = fopen(path, "r");
+	if (f) {
+		(void)!fgets(line, sizeof(line), f);
+		fclose(f);
+	}
+	char *p = strrchr(line, ')');
+	return p ? p[2] : '?';
+}
+
+static void sleeps(void)
+{
+	int fd[2];
+	pid_t pid;
+
+	t_pair(fd);
+	pid = fork();
+	if (pid == 0) {
+		(void)!read(fd[1], buf, 1);
+		_exit(0);
+	}
+	t_sleep_ms(200);
+	t_say("state %c", sleeping_state(pid));
+	send(fd[0], "x", 1, 0);
+	waitpid(pid, NULL, 0);
+}
+
+T_MAIN(T_CASE(interrupted), T_CASE(restarted), T_CASE(jumped), T_CASE(handler_sends),
+       T_CASE(masked), T_CASE(cancelled), T_CASE(exit_with_readers), T_CASE(sleeps))
