@@ -44,8 +44,8 @@ struct lane_list {
 
 /* How many sockets hold a local port: the claim's count (design.md 3). */
 struct lane_claim_count {
-	uint16_t nr_any;    /* pcbs with this local port, listeners included */
-	uint16_t nr_listen; /* listeners */
+	uint32_t nr_any;    /* pcbs with this local port, listeners included */
+	uint32_t nr_listen; /* listeners */
 };
 
 /* A packet that waits for its next hop's MAC; its Ethernet header is not filled in yet. */

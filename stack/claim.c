@@ -1,0 +1,86 @@
+/*
+ * claim.c - which local ports are this lane's: counts, and what the drivers are told
+ *
+ * For UDP and for SYNs a driver is told exactly the addresses that sockets are bound to. For other
+ * TCP frames it is told all of the interface's: it asks the kernel for a connection of its own
+ * first (design.md 3), and who has none would be answered by a RST from the kernel as from the lane.
+ */
+#include "lane-int/engine.h"
+
+static struct lane_claim_count *count_of(const struct lane *ln, uint8_t proto, uint16_t port)
+{
+	return &ln->claims[(proto == LANE_PROTO_UDP ? 65536 : 0) + port];
+}
+
+static void tell(struct lane *ln, uint8_t proto, uint16_t port, uint32_t any, uint32_t listen)
+{
+	for (unsigned int i = 0; i < ln->nr_queues; i++) {
+		struct lane_queue *q = ln->queues[i];
+
+		if (q->drv->claim)
+			q->drv->claim(q, proto, port, any, listen);
+	}
+}
+
+/* 'more': addresses of a socket that is about to enter its table. */
+static void update(struct lane *ln, uint8_t proto, uint16_t port, uint32_t more)
+{
+	static const struct lane_ip all; /* :: */
+	const struct lane_claim_count *c = count_of(ln, proto, port);
+	uint32_t any = 0, listen = 0;
+
+	if (proto == LANE_PROTO_UDP) {
+		if (c->nr_any)
+			any = lane_udp_mask(ln, port) | more;
+	} else if (c->nr_any) {
+		any = lane_net_addr_mask(ln->net, &all, false);
+		if (c->nr_listen)
+			listen = lane_tcp_listen_mask(ln, port) | more;
+	}
+	tell(ln, proto, port, any, listen);
+}
+
+void lane_claim(struct lane *ln, uint8_t proto, const struct lane_ep *local, bool v6only,
+		enum lane_claim_kind kind)
+{
+	struct lane_claim_count *c = count_of(ln, proto, local->port);
+
+	c->nr_any++;
+	if (kind == LANE_CLAIM_LISTEN)
+		c->nr_listen++;
+	/* A connection more on a claimed TCP port changes nothing that drivers know. */
+	if (proto == LANE_PROTO_TCP && kind == LANE_CLAIM_ANY && c->nr_any > 1)
+		return;
+	update(ln, proto, local->port, lane_net_addr_mask(ln->net, &local->ip, v6only));
+}
+
+void lane_unclaim(struct lane *ln, uint8_t proto, uint16_t port, enum lane_claim_kind kind)
+{
+	struct lane_claim_count *c = count_of(ln, proto, port);
+
+	/* Not asserted: a member that died between a count and its pcb leaves them apart. */
+	if (c->nr_any > 0)
+		c->nr_any--;
+	if (kind == LANE_CLAIM_LISTEN && c->nr_listen > 0)
+		c->nr_listen--;
+	if (proto == LANE_PROTO_TCP && kind == LANE_CLAIM_ANY && c->nr_any > 0)
+		return;
+	update(ln, proto, port, 0);
+}
+
+bool lane_claim_is_free(const struct lane *ln, uint8_t proto, uint16_t port)
+{
+	return count_of(ln, proto, port)->nr_any == 0;
+}
+
+void lane_claim_refresh(struct lane *ln)
+{
+	static const uint8_t protos[] = {LANE_PROTO_TCP, LANE_PROTO_UDP};
+
+	for (unsigned int i = 0; i < 2; i++) {
+		for (uint32_t port = 0; port < 65536; port++) {
+			if (count_of(ln, protos[i], (uint16_t)port)->nr_any)
+				update(ln, protos[i], (uint16_t)port, 0);
+		}
+	}
+}

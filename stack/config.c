@@ -1,0 +1,92 @@
+/*
+ * config.c - a lane's sizes and defaults, and where its arrays lie in memory
+ */
+#include "stack/layout.h"
+
+#include <errno.h>
+
+#include "lane-int/engine.h"
+
+#define PAGE 4096
+#define LINE 64
+
+void lane_config_default(struct lane_config *cfg)
+{
+	*cfg = (struct lane_config){
+		.buf_stride = 2112,
+		.buf_size = 2048,
+		.rto_min_us = 200000,
+		.time_wait_us = 60000000,
+		.seed = 1,
+		.rmem_default = 524288,
+		.wmem_default = 524288,
+		.rmem_max = 6291456,
+		.wmem_max = 4194304,
+		.keepalive_time_us = 7200000000ULL,
+		.keepalive_intvl_us = 75000000,
+		.fin_timeout_us = 60000000,
+		.keepalive_probes = 9,
+		.syn_retries = 6,
+		.synack_retries = 5,
+		.retries2 = 15,
+		.timestamps = 1,
+		.window_scaling = 1,
+		.ttl = 64,
+	};
+	lane_config_memory(cfg, 64u << 20);
+}
+
+/* An eighth of the memory holds connections, about the same again TIME_WAIT, tables and frames'
+ * records; the rest is frames. */
+int lane_config_memory(struct lane_config *cfg, size_t bytes)
+{
+	size_t pcbs = bytes / 8 / (lane_tcp_pcb_size() + 64);
+	size_t fixed, per_buf = cfg->buf_stride + sizeof(struct lane_buf);
+
+	if (bytes < 2u << 20 || bytes > (size_t)1 << 40 || cfg->buf_stride == 0)
+		return -EINVAL;
+	cfg->nr_tcp = (uint32_t)pcbs;
+	cfg->nr_tw = (uint32_t)(pcbs * 2);
+	cfg->nr_udp = (uint32_t)(pcbs / 8);
+	cfg->nr_bufs = 0;
+	fixed = lane_size(cfg) + 2 * (size_t)PAGE;
+	if (fixed + 64 * per_buf > bytes)
+		return -EINVAL;
+	cfg->nr_bufs = (uint32_t)((bytes - fixed) / per_buf);
+	return 0;
+}
+
+/* Takes 'bytes' at the next multiple of 'align' and returns where they start. */
+static uint64_t take(uint64_t *end, uint64_t bytes, uint64_t align)
+{
+	uint64_t at = (*end + align - 1) / align * align;
+
+	*end = at + bytes;
+	return at;
+}
+
+void lane_layout_make(const struct lane_config *cfg, struct lane_layout *at)
+{
+	uint64_t end = sizeof(struct lane_state);
+
+	at->nettab = take(&end, sizeof(struct lane_nettab), PAGE);
+	at->claims = take(&end, 2 * 65536 * sizeof(struct lane_claim_count), PAGE);
+	at->tcp = take(&end, (uint64_t)cfg->nr_tcp * lane_tcp_pcb_size(), PAGE);
+	at->tw = take(&end, (uint64_t)cfg->nr_tw * lane_tcp_tw_size(), LINE);
+	at->udp = take(&end, (uint64_t)cfg->nr_udp * lane_udp_pcb_size(), LINE);
+	at->conn_table = take(&end, lane_ftable_size(cfg->nr_tcp), LINE);
+	at->listen_table = take(&end, lane_ftable_size(cfg->nr_tcp), LINE);
+	at->tw_table = take(&end, lane_ftable_size(cfg->nr_tw), LINE);
+	at->udp_table = take(&end, lane_ftable_size(2 * cfg->nr_udp), LINE);
+	at->meta = take(&end, (uint64_t)cfg->nr_bufs * sizeof(struct lane_buf), LINE);
+	at->frames = take(&end, (uint64_t)cfg->nr_bufs * cfg->buf_stride, PAGE);
+	at->size = (end + PAGE - 1) / PAGE * PAGE;
+}
+
+size_t lane_size(const struct lane_config *cfg)
+{
+	struct lane_layout at;
+
+	lane_layout_make(cfg, &at);
+	return at.size;
+}

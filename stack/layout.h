@@ -1,0 +1,12 @@
+/*
+ * layout.h - where the arrays of a lane with a given configuration lie
+ */
+#ifndef LANE_STACK_LAYOUT_H
+#define LANE_STACK_LAYOUT_H
+
+#include "lane-int/state.h"
+
+/* Fills in every offset and the size of all, a multiple of 4096. */
+void lane_layout_make(const struct lane_config *cfg, struct lane_layout *at);
+
+#endif

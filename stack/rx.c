@@ -1,0 +1,214 @@
+/*
+ * rx.c - the whole way in, and the one place where a drop is counted and freed
+ *
+ * Ethernet (with one 802.1Q tag), IP of either family, the rules of silence of tcp.md 4, the L4
+ * checksum, then TCP, UDP or ICMP. A packet may be a chain of frames; its headers lie in the first.
+ * Trailing bytes behind the IP length are cut off here, so that who comes after may trust pkt_len.
+ */
+#include "lane-int/engine.h"
+#include "stack/base/csum.h"
+#include "stack/wire/eth.h"
+#include "stack/wire/tcp.h"
+#include "stack/wire/udp.h"
+
+/* RFC 1071 over the bytes of 'b' from 'off' (from the start of its first frame) on, as a chain. */
+static uint64_t sum_chain(struct lane *ln, const struct lane_buf *b, uint16_t off)
+{
+	uint64_t sum = 0;
+	uint32_t skip = off - b->off;
+	bool odd = false;
+
+	for (uint32_t n = 0; b && n < ln->bufs.nr; n++) {
+		const uint8_t *p = lane_buf_data(&ln->bufs, b) + skip;
+		uint32_t len = b->len - skip;
+		uint64_t part = lane_csum_fold(lane_csum_add(0, p, len));
+
+		/* RFC 1071 2(B): a part that starts at an odd byte has its bytes swapped. */
+		sum += odd ? __builtin_bswap16((uint16_t)part) : part;
+		odd ^= len & 1;
+		skip = 0;
+		b = b->flags & LANE_BUF_MORE ? lane_buf_at(&ln->bufs, b->next) : NULL;
+	}
+	return sum;
+}
+
+bool lane_l4_csum_ok(struct lane *ln, const struct lane_pkt *pkt)
+{
+	const struct lane_buf *b = pkt->b;
+	bool udp = pkt->ip.proto == LANE_PROTO_UDP;
+	uint32_t at = b->l4_off - b->off + (udp ? offsetof(struct lane_udp_hdr, csum)
+						: offsetof(struct lane_tcp_hdr, csum));
+	uint64_t pseudo;
+	uint16_t field;
+
+	if (at + sizeof(field) > b->len)
+		return false;
+	memcpy(&field, lane_buf_data(&ln->bufs, b) + at, sizeof(field));
+	/* RFC 768: 0 is no checksum; RFC 8200 8.1: over IPv6 there must be one. */
+	if (udp && field == 0)
+		return lane_ip_is4(&pkt->ip.src);
+	if (b->flags & LANE_BUF_CSUM_OK)
+		return true;
+	pseudo = lane_csum_pseudo(&pkt->ip.src, &pkt->ip.dst, pkt->ip.proto, pkt->ip.l4_len);
+	if ((b->flags & LANE_BUF_PARTIAL_OK) && field == lane_csum_fold(pseudo))
+		return true;
+	return lane_csum_fold(pseudo + sum_chain(ln, b, b->l4_off)) == 0xffff;
+}
+
+/* Shortens the packet to 'len' bytes; whole frames behind that are freed. */
+static void trim(struct lane *ln, struct lane_buf *first, uint32_t len)
+{
+	struct lane_buf *b = first, *rest;
+	uint32_t left = len;
+
+	first->pkt_len = len;
+	while (left > b->len && (b->flags & LANE_BUF_MORE)) {
+		left -= b->len;
+		b = lane_buf_at(&ln->bufs, b->next);
+	}
+	b->len = (uint16_t)left;
+	if (!(b->flags & LANE_BUF_MORE))
+		return;
+	rest = lane_buf_at(&ln->bufs, b->next);
+	b->flags &= (uint8_t)~LANE_BUF_MORE;
+	b->next = LANE_NIL;
+	lane_buf_free_packet(&ln->bufs, rest);
+}
+
+/* Ethernet; sets b->l3_off. RFC 1122 2.3; a tag of VLAN 0 carries a priority only. */
+static enum lane_drop in_eth(struct lane *ln, struct lane_pkt *pkt)
+{
+	struct lane_buf *b = pkt->b;
+	const uint8_t *p = lane_buf_data(&ln->bufs, b);
+	struct lane_eth_hdr eth;
+	struct lane_be16 tag[2];
+	uint16_t type, hlen = LANE_ETH_HLEN;
+
+	if (b->len < LANE_ETH_HLEN)
+		return LANE_DROP_SHORT;
+	memcpy(&eth, p, sizeof(eth));
+	if (memcmp(&eth.dst, &ln->net->mac, sizeof(eth.dst)) != 0)
+		return LANE_DROP_ETH_DST;
+	type = lane_be16_get(eth.type);
+	if (type == LANE_ETH_VLAN) {
+		if (b->len < LANE_ETH_HLEN + sizeof(tag))
+			return LANE_DROP_SHORT;
+		memcpy(tag, p + LANE_ETH_HLEN, sizeof(tag));
+		if (lane_be16_get(tag[0]) & 0x0fff)
+			return LANE_DROP_FOREIGN;
+		type = lane_be16_get(tag[1]);
+		hlen += sizeof(tag);
+	}
+	if (type != LANE_ETH_IP4 && type != LANE_ETH_IP6)
+		return LANE_DROP_ETH_TYPE;
+	pkt->mac = eth.src;
+	b->l3_off = b->off + hlen;
+	return LANE_OK;
+}
+
+/* tcp.md 4: silence for sources that cannot be a peer's. On lo our own addresses are peers. */
+static enum lane_drop check_src(struct lane *ln, const struct lane_ip *src)
+{
+	bool is4 = lane_ip_is4(src);
+
+	/* 0/8 is "this network" (RFC 1122 3.2.1.3). */
+	if (lane_ip_is_any(src) || (is4 && src->b[12] == 0) || lane_net_is_group(ln->net, src))
+		return LANE_DROP_IP_SRC;
+	if (ln->net->loopback)
+		return LANE_OK;
+	if (is4 ? src->b[12] == 127 : src->d[0] == 0 && src->w[2] == 0 && src->b[15] == 1)
+		return LANE_DROP_IP_SRC;
+	return lane_net_addr(ln->net, src) >= 0 ? LANE_DROP_IP_SRC : LANE_OK;
+}
+
+/* IP; sets pkt->ip and b->l4_off. */
+static enum lane_drop in_ip(struct lane *ln, struct lane_pkt *pkt)
+{
+	struct lane_buf *b = pkt->b;
+	uint32_t l3 = b->l3_off - b->off;
+	uint32_t end;
+	enum lane_drop why;
+
+	why = lane_ip_parse(lane_buf_data(&ln->bufs, b) + l3, b->len - l3, b->pkt_len - l3, &pkt->ip);
+	if (why)
+		return why;
+	end = l3 + pkt->ip.hlen + pkt->ip.l4_len;
+	if (end > b->pkt_len || l3 + pkt->ip.hlen > b->len)
+		return LANE_DROP_IP_LEN;
+	if (lane_net_addr(ln->net, &pkt->ip.dst) < 0)
+		return LANE_DROP_IP_DST;
+	why = check_src(ln, &pkt->ip.src);
+	if (why)
+		return why;
+	if (pkt->ip.is_frag)
+		return LANE_DROP_IP_FRAGMENT;
+	if (end < b->pkt_len)
+		trim(ln, b, end);
+	b->l4_off = (uint16_t)(b->l3_off + pkt->ip.hlen);
+	return LANE_OK;
+}
+
+/* An ICMP error about a flow of ours is told to it; the flow checks the quote (RFC 5927). */
+static enum lane_drop in_icmp(struct lane *ln, struct lane_pkt *pkt)
+{
+	struct lane_buf *b = pkt->b;
+	const uint8_t *p = lane_buf_data(&ln->bufs, b) + (b->l4_off - b->off);
+	struct lane_icmp_info icmp = {0};
+	enum lane_drop why;
+
+	if (b->flags & LANE_BUF_MORE)
+		return LANE_DROP_ICMP_IGNORED;
+	why = lane_icmp_parse(p, pkt->ip.l4_len, &pkt->ip.src, &pkt->ip.dst, &icmp);
+	if (why)
+		return why;
+	if (icmp.kind == LANE_ICMP_OTHER)
+		return LANE_DROP_ICMP_IGNORED;
+	if (lane_net_addr(ln->net, &icmp.local.ip) < 0)
+		return LANE_DROP_ICMP_INVALID;
+	if (icmp.proto == LANE_PROTO_TCP)
+		lane_tcp_icmp(ln, &icmp);
+	else if (icmp.proto == LANE_PROTO_UDP)
+		lane_udp_icmp(ln, &icmp);
+	else
+		return LANE_DROP_ICMP_INVALID;
+	lane_buf_free_packet(&ln->bufs, b);
+	return LANE_OK;
+}
+
+static enum lane_drop in_l4(struct lane *ln, struct lane_pkt *pkt)
+{
+	bool is4 = lane_ip_is4(&pkt->ip.src);
+
+	switch (pkt->ip.proto) {
+	case LANE_PROTO_TCP:
+		pkt->csum_ok = lane_l4_csum_ok(ln, pkt);
+		return pkt->csum_ok ? lane_tcp_in(ln, pkt) : LANE_DROP_TCP_CSUM;
+	case LANE_PROTO_UDP:
+		pkt->csum_ok = lane_l4_csum_ok(ln, pkt);
+		return pkt->csum_ok ? lane_udp_in(ln, pkt) : LANE_DROP_UDP_CSUM;
+	case LANE_PROTO_ICMP:
+		return is4 ? in_icmp(ln, pkt) : LANE_DROP_IP_PROTO;
+	case LANE_PROTO_ICMP6:
+		return is4 ? LANE_DROP_IP_PROTO : in_icmp(ln, pkt);
+	default:
+		return LANE_DROP_IP_PROTO;
+	}
+}
+
+void lane_rx(struct lane *ln, struct lane_buf *b)
+{
+	struct lane_pkt pkt = {.b = b};
+	enum lane_drop why;
+
+	ln->st->stats.rx_packets++;
+	ln->st->stats.rx_bytes += b->pkt_len;
+	why = in_eth(ln, &pkt);
+	if (!why)
+		why = in_ip(ln, &pkt);
+	if (!why)
+		why = in_l4(ln, &pkt);
+	if (!why)
+		return;
+	lane_count_drop(ln, why);
+	lane_buf_free_packet(&ln->bufs, b);
+}

@@ -1,0 +1,52 @@
+/*
+ * pcb.h - what a UDP socket of a lane is made of
+ *
+ * A bound pcb stands in udp_table under its port's hash; a connected one under its flow's hash too.
+ */
+#ifndef LANE_UDP_PCB_H
+#define LANE_UDP_PCB_H
+
+#include <lane/udp.h>
+
+#include "lane-int/engine.h"
+
+struct lane_udp {
+	uint32_t free_link; /* first: of the pool */
+	uint8_t used;
+	uint8_t v6only;
+	uint8_t connected;
+	uint8_t auto_local; /* connect() chose the local address: disconnecting takes it back */
+	uint8_t tos, ttl;
+	uint8_t listed; /* in st->udp_events */
+	uint8_t events; /* LANE_EV_* */
+	uint32_t ev_next;
+	int err; /* pending, positive errno */
+	struct lane_ep local, remote; /* local.port 0: not bound */
+	uint64_t cookie;
+	uint32_t flow_hash;	    /* under which it stands when connected */
+	uint32_t rcv_head, rcv_tail; /* first frame of the first datagram, last frame of the last */
+	uint32_t nr_rcv;
+	uint32_t rcv_bytes; /* what the queue is charged for, as Linux' truesize */
+	uint32_t rcvbuf;
+	uint64_t nr_dropped;
+	/* where the last datagram went: the next one mostly goes there too */
+	struct lane_path path;
+	struct lane_ip path_dst, path_src;
+};
+
+static inline struct lane_udp *lane_udp_obj(const struct lane *ln, uint32_t index)
+{
+	return &ln->udps[index];
+}
+
+/* Queues 'events' for the program. */
+void lane_udp_raise(struct lane *ln, struct lane_udp *pcb, uint8_t events);
+/* Bytes that a datagram of 'len' bytes in 'nr' frames is charged for. */
+uint32_t lane_udp_charge(uint32_t len, uint32_t nr);
+/* The connected pcb of a flow, NULL. */
+struct lane_udp *lane_udp_find(struct lane *ln, const struct lane_ep *local,
+			       const struct lane_ep *remote);
+/* Frees the first datagram of the queue. */
+void lane_udp_pop(struct lane *ln, struct lane_udp *pcb);
+
+#endif
