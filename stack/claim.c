@@ -5,7 +5,7 @@
  * TCP frames it is told all of the interface's: it asks the kernel for a connection of its own
  * first (design.md 3), and who has none would be answered by a RST from the kernel as from the lane.
  */
-#include "lane-int/engine.h"
+#include "stack/tcp/pcb.h"
 
 static struct lane_claim_count *count_of(const struct lane *ln, uint8_t proto, uint16_t port)
 {
@@ -20,6 +20,21 @@ static void tell(struct lane *ln, uint8_t proto, uint16_t port, uint32_t any, ui
 		if (q->drv->claim)
 			q->drv->claim(q, proto, port, any, listen);
 	}
+}
+
+uint32_t lane_tcp_listen_mask(const struct lane *ln, uint16_t port)
+{
+	uint32_t hash = lane_port_hash(&ln->st->key, LANE_PROTO_TCP, port), mask = 0;
+	struct lane_ftable_iter it;
+
+	for (uint32_t i = lane_ftable_first(ln->listeners, hash, &it); i != LANE_NIL;
+	     i = lane_ftable_next(ln->listeners, &it)) {
+		const struct lane_tcp *l = lane_tcp_get(ln, i);
+
+		if (l && l->state == LANE_TCP_LISTEN && l->local_port == port)
+			mask |= lane_net_addr_mask(ln->net, &l->local_ip, l->flags & LANE_TF_V6ONLY);
+	}
+	return mask;
 }
 
 /* 'more': addresses of a socket that is about to enter its table. */
