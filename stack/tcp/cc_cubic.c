@@ -1,0 +1,228 @@
+/*
+ * cc_cubic.c - CUBIC (RFC 9438)
+ *
+ * Theory of operation. After a loss the window returns to W_max, where the loss was, along
+ * W(t) = C * mss * (t - K)^3 + W_max: fast at first, slowly around W_max at t = K, then faster and
+ * faster beyond it. Where a Reno flow would be further (short paths), its estimate W_est is
+ * followed instead. Time within an epoch counts only while the window limits sending.
+ *
+ * Fixed point: times of the curve in units of 2^-10 s, C and the betas in 2^-10, W_est in 2^-16
+ * bytes. So K^3 has 30 binary places. Bytes in place of RFC 9438's segments: C becomes C * mss.
+ */
+#include "stack/tcp/cc.h"
+
+#define UNIT_BITS 10
+#define C_SCALED  410U /* 0.4, RFC 9438 5.1 */
+#define BETA      717U /* 0.7, RFC 9438 4.6 */
+#define BETA_FAST 870U /* (1 + beta) / 2, RFC 9438 4.7 */
+#define ALPHA     542U /* 3 * (1 - beta) / (1 + beta), RFC 9438 4.3 */
+#define EST_BITS  16
+#define MAX_UNITS (1U << 20) /* 1024 s from W_max: its cube fits 64 bits */
+
+/* What lies in priv. */
+struct cubic {
+	uint64_t epoch_us; /* start of this congestion avoidance, 0: not begun */
+	uint64_t w_est;    /* what Reno would have, 2^-16 bytes */
+	uint32_t w_max;    /* bytes; the curve's plateau, 0: none known */
+	uint32_t k;        /* 2^-10 s from the epoch's start to the plateau */
+	uint32_t last_us;  /* low half of the time of the last ACK */
+	uint32_t reserved;
+} __attribute__((may_alias));
+
+_Static_assert(sizeof(struct cubic) <= sizeof(((struct lane_cc *)0)->priv), "fits priv");
+
+static struct cubic *priv(struct lane_cc *cc)
+{
+	return (struct cubic *)cc->priv;
+}
+
+static uint32_t scaled(uint32_t bytes, uint32_t factor)
+{
+	return (uint32_t)((uint64_t)bytes * factor >> UNIT_BITS);
+}
+
+/* Integer cube root, rounded down: one binary digit of the root for three of 'x'. */
+static uint32_t cube_root(uint64_t x)
+{
+	uint64_t root = 0;
+
+	for (int shift = 63; shift >= 0; shift -= 3) {
+		uint64_t step;
+
+		root *= 2;
+		step = 3 * root * (root + 1) + 1; /* (root + 1)^3 - root^3 */
+		if (x >> shift >= step) {
+			x -= step << shift;
+			root++;
+		}
+	}
+	return (uint32_t)root;
+}
+
+/* RFC 9438 4.2 (2): K, for a window that is 'below' bytes below W_max. */
+static uint32_t k_of(uint32_t below, uint32_t mss)
+{
+	return cube_root(((uint64_t)below << 30) / (C_SCALED * mss) << UNIT_BITS);
+}
+
+/* RFC 9438 4.2 (1): W_cubic at 't_us' of the epoch, in bytes. */
+static uint64_t w_cubic(const struct cubic *p, uint64_t t_us, uint32_t mss)
+{
+	uint64_t t = (t_us << UNIT_BITS) / 1000000;
+	uint64_t d = t > p->k ? t - p->k : p->k - t;
+	uint64_t bytes;
+
+	if (d > MAX_UNITS)
+		d = MAX_UNITS;
+	bytes = (uint64_t)((unsigned __int128)(d * d * d) * ((uint64_t)C_SCALED * mss) >>
+			   (4 * UNIT_BITS));
+	if (t > p->k)
+		return p->w_max + bytes;
+	return p->w_max > bytes ? p->w_max - bytes : 0;
+}
+
+static void start_epoch(struct lane_cc *cc, const struct lane_cc_sample *s)
+{
+	struct cubic *p = priv(cc);
+
+	p->epoch_us = s->now_us ? s->now_us : 1;
+	p->w_est = (uint64_t)cc->cwnd << EST_BITS;
+	if (cc->cwnd < p->w_max) {
+		p->k = k_of(p->w_max - cc->cwnd, s->mss);
+	} else { /* RFC 9438 4.8: also after a time-out, when W_max is 0 */
+		p->k = 0;
+		p->w_max = cc->cwnd;
+	}
+}
+
+/* RFC 9438 4.3 (4): what Reno's window would be now. Returns bytes. */
+static uint32_t update_w_est(struct lane_cc *cc, uint32_t acked, uint32_t mss)
+{
+	struct cubic *p = priv(cc);
+	uint64_t grow = ((uint64_t)mss * acked << EST_BITS) / cc->cwnd;
+
+	/* alpha is 1 from the window of the last loss on. */
+	if (p->w_est >> EST_BITS < cc->prior_cwnd)
+		grow = grow * ALPHA >> UNIT_BITS;
+	p->w_est += grow;
+	if (p->w_est >> EST_BITS > LANE_CC_CWND_MAX)
+		p->w_est = (uint64_t)LANE_CC_CWND_MAX << EST_BITS;
+	return (uint32_t)(p->w_est >> EST_BITS);
+}
+
+static void avoid(struct lane_cc *cc, const struct lane_cc_sample *s, uint32_t acked)
+{
+	struct cubic *p = priv(cc);
+	uint64_t t, target;
+	uint32_t w_est;
+
+	if (acked > cc->cwnd)
+		acked = cc->cwnd;
+	if (p->epoch_us == 0)
+		start_epoch(cc, s);
+	t = s->now_us > p->epoch_us ? s->now_us - p->epoch_us : 0;
+	w_est = update_w_est(cc, acked, s->mss);
+	if (w_cubic(p, t, s->mss) < w_est) { /* RFC 9438 4.3: the Reno-friendly region */
+		if (cc->cwnd < w_est)
+			cc->cwnd = w_est;
+		return;
+	}
+	/* RFC 9438 4.4, 4.5: towards the window of one round trip later, 1.5 times this one at
+	 * most. */
+	target = w_cubic(p, t + s->srtt_us, s->mss);
+	if (target > cc->cwnd + cc->cwnd / 2)
+		target = cc->cwnd + cc->cwnd / 2;
+	if (target > LANE_CC_CWND_MAX)
+		target = LANE_CC_CWND_MAX;
+	if (target > cc->cwnd)
+		cc->cwnd += (uint32_t)(((target - cc->cwnd) * acked + cc->cwnd - 1) / cc->cwnd);
+}
+
+static void on_ack(struct lane_cc *cc, const struct lane_cc_sample *s)
+{
+	struct cubic *p = priv(cc);
+	uint32_t since_us = (uint32_t)s->now_us - p->last_us;
+	uint32_t acked;
+
+	p->last_us = (uint32_t)s->now_us;
+	if (!lane_cc_may_grow(cc, s)) {
+		/* RFC 9438 4.2: the curve stands still while the window is not what limits. */
+		if (s->app_limited && p->epoch_us)
+			p->epoch_us += since_us;
+		return;
+	}
+	acked = lane_cc_slow_start(cc, s);
+	if (acked)
+		avoid(cc, s, acked);
+}
+
+/* RFC 9438 4.6: the multiplicative decrease, of what was really in flight. */
+static void reduce(struct lane_cc *cc, uint32_t in_flight, uint32_t mss)
+{
+	uint32_t used = in_flight < cc->cwnd ? in_flight : cc->cwnd;
+
+	lane_cc_reduce(cc, scaled(used, BETA), mss);
+	priv(cc)->epoch_us = 0;
+}
+
+static void on_loss(struct lane_cc *cc, uint64_t now_us, uint32_t in_flight, uint32_t mss)
+{
+	struct cubic *p = priv(cc);
+
+	(void)now_us;
+	/* RFC 9438 4.7: a flow that lost before it was back at W_max makes room for others. */
+	p->w_max = cc->cwnd < p->w_max ? scaled(cc->cwnd, BETA_FAST) : cc->cwnd;
+	reduce(cc, in_flight, mss);
+	cc->cwnd = cc->ssthresh;
+}
+
+static void on_rto(struct lane_cc *cc, uint64_t now_us, uint32_t in_flight, uint32_t mss,
+		   bool first)
+{
+	(void)now_us;
+	if (first)
+		reduce(cc, in_flight, mss);
+	priv(cc)->w_max = 0;
+	priv(cc)->epoch_us = 0;
+	cc->cwnd = mss;
+}
+
+static void on_recovery_end(struct lane_cc *cc, uint64_t now_us, uint32_t mss)
+{
+	(void)now_us;
+	(void)mss;
+	cc->cwnd = cc->ssthresh;
+}
+
+static void on_idle(struct lane_cc *cc, uint64_t now_us, uint64_t idle_us, uint32_t rto_us,
+		    uint32_t mss)
+{
+	struct cubic *p = priv(cc);
+
+	lane_cc_restart(cc, idle_us, rto_us, mss);
+	/* RFC 9438 5.8: idle time is no time of the curve; after a restart a new one begins. */
+	if (idle_us >= rto_us)
+		p->epoch_us = 0;
+	else if (p->epoch_us)
+		p->epoch_us += idle_us;
+	p->last_us = (uint32_t)now_us;
+}
+
+/* The curve begins anew from the restored window. */
+static void undo(struct lane_cc *cc, uint64_t now_us)
+{
+	(void)now_us;
+	lane_cc_restore(cc);
+	priv(cc)->epoch_us = 0;
+}
+
+const struct lane_cc_ops lane_cc_cubic = {
+	.name = "cubic",
+	.init = lane_cc_start,
+	.on_ack = on_ack,
+	.on_loss = on_loss,
+	.on_rto = on_rto,
+	.on_recovery_end = on_recovery_end,
+	.on_idle = on_idle,
+	.undo = undo,
+};
