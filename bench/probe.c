@@ -17,13 +17,13 @@
 #include <time.h>
 #include <unistd.h>
 
-#define CHUNKS 21
+#define CHUNKS      21
 #define LINE_ROUNDS 4000
 #define WAKE_ROUNDS 200
 
 struct probe {
 	_Atomic uint32_t ball __attribute__((aligned(64))); /* odd: the other core's turn */
-	int there __attribute__((aligned(64)));		     /* eventfds */
+	int there __attribute__((aligned(64)));             /* eventfds */
 	int back;
 	int core;
 };
@@ -61,8 +61,7 @@ static void *other_core(void *arg)
 		atomic_fetch_add_explicit(&p->ball, 1, memory_order_release);
 	}
 	for (uint32_t i = 0; i < CHUNKS * WAKE_ROUNDS; i++) {
-		if (read(p->there, &v, sizeof(v)) != sizeof(v) ||
-		    eventfd_write(p->back, 1) != 0)
+		if (read(p->there, &v, sizeof(v)) != sizeof(v) || eventfd_write(p->back, 1) != 0)
 			exit(1);
 	}
 	return NULL;
@@ -122,10 +121,8 @@ int main(int argc, char **argv)
 	p.core = atoi(argv[2]);
 	if (pthread_create(&thread, NULL, other_core, &p))
 		return 1;
-	printf("line_ns %llu\n",
-	       (unsigned long long)median_ns(&p, line_rounds, LINE_ROUNDS));
-	printf("wake_ns %llu\n",
-	       (unsigned long long)median_ns(&p, wake_rounds, WAKE_ROUNDS));
+	printf("line_ns %llu\n", (unsigned long long)median_ns(&p, line_rounds, LINE_ROUNDS));
+	printf("wake_ns %llu\n", (unsigned long long)median_ns(&p, wake_rounds, WAKE_ROUNDS));
 	pthread_join(thread, NULL);
 	return 0;
 }

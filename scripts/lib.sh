@@ -214,3 +214,14 @@ lane_build()
 	[ -f "$dir/build.ninja" ] || meson setup "$dir" "$lane_root" "$@" || return 1
 	ninja -C "$dir"
 }
+
+# ---- bench ----
+
+# bench_all BUILD options...: bench.py on our two namespaces, two hours at most.
+bench_all()
+{
+	local build=$1
+	shift
+	LANE_CWD=$PWD bounded 7200 python3 "$lane_root/bench/bench.py" --ns-s "$ns_s" --ns-c "$ns_c" --if-s "$if_s" \
+		--if-c "$if_c" --lane "$LANE" --probe "${LANE_PROBE:-$build/bench/bench-probe}" --tmp "$lane_tmp" "$@"
+}
