@@ -1,0 +1,241 @@
+/*
+ * fault.c - wraps a queue: loss, duplication, delay, reordering, corruption (see fault.h)
+ *
+ * Packets on their way lie in hold[], sorted by when they are due. A damaged packet loses the
+ * driver's word for its checksum, since the damage happens on the wire.
+ */
+#include "drivers/fault/fault.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "stack/base/rng.h"
+
+#define HOLD_MAX 2048
+#define MILLION  1000000
+
+struct held {
+	uint64_t due_us;
+	uint32_t buf;
+};
+
+struct fault {
+	struct lane_queue q; /* first: the lane sees this */
+	struct lane_queue *inner;
+	struct lane_fault_config cfg;
+	struct lane_fault_stats stats;
+	struct lane_rng rng;
+	uint64_t last_due_us; /* of the packets in order */
+	uint32_t nr_held;
+	struct held hold[HOLD_MAX];
+};
+
+static bool chance(struct fault *f, uint32_t ppm)
+{
+	return ppm && lane_rng_below(&f->rng, MILLION) < ppm;
+}
+
+/* Consumes 'b': behind all that are due no later. */
+static void hold(struct fault *f, struct lane_buf *b, uint64_t due_us)
+{
+	uint32_t i = f->nr_held;
+
+	if (i == HOLD_MAX) {
+		f->stats.nr_overflow++;
+		lane_buf_free_packet(f->q.bufs, b);
+		return;
+	}
+	for (; i > 0 && f->hold[i - 1].due_us > due_us; i--)
+		f->hold[i] = f->hold[i - 1];
+	f->hold[i] = (struct held){.due_us = due_us, .buf = lane_buf_index(f->q.bufs, b)};
+	f->nr_held++;
+}
+
+static void flip_bit(struct fault *f, struct lane_buf *b)
+{
+	uint32_t at = lane_rng_below(&f->rng, b->pkt_len);
+	struct lane_buf *piece = b;
+
+	while (at >= piece->len && (piece->flags & LANE_BUF_MORE)) {
+		at -= piece->len;
+		piece = lane_buf_at(f->q.bufs, piece->next);
+	}
+	if (at >= piece->len)
+		return;
+	lane_buf_data(f->q.bufs, piece)[at] ^= (uint8_t)(1u << lane_rng_below(&f->rng, 8));
+	b->flags &= (uint8_t) ~(LANE_BUF_CSUM_OK | LANE_BUF_PARTIAL_OK);
+	f->stats.nr_corrupted++;
+}
+
+/* Returns owned a copy of a whole packet, NULL: no frames. */
+static struct lane_buf *copy_packet(struct lane_bufs *bs, const struct lane_buf *b)
+{
+	struct lane_buf *first = NULL, *last = NULL;
+
+	for (;;) {
+		struct lane_buf *c = lane_buf_alloc(bs);
+
+		if (!c) {
+			if (first)
+				lane_buf_free_packet(bs, first);
+			return NULL;
+		}
+		c->off = b->off;
+		c->len = b->len;
+		c->pkt_len = b->pkt_len;
+		c->queue = b->queue;
+		c->flags = b->flags & (LANE_BUF_CSUM_OK | LANE_BUF_PARTIAL_OK);
+		memcpy(lane_buf_data(bs, c), lane_buf_data(bs, b), b->len);
+		if (last) {
+			last->flags |= LANE_BUF_MORE;
+			last->next = lane_buf_index(bs, c);
+		} else {
+			first = c;
+		}
+		last = c;
+		if (!(b->flags & LANE_BUF_MORE))
+			return first;
+		b = lane_buf_at(bs, b->next);
+	}
+}
+
+/* Decides the fate of one packet. Consumes it. */
+static void judge(struct fault *f, struct lane_buf *b)
+{
+	const struct lane_fault_config *cfg = &f->cfg;
+	uint64_t due_us = *cfg->now_us + cfg->delay_us;
+	struct lane_buf *twin;
+
+	f->stats.nr_seen++;
+	if (chance(f, cfg->loss)) {
+		f->stats.nr_lost++;
+		lane_buf_free_packet(f->q.bufs, b);
+		return;
+	}
+	if (cfg->jitter_us)
+		due_us += lane_rng_below(&f->rng, cfg->jitter_us + 1);
+	if (due_us < f->last_due_us)
+		due_us = f->last_due_us;
+	f->last_due_us = due_us;
+	if (chance(f, cfg->dup) && (twin = copy_packet(f->q.bufs, b)) != NULL) {
+		f->stats.nr_dup++;
+		hold(f, twin, due_us + lane_rng_below(&f->rng, cfg->reorder_us + 1));
+	}
+	if (chance(f, cfg->reorder)) {
+		f->stats.nr_reordered++;
+		due_us += lane_rng_below(&f->rng, cfg->reorder_us + 1);
+	}
+	if (chance(f, cfg->corrupt))
+		flip_bit(f, b);
+	hold(f, b, due_us);
+}
+
+static uint16_t fault_rx(struct lane_queue *q, struct lane_buf *bufs[], uint16_t n)
+{
+	struct fault *f = (struct fault *)q;
+	struct lane_buf *in[LANE_BURST];
+	uint16_t nr = f->inner->drv->rx_burst(f->inner, in, LANE_BURST), due = 0;
+
+	for (uint16_t i = 0; i < nr; i++) {
+		in[i]->queue = q->idx;
+		judge(f, in[i]);
+	}
+	while (due < n && due < f->nr_held && f->hold[due].due_us <= *f->cfg.now_us) {
+		bufs[due] = lane_buf_at(q->bufs, f->hold[due].buf);
+		due++;
+	}
+	f->nr_held -= due;
+	memmove(f->hold, f->hold + due, f->nr_held * sizeof(f->hold[0]));
+	return due;
+}
+
+static uint16_t fault_tx(struct lane_queue *q, struct lane_buf *bufs[], uint16_t n)
+{
+	struct lane_queue *inner = ((struct fault *)q)->inner;
+
+	return inner->drv->tx_burst(inner, bufs, n);
+}
+
+static void fault_kick(struct lane_queue *q)
+{
+	struct lane_queue *inner = ((struct fault *)q)->inner;
+
+	if (inner->drv->kick)
+		inner->drv->kick(inner);
+}
+
+static int fault_arm(struct lane_queue *q)
+{
+	struct lane_queue *inner = ((struct fault *)q)->inner;
+
+	return inner->drv->arm ? inner->drv->arm(inner) : -1;
+}
+
+static void fault_claim(struct lane_queue *q, uint8_t proto, uint16_t port, uint32_t any,
+			uint32_t listen)
+{
+	struct lane_queue *inner = ((struct fault *)q)->inner;
+
+	if (inner->drv->claim)
+		inner->drv->claim(inner, proto, port, any, listen);
+}
+
+static void fault_close(struct lane_queue *q)
+{
+	struct fault *f = (struct fault *)q;
+
+	if (!f)
+		return;
+	for (uint32_t i = 0; i < f->nr_held; i++)
+		lane_buf_free_packet(q->bufs, lane_buf_at(q->bufs, f->hold[i].buf));
+	f->inner->drv->close(f->inner);
+	free(f);
+}
+
+static const struct lane_driver fault_driver = {
+	.name = "fault",
+	.rx_burst = fault_rx,
+	.tx_burst = fault_tx,
+	.kick = fault_kick,
+	.arm = fault_arm,
+	.claim = fault_claim,
+	.close = fault_close,
+};
+
+int lane_fault_open(const struct lane_fault_config *cfg, struct lane_queue *inner,
+		    struct lane_queue **q)
+{
+	struct fault *f = calloc(1, sizeof(*f));
+
+	if (!f)
+		return -ENOMEM;
+	f->q.drv = &fault_driver;
+	f->q.bufs = inner->bufs;
+	f->q.caps = inner->caps;
+	f->inner = inner;
+	f->cfg = *cfg;
+	lane_rng_seed(&f->rng, cfg->seed);
+	*q = &f->q;
+	return 0;
+}
+
+void lane_fault_set(struct lane_queue *q, const struct lane_fault_config *cfg)
+{
+	struct fault *f = (struct fault *)q;
+	const uint64_t *now_us = f->cfg.now_us;
+
+	f->cfg = *cfg;
+	f->cfg.now_us = now_us;
+}
+
+uint64_t lane_fault_next(const struct lane_queue *q)
+{
+	const struct fault *f = (const struct fault *)q;
+
+	return f->nr_held ? f->hold[0].due_us : UINT64_MAX;
+}
+
+const struct lane_fault_stats *lane_fault_stats(const struct lane_queue *q)
+{
+	return &((const struct fault *)q)->stats;
+}

@@ -1,0 +1,34 @@
+/*
+ * fault.h - wraps a queue: what it receives is lost, doubled, late, out of order or damaged
+ *
+ * All by a seed, on the test's clock. Wrap both ends of a cable for faults in both directions.
+ */
+#ifndef LANE_DRIVERS_FAULT_H
+#define LANE_DRIVERS_FAULT_H
+
+#include <lane/driver.h>
+
+struct lane_fault_config {
+	uint64_t seed;
+	uint32_t loss, dup, reorder, corrupt; /* parts per million of received packets */
+	uint32_t delay_us;		      /* every packet */
+	uint32_t jitter_us;		      /* and up to so much more, in order */
+	uint32_t reorder_us;		      /* a reordered packet: up to so much more, out of order */
+	const uint64_t *now_us;		      /* the clock */
+};
+
+struct lane_fault_stats {
+	uint64_t nr_seen, nr_lost, nr_dup, nr_reordered, nr_corrupted;
+	uint64_t nr_overflow; /* lost because too many were on the way */
+};
+
+/* Wraps 'inner', which it closes with itself. 0 and *q, -ENOMEM. */
+int lane_fault_open(const struct lane_fault_config *cfg, struct lane_queue *inner,
+		    struct lane_queue **q);
+/* Changes the faults from now on; the seed and the clock stay. */
+void lane_fault_set(struct lane_queue *q, const struct lane_fault_config *cfg);
+/* When the next packet is due, in us on the clock; UINT64_MAX: none is on its way here. */
+uint64_t lane_fault_next(const struct lane_queue *q);
+const struct lane_fault_stats *lane_fault_stats(const struct lane_queue *q);
+
+#endif
