@@ -35,7 +35,8 @@ static _Atomic(struct shim_local *) chunks[NR_CHUNKS];
 static _Atomic uint64_t free_list; /* tag << 32 | number of the first free object + 1 */
 static _Atomic uint32_t nr_chunks;
 static struct shim_local hidden;
-int shim_nofile_extra;
+static _Atomic unsigned int hidden_top;
+int shim_nofile_extra, shim_nofile_limit;
 
 static void *map(size_t size)
 {
@@ -349,6 +350,7 @@ static int hidden_base(void)
 	if (cur <= HIDDEN_TOP && rl.rlim_max - cur >= HIDDEN_ROOM) {
 		rl.rlim_cur = cur + HIDDEN_ROOM;
 		if (shim_libc()->setrlimit(RLIMIT_NOFILE, &rl) == 0) {
+			shim_nofile_limit = (int)cur;
 			shim_nofile_extra = HIDDEN_ROOM;
 			return base = (int)cur;
 		}
@@ -373,5 +375,12 @@ int shim_fd_hide(int fd)
 	s = slot_make(high);
 	if (s)
 		atomic_store(s, &hidden);
+	if ((unsigned int)high >= atomic_load(&hidden_top))
+		atomic_store(&hidden_top, (unsigned int)high + 1);
 	return high;
+}
+
+unsigned int shim_fd_hidden_top(void)
+{
+	return atomic_load(&hidden_top);
 }

@@ -29,6 +29,7 @@
 
 #include "posix/keeper/keeper.h"
 #include "posix/libc.h"
+#include "posix/signal.h"
 
 #define LANE_EXPORT __attribute__((visibility("default")))
 #define shim_likely(x) __builtin_expect(!!(x), 1)
@@ -106,8 +107,11 @@ unsigned int shim_fd_others(struct shim_local *l, int fd, int *other);
 /* All numbers of 'from' now stand for 'to' (NULL: for nothing). The caller holds both. */
 void shim_fd_replace(struct shim_local *from, struct shim_local *to);
 bool shim_fd_is_hidden(int fd);
+/* 1 + the highest number ever hidden. */
+unsigned int shim_fd_hidden_top(void);
 /* By how much the soft limit of descriptors was raised for ours: getrlimit and setrlimit hide it. */
 extern int shim_nofile_extra __attribute__((visibility("hidden")));
+extern int shim_nofile_limit __attribute__((visibility("hidden"))); /* while extra: the program's own */
 /* libc's result for a new descriptor: drops a stale entry of that number. Returns fd. */
 int shim_fd_new(int fd);
 
@@ -163,9 +167,12 @@ void shim_kick_deferred(void);
 /* The usual bracket of a lane call from a program's thread: lock; ...; unlock, wake, kick or defer. */
 static inline void shim_enter(struct shim_view *v)
 {
+	shim_sig_enter();
 	shim_lock(v);
 }
 void shim_leave(struct shim_view *v);
+/* The same without a kick, for calls that queue no output. */
+void shim_leave_quiet(struct shim_view *v);
 
 /* ---- epoll.c (H7) ---- */
 /* A FRESH socket became a SOCK: its kernel registrations move to watches (a listener's, and a bound

@@ -94,6 +94,7 @@ static void join(void)
 	if (shim.state != READY)
 		return;
 	shim.nr_cpus = usable_cpus();
+	keeper_hide_fd = shim_fd_hide;
 	if (keeper_join(&shim.settings, &shim.view, &why, err) < 0) {
 		shim.why = why;
 		settle(NO_LANE);

@@ -103,8 +103,15 @@ struct shim_sock {
 	uint32_t rcvtimeo_ms, sndtimeo_ms; /* 0: none */
 	uint32_t edges;		/* counts events, so that an edge is seen once */
 	int32_t so_priority, so_mark, so_incoming_cpu;
+	uint32_t cmsg; /* UDP: SHIM_CMSG_*, control messages that the program asked for */
 	uint64_t created_us;
 };
+
+#define SHIM_CMSG_PKTINFO 0x01
+#define SHIM_CMSG_TTL 0x02
+#define SHIM_CMSG_TOS 0x04
+#define SHIM_CMSG_TIMESTAMP 0x08
+#define SHIM_CMSG_TIMESTAMPNS 0x10
 
 /* The cookie of a sock's pcb: the generation tells events of an entry's former use. */
 static inline uint64_t shim_sock_cookie(uint32_t index, uint32_t generation)

@@ -1,0 +1,91 @@
+/*
+ * fcntl.c - fcntl(2)
+ *
+ * FD_CLOEXEC is the number's and the kernel keeps it. O_NONBLOCK and O_ASYNC are the
+ * description's and the arena keeps them: under a number may be a dup of the anchor, which all
+ * connections share, or a listener's shadow, which is always O_NONBLOCK.
+ */
+#include <fcntl.h>
+#include <stdarg.h>
+
+#include "posix/sock.h"
+
+static int get_flags(struct shim_local *l)
+{
+	unsigned int f = shim_sock_flags(l);
+
+	return O_RDWR | (f & SHIM_SOCK_NONBLOCK ? O_NONBLOCK : 0) |
+	       (f & SHIM_SOCK_ASYNC ? O_ASYNC : 0);
+}
+
+static int set_flags(int fd, struct shim_local *l, int flags)
+{
+	if (l->dgram)
+		shim_libc()->fcntl(fd, F_SETFL, flags);
+	shim_sock_set_flag(l, SHIM_SOCK_NONBLOCK, flags & O_NONBLOCK);
+	shim_sock_set_flag(l, SHIM_SOCK_ASYNC, flags & O_ASYNC);
+	return 0;
+}
+
+static long kernel_fcntl(int fd, int cmd, long arg)
+{
+	int r = shim_libc()->fcntl(fd, cmd, arg);
+
+	return r < 0 ? -errno : r;
+}
+
+static long sock_fcntl(int fd, struct shim_local *l, int cmd, long arg)
+{
+	switch (cmd) {
+	case F_GETFL:
+		return get_flags(l);
+	case F_SETFL:
+		return set_flags(fd, l, (int)arg);
+	case F_SETOWN:
+	case F_SETSIG:
+	case F_SETOWN_EX:
+		/* On the anchor it would be everybody's. */
+		return !(shim_sock_flags(l) & SHIM_SOCK_SHADOW) ? 0 : kernel_fcntl(fd, cmd, arg);
+	default:
+		return kernel_fcntl(fd, cmd, arg);
+	}
+}
+
+long shim_fcntl(int fd, struct shim_local *l, int cmd, long arg)
+{
+	if (cmd == F_DUPFD || cmd == F_DUPFD_CLOEXEC)
+		return shim_dup_done(l, shim_fd_within(shim_libc()->fcntl(fd, cmd, arg)));
+	return l && l->kind == SHIM_SOCK ? sock_fcntl(fd, l, cmd, arg) : kernel_fcntl(fd, cmd, arg);
+}
+
+static int any_fcntl(int fd, int cmd, long arg)
+{
+	struct shim_local *l;
+	long r;
+
+	if (shim_unlikely(shim_fd_is_hidden(fd)))
+		return (int)shim_ret(-EBADF);
+	l = shim_get(fd);
+	r = shim_fcntl(fd, l, cmd, arg);
+	if (l)
+		shim_put(l);
+	return (int)shim_ret(r);
+}
+
+/* The third argument is an int or a pointer: as a long it holds either. */
+#define FCNTL(name)                                                                                \
+	int name(int fd, int cmd, ...);                                                            \
+	LANE_EXPORT int name(int fd, int cmd, ...)                                                 \
+	{                                                                                          \
+		va_list ap;                                                                        \
+		long arg;                                                                          \
+                                                                                                   \
+		va_start(ap, cmd);                                                                 \
+		arg = va_arg(ap, long);                                                            \
+		va_end(ap);                                                                        \
+		return any_fcntl(fd, cmd, arg);                                                    \
+	}
+
+FCNTL(fcntl)
+FCNTL(fcntl64)
+FCNTL(__fcntl)

@@ -1,0 +1,283 @@
+/*
+ * io_send.c - sending on a lane's TCP socket
+ *
+ * Up to SHIM_COPY_LOCKED bytes are copied inside the lock, straight from the program where they
+ * are one piece, by way of the stack where they are several: an address that faults then sends
+ * nothing (posix.md 65). For more, frames are taken out in one bracket, filled with no lock held,
+ * and sent in a second. They are marked with this member's row, so that they come back if it dies.
+ */
+#include <string.h>
+#include <time.h>
+
+#include "posix/sock.h"
+
+/* Under the lock: what a send on a socket in this state returns; 0: it may go on. */
+static int send_error(struct lane *ln, struct lane_tcp *pcb, const struct shim_sock *s,
+		      const struct lane_tcp_status *st)
+{
+	if (st->err)
+		return -lane_tcp_take_error(ln, pcb);
+	if (s->kind == SHIM_SOCK_LISTENER || st->wr_shut)
+		return -EPIPE;
+	switch (st->state) {
+	case LANE_TCP_ESTABLISHED:
+	case LANE_TCP_CLOSE_WAIT:
+		return 0;
+	case LANE_TCP_SYN_SENT:
+	case LANE_TCP_SYN_RECEIVED:
+		return -EAGAIN;
+	default:
+		return -EPIPE;
+	}
+}
+
+/* The pcb, if it may send now; else NULL and *r. Under the lock. */
+static struct lane_tcp *sender(struct shim_local *l, struct lane_tcp_status *st, ssize_t *r)
+{
+	struct shim_view *v = &shim.view;
+	struct shim_sock *s;
+	struct lane_tcp *pcb = shim_tcp_of(l, &s);
+
+	if (!pcb) {
+		*r = -EBADF;
+		return NULL;
+	}
+	lane_tcp_get_status(v->ln, pcb, st);
+	*r = send_error(v->ln, pcb, s, st);
+	return *r ? NULL : pcb;
+}
+
+static int plain_copy(void *dst, const void *src, size_t len)
+{
+	memcpy(dst, src, len);
+	return 0;
+}
+
+/* One bracket with the copy inside. */
+static ssize_t write_locked(struct shim_local *l, const void *src, size_t len, int flags,
+			    lane_copy_fn copy)
+{
+	struct shim_view *v = &shim.view;
+	struct lane_tcp_status st;
+	struct lane_tcp *pcb;
+	ssize_t r;
+
+	shim_enter(v);
+	pcb = sender(l, &st, &r);
+	if (pcb && len) {
+		if (flags & MSG_OOB)
+			r = lane_tcp_write_oob(v->ln, pcb, src, len, copy);
+		else
+			r = lane_tcp_write(v->ln, pcb, src, len, flags & MSG_MORE, copy);
+	}
+	shim_leave(v);
+	return r;
+}
+
+static int gather(uint8_t *to, const struct shim_cursor *from, size_t len)
+{
+	struct shim_cursor c = *from;
+	size_t piece;
+	void *p;
+
+	while (len) {
+		p = shim_cursor_piece(&c, len, &piece);
+		if (!piece)
+			return -EFAULT;
+		if (shim_copy_in(to, p, piece) < 0)
+			return -EFAULT;
+		shim_cursor_advance(&c, piece);
+		to += piece;
+		len -= piece;
+	}
+	return 0;
+}
+
+static ssize_t send_small(struct shim_local *l, struct shim_cursor *c, size_t want, int flags)
+{
+	uint8_t bounce[SHIM_COPY_LOCKED];
+	size_t piece;
+	void *p = shim_cursor_piece(c, want, &piece);
+
+	if (piece == want)
+		return write_locked(l, p, want, flags, shim_copy_in);
+	if (gather(bounce, c, want) < 0)
+		return -EFAULT;
+	return write_locked(l, bounce, want, flags, plain_copy);
+}
+
+/* ---- frames ---- */
+
+static void free_frames(struct shim_view *v, struct shim_frames *f, unsigned int from)
+{
+	for (; f->n > from; f->n--)
+		lane_buf_free(lane_bufs(v->ln), f->buf[f->n - 1]);
+}
+
+ssize_t shim_frames_get(struct shim_local *l, struct shim_frames *f, size_t want)
+{
+	struct shim_view *v = &shim.view;
+	struct lane_tcp_status st;
+	struct lane_bufs *bs;
+	struct lane_tcp *pcb;
+	struct lane_buf *b;
+	size_t n;
+	ssize_t r;
+
+	f->n = 0;
+	shim_enter(v);
+	pcb = sender(l, &st, &r);
+	if (!pcb)
+		goto out;
+	bs = lane_bufs(v->ln);
+	f->room = lane_tcp_snd_mss(v->ln, pcb);
+	if (f->room > bs->size - LANE_HEADROOM)
+		f->room = bs->size - LANE_HEADROOM;
+	if (want > st.snd_space)
+		want = st.snd_space;
+	n = (want + f->room - 1) / f->room;
+	for (n = n > SHIM_FRAMES ? SHIM_FRAMES : n; f->n < n && (b = lane_buf_alloc(bs));) {
+		b->owner = (uint8_t)(v->row + 1);
+		f->buf[f->n++] = b;
+	}
+	if (want > (size_t)f->n * f->room)
+		want = (size_t)f->n * f->room;
+	r = want ? (ssize_t)want : -EAGAIN;
+out:
+	if (r > 0)
+		shim_sig_enter();
+	shim_leave(v);
+	return r;
+}
+
+ssize_t shim_frames_send(struct shim_local *l, struct shim_frames *f, size_t len, bool more)
+{
+	struct shim_view *v = &shim.view;
+	struct lane_tcp_status st;
+	struct lane_tcp *pcb;
+	unsigned int i, n = 0;
+	size_t left = len;
+	ssize_t r = 0;
+
+	shim_enter(v);
+	for (i = 0; i < f->n; i++) {
+		f->buf[i]->owner = 0;
+		f->buf[i]->len = (uint16_t)(left < f->room ? left : f->room);
+		f->buf[i]->pkt_len = f->buf[i]->len;
+		left -= f->buf[i]->len;
+		n += f->buf[i]->len != 0;
+	}
+	free_frames(v, f, n);
+	pcb = n ? sender(l, &st, &r) : NULL;
+	if (pcb)
+		r = lane_tcp_send(v->ln, pcb, f->buf, n, more);
+	if (pcb && r == 0)
+		r = (ssize_t)len;
+	else
+		free_frames(v, f, 0);
+	shim_leave(v);
+	shim_sig_leave();
+	return r;
+}
+
+/* Copies the program's bytes into frames: how many before an address faulted. */
+static size_t fill(struct shim_frames *f, struct shim_cursor *c, size_t want)
+{
+	struct lane_bufs *bs = lane_bufs(shim.view.ln);
+	size_t done = 0, piece, at = 0;
+	unsigned int i = 0;
+	void *p;
+
+	while (done < want) {
+		p = shim_cursor_piece(c, want - done < f->room - at ? want - done : f->room - at, &piece);
+		if (!piece || shim_copy_in(lane_buf_data(bs, f->buf[i]) + at, p, piece) < 0)
+			return done - at; /* whole frames before it */
+		shim_cursor_advance(c, piece);
+		done += piece;
+		at += piece;
+		if (at == f->room) {
+			at = 0;
+			i++;
+		}
+	}
+	return done;
+}
+
+static ssize_t send_large(struct shim_local *l, struct shim_cursor *c, size_t want, int flags)
+{
+	struct shim_cursor at = *c;
+	struct shim_frames f;
+	ssize_t room = shim_frames_get(l, &f, want);
+	ssize_t r;
+	size_t n;
+
+	if (room < 0)
+		return room;
+	n = fill(&f, &at, (size_t)room);
+	r = shim_frames_send(l, &f, n, (flags & MSG_MORE) || n < want);
+	return n ? r : -EFAULT;
+}
+
+/* ---- the whole of a call ---- */
+
+/* Space there is, frames there are not: the pool fills again within a round trip. */
+static int pool_has_frames(struct shim_view *v, void *arg)
+{
+	(void)arg;
+	return lane_bufs(v->ln)->pool->nr_free > SHIM_FRAMES;
+}
+
+static int wait_writable(struct shim_local *l, int64_t left, bool restart)
+{
+	struct shim_wait w = {.ready = pool_has_frames, .socks = &l->index, .nr_socks = 1,
+			      .ep = LANE_NIL, .kernel_epfd = -1, .restart = restart};
+	int r = shim_io_wait(l, POLLOUT, left, restart, 0);
+
+	if (r <= 0 || lane_bufs(shim.view.ln)->pool->nr_free > SHIM_FRAMES)
+		return r;
+	w.timeout_us = left >= 0 && left < 1000 ? left : 1000;
+	r = shim_wait(&w);
+	return r < 0 ? r : 1;
+}
+
+static ssize_t send_stream(struct shim_local *l, const struct iovec *iov, int iovcnt, int flags)
+{
+	struct shim_cursor c = {.iov = iov, .n = iovcnt};
+	ssize_t r, total = shim_iov_total(iov, iovcnt);
+	int64_t left, timeo = shim_sndtimeo_us(l);
+	uint64_t start = 0;
+	size_t sent = 0, want;
+
+	if (total < 0)
+		return total;
+	for (;;) {
+		want = (size_t)total - sent;
+		if (want > SHIM_COPY_LOCKED && !(flags & MSG_OOB))
+			r = send_large(l, &c, want, flags);
+		else
+			r = send_small(l, &c, want > SHIM_COPY_LOCKED ? SHIM_COPY_LOCKED : want, flags);
+		if (r > 0) {
+			sent += (size_t)r;
+			shim_cursor_advance(&c, (size_t)r);
+		}
+		if (sent == (size_t)total && r >= 0)
+			return (ssize_t)sent;
+		if (r > 0)
+			continue;
+		if (r != -EAGAIN || !shim_may_block(l, flags))
+			return sent ? (ssize_t)sent : shim_pipe_signal(r, flags);
+		left = shim_time_left(timeo, &start);
+		r = left ? wait_writable(l, left, timeo < 0) : -EAGAIN;
+		if (r <= 0)
+			return sent ? (ssize_t)sent : r < 0 ? r : -EAGAIN;
+	}
+}
+
+ssize_t shim_sock_send(struct shim_local *l, const struct iovec *iov, int iovcnt, int flags)
+{
+	struct msghdr m = {.msg_iov = (struct iovec *)iov, .msg_iovlen = (size_t)iovcnt};
+
+	if (shim_unlikely(l->dgram))
+		return shim_udp_send(l, &m, flags);
+	return send_stream(l, iov, iovcnt, flags);
+}

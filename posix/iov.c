@@ -1,0 +1,114 @@
+/*
+ * iov.c - what receiving and sending share: a program's buffers, waiting, SIGPIPE
+ */
+#include <pthread.h>
+
+#include "posix/sock.h"
+
+void *shim_cursor_piece(struct shim_cursor *c, size_t max, size_t *len)
+{
+	size_t left;
+
+	while (c->n && c->done >= c->iov->iov_len) {
+		c->iov++;
+		c->n--;
+		c->done = 0;
+	}
+	if (!c->n) {
+		*len = 0;
+		return NULL;
+	}
+	left = c->iov->iov_len - c->done;
+	*len = left < max ? left : max;
+	return (char *)c->iov->iov_base + c->done;
+}
+
+void shim_cursor_advance(struct shim_cursor *c, size_t len)
+{
+	size_t step;
+
+	while (len && c->n) {
+		step = c->iov->iov_len - c->done;
+		if (step > len)
+			step = len;
+		c->done += step;
+		len -= step;
+		if (c->done < c->iov->iov_len)
+			return;
+		c->iov++;
+		c->n--;
+		c->done = 0;
+	}
+}
+
+ssize_t shim_iov_total(const struct iovec *iov, int n)
+{
+	size_t total = 0;
+	int i;
+
+	for (i = 0; i < n; i++) {
+		if ((ssize_t)iov[i].iov_len < 0)
+			return -EINVAL;
+		total += iov[i].iov_len;
+		if (total > SHIM_RW_MAX)
+			total = SHIM_RW_MAX;
+	}
+	return (ssize_t)total;
+}
+
+int shim_iov_get(struct iovec *own, const struct iovec *user, int n)
+{
+	if (n < 0 || n > SHIM_IOV_MAX)
+		return -EINVAL;
+	return shim_copy_in(own, user, (size_t)n * sizeof(*own));
+}
+
+ssize_t shim_pipe_signal(ssize_t r, int flags)
+{
+	if (r == -EPIPE && !(flags & MSG_NOSIGNAL))
+		pthread_kill(pthread_self(), SIGPIPE);
+	return r;
+}
+
+bool shim_may_block(struct shim_local *l, int flags)
+{
+	return !(flags & MSG_DONTWAIT) && !(shim_sock_flags(l) & SHIM_SOCK_NONBLOCK);
+}
+
+struct io_wait {
+	struct shim_local *l;
+	uint32_t events;
+	size_t have;
+};
+
+static int io_ready(struct shim_view *v, void *arg)
+{
+	const struct io_wait *io = arg;
+	const struct shim_sock *s = shim_sock_of(io->l);
+	struct lane_tcp_status st;
+	struct lane_tcp *pcb;
+	uint32_t mask;
+
+	if (!s)
+		return (int)(io->events | EPOLLHUP);
+	mask = shim_sock_mask(v, s) & (io->events | EPOLLERR | EPOLLHUP | EPOLLRDHUP);
+	if (mask != EPOLLIN || !io->have || s->kind != SHIM_SOCK_TCP)
+		return (int)mask;
+	pcb = lane_tcp_at(v->ln, s->pcb);
+	if (!pcb)
+		return (int)mask;
+	lane_tcp_get_status(v->ln, pcb, &st);
+	return st.rcv_queued > io->have ? (int)mask : 0;
+}
+
+int shim_io_wait(struct shim_local *l, uint32_t events, int64_t timeout_us, bool restart, size_t have)
+{
+	struct io_wait io = {.l = l, .events = events, .have = have};
+	struct pollfd shadow = {.fd = l->shadow, .events = (short)events};
+	struct shim_wait w = {.ready = io_ready, .arg = &io, .socks = &l->index, .nr_socks = 1,
+			      .ep = LANE_NIL, .kernel_epfd = -1, .kernel_fds = &shadow,
+			      .nr_kernel_fds = l->shadow >= 0, .timeout_us = timeout_us,
+			      .restart = restart};
+
+	return shim_wait(&w);
+}

@@ -1,0 +1,112 @@
+/*
+ * name.c - getsockname(2) and getpeername(2)
+ */
+#include "posix/sock.h"
+
+static int udp_local(int fd, struct shim_local *l, struct lane_ep *ep)
+{
+	/* The shadow is bound as the program sees it. */
+	(void)l;
+	return shim_addr_of_kernel(fd, ep);
+}
+
+static int tcp_local(int fd, struct shim_local *l, struct lane_ep *ep)
+{
+	struct shim_view *v = &shim.view;
+	struct lane_tcp *pcb;
+	struct shim_sock *s;
+	bool of_kernel;
+
+	shim_enter(v);
+	pcb = shim_tcp_of(l, &s);
+	of_kernel = pcb && (s->kind == SHIM_SOCK_LISTENER || (s->flags & SHIM_SOCK_UNCONNECTED));
+	if (pcb && !of_kernel)
+		lane_tcp_get_local(pcb, ep);
+	shim_leave(v);
+	if (!pcb)
+		return -EBADF;
+	return of_kernel ? shim_addr_of_kernel(fd, ep) : 0;
+}
+
+int shim_getsockname(int fd, struct shim_local *l, struct sockaddr *addr, socklen_t *len)
+{
+	struct lane_ep ep;
+	int r = l->dgram ? udp_local(fd, l, &ep) : tcp_local(fd, l, &ep);
+
+	if (r < 0)
+		return r;
+	return addr ? shim_addr_put(&ep, l->v6, addr, len) : -EFAULT;
+}
+
+/* ENOTCONN also while connecting and once it is over, in TIME_WAIT as well (posix.md 67). */
+static int tcp_remote(struct shim_local *l, struct lane_ep *ep)
+{
+	struct shim_view *v = &shim.view;
+	struct lane_tcp_status st;
+	struct lane_tcp *pcb;
+	struct shim_sock *s;
+	int r = -ENOTCONN;
+
+	shim_enter(v);
+	pcb = shim_tcp_of(l, &s);
+	if (pcb && s->kind == SHIM_SOCK_TCP) {
+		lane_tcp_get_status(v->ln, pcb, &st);
+		if (st.state != LANE_TCP_CLOSED && st.state != LANE_TCP_SYN_SENT &&
+		    st.state != LANE_TCP_TIME_WAIT)
+			r = lane_tcp_get_remote(pcb, ep);
+	}
+	shim_leave(v);
+	return r;
+}
+
+static int udp_remote(struct shim_local *l, struct lane_ep *ep)
+{
+	struct shim_view *v = &shim.view;
+	struct lane_udp *pcb;
+	struct shim_sock *s;
+	int r = -ENOTCONN;
+
+	shim_enter(v);
+	pcb = shim_udp_of(l, &s);
+	if (pcb)
+		r = lane_udp_get_remote(pcb, ep);
+	shim_leave(v);
+	return r;
+}
+
+int shim_getpeername(int fd, struct shim_local *l, struct sockaddr *addr, socklen_t *len)
+{
+	struct lane_ep ep;
+	int r = l->dgram ? udp_remote(l, &ep) : tcp_remote(l, &ep);
+
+	/* A UDP socket connected to where only the kernel reaches. */
+	if (r < 0 && l->dgram)
+		return shim_libc()->getpeername(fd, addr, len) < 0 ? -errno : 0;
+	if (r < 0)
+		return r;
+	return addr ? shim_addr_put(&ep, l->v6, addr, len) : -EFAULT;
+}
+
+LANE_EXPORT int getsockname(int fd, struct sockaddr *addr, socklen_t *len)
+{
+	struct shim_local *l = shim_get_sock(fd);
+	int r;
+
+	if (!l)
+		return shim_libc()->getsockname(fd, addr, len);
+	r = shim_getsockname(fd, l, addr, len);
+	shim_put(l);
+	return (int)shim_ret(r);
+}
+
+LANE_EXPORT int getpeername(int fd, struct sockaddr *addr, socklen_t *len)
+{
+	struct shim_local *l = shim_get_sock(fd);
+	int r;
+
+	if (!l)
+		return shim_libc()->getpeername(fd, addr, len);
+	r = shim_getpeername(fd, l, addr, len);
+	shim_put(l);
+	return (int)shim_ret(r);
+}

@@ -1,0 +1,321 @@
+/*
+ * sock.c - descriptions: how a kernel socket becomes the lane's, or stays the kernel's
+ *
+ * socket(2) itself only marks a number as FRESH (shim.h): it costs one table entry and asks no
+ * keeper. What is decided later replaces that entry under all numbers of the description.
+ */
+#include <net/if.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "lane-int/nettab.h"
+#include "posix/sock.h"
+
+uint32_t shim_sock_make(struct shim_view *v, enum shim_sock_kind kind, unsigned int flags,
+			uint64_t *cookie)
+{
+	uint32_t i = shim_sock_alloc(v);
+	struct shim_sock *s = shim_sock_at(v, i);
+
+	if (!s) {
+		shim_count_fallback(SHIM_FB_ARENA_FULL);
+		return LANE_NIL;
+	}
+	s->kind = (uint8_t)kind;
+	s->flags = (uint16_t)flags;
+	s->rows = 1ULL << v->row;
+	s->created_us = shim_now_us();
+	s->so_incoming_cpu = -1;
+	*cookie = shim_sock_cookie(i, s->generation);
+	return i;
+}
+
+struct shim_sock *shim_sock_of(struct shim_local *l)
+{
+	struct shim_sock *s = shim_sock_at(&shim.view, l->index);
+
+	return s && s->generation == l->generation ? s : NULL;
+}
+
+struct lane_tcp *shim_tcp_of(struct shim_local *l, struct shim_sock **s)
+{
+	*s = shim_sock_of(l);
+	return *s && (*s)->kind != SHIM_SOCK_UDP ? lane_tcp_at(shim.view.ln, (*s)->pcb) : NULL;
+}
+
+struct lane_udp *shim_udp_of(struct shim_local *l, struct shim_sock **s)
+{
+	*s = shim_sock_of(l);
+	return *s && (*s)->kind == SHIM_SOCK_UDP ? lane_udp_at(shim.view.ln, (*s)->pcb) : NULL;
+}
+
+unsigned int shim_sock_flags(struct shim_local *l)
+{
+	const struct shim_sock *s = shim_sock_of(l);
+
+	return s ? s->flags : 0;
+}
+
+void shim_sock_set_flag(struct shim_local *l, unsigned int flag, bool on)
+{
+	struct shim_sock *s = shim_sock_of(l);
+
+	if (!s)
+		return;
+	if (on)
+		atomic_fetch_or(&s->flags, (uint16_t)flag);
+	else
+		atomic_fetch_and(&s->flags, (uint16_t)~flag);
+}
+
+static int64_t timeo_us(uint32_t ms)
+{
+	return ms ? (int64_t)ms * 1000 : -1;
+}
+
+int64_t shim_rcvtimeo_us(struct shim_local *l)
+{
+	const struct shim_sock *s = shim_sock_of(l);
+
+	return s ? timeo_us(s->rcvtimeo_ms) : -1;
+}
+
+int64_t shim_sndtimeo_us(struct shim_local *l)
+{
+	const struct shim_sock *s = shim_sock_of(l);
+
+	return s ? timeo_us(s->sndtimeo_ms) : -1;
+}
+
+int64_t shim_time_left(int64_t limit_us, uint64_t *start)
+{
+	uint64_t now_us;
+
+	if (limit_us < 0)
+		return -1;
+	now_us = shim_now_us();
+	if (!*start)
+		*start = now_us;
+	now_us -= *start;
+	return now_us < (uint64_t)limit_us ? limit_us - (int64_t)now_us : 0;
+}
+
+/* All numbers of 'from' become 'to'; the usual one number is found without a search. */
+static void renumber(int fd, struct shim_local *from, struct shim_local *to)
+{
+	if (fd >= 0 && atomic_load(&from->refs) == 2) {
+		if (to)
+			shim_fd_add(fd, to);
+		else
+			shim_fd_set(fd, NULL);
+	} else {
+		shim_fd_replace(from, to);
+	}
+}
+
+int shim_fresh_become(int fd, struct shim_local *fresh, uint32_t index, bool keep_kernel)
+{
+	struct shim_local *l = shim_local_alloc(SHIM_SOCK);
+
+	if (!l)
+		return -ENOMEM;
+	l->v6 = fresh->v6;
+	l->dgram = fresh->dgram;
+	l->index = index;
+	l->generation = shim.view.socks[index].generation;
+	l->shadow = keep_kernel ? fd : -1; /* a connection's says nothing about it */
+	shim_epoll_adopt(fresh, l, keep_kernel);
+	renumber(fd, fresh, l);
+	shim_put(l);
+	return 0;
+}
+
+void shim_fresh_kernel(struct shim_local *fresh, enum shim_fallback why)
+{
+	shim_count_fallback(why);
+	shim_fd_replace(fresh, NULL);
+}
+
+/* ports= of the configuration: "80,443,8000-8100"; empty allows all. */
+static bool port_allowed(const char *p, uint16_t port)
+{
+	unsigned long lo, hi;
+	char *end;
+
+	if (!*p)
+		return true;
+	while (*p) {
+		lo = hi = strtoul(p, &end, 10);
+		if (end == p)
+			return false;
+		if (*end == '-')
+			hi = strtoul(end + 1, &end, 10);
+		if (port >= lo && port <= hi)
+			return true;
+		p = *end == ',' ? end + 1 : end;
+		if (p == end && *end)
+			return false;
+	}
+	return false;
+}
+
+static bool bound_elsewhere(int fd)
+{
+	char name[IFNAMSIZ] = "";
+	socklen_t len = sizeof(name);
+
+	return shim_libc()->getsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, name, &len) == 0 && *name &&
+	       strncmp(name, shim.view.a->ifname, sizeof(name)) != 0;
+}
+
+static bool is_loopback(const struct lane_ip *ip)
+{
+	static const struct lane_ip one = {.b = {[15] = 1}};
+
+	return lane_ip_is4(ip) ? ip->b[12] == 127 : lane_ip_equal(ip, &one);
+}
+
+enum shim_fallback shim_refuses(int fd, const struct lane_ep *local)
+{
+	struct shim_view *v = &shim.view;
+	int on = 0;
+	socklen_t len = sizeof(on);
+
+	if (!shim_lock_allowed())
+		return SHIM_FB_RAW_FORK;
+	if (v->a->keeper_state == SHIM_KEEPER_GONE)
+		return SHIM_FB_KEEPER_GONE;
+	if (local->port && !port_allowed(shim.settings.ports, local->port))
+		return SHIM_FB_PORTS;
+	if (!lane_ip_is_any(&local->ip)) {
+		if (lane_net_is_group(lane_nettab(v->ln), &local->ip))
+			return SHIM_FB_MULTICAST;
+		if (lane_net_addr(lane_nettab(v->ln), &local->ip) < 0)
+			return is_loopback(&local->ip) ? SHIM_FB_LOOPBACK : SHIM_FB_OTHER_IF;
+	}
+	if (bound_elsewhere(fd))
+		return SHIM_FB_BOUND_DEVICE;
+	if (shim_libc()->getsockopt(fd, IPPROTO_IP, IP_TRANSPARENT, &on, &len) == 0 && on)
+		return SHIM_FB_OPTION;
+	return SHIM_NR_FB;
+}
+
+int shim_fd_within(int fd)
+{
+	if (fd < 0)
+		return -errno;
+	if (shim_unlikely(shim_nofile_extra && fd >= shim_nofile_limit)) {
+		shim_libc()->close(fd);
+		return -EMFILE;
+	}
+	return fd;
+}
+
+/* ---- socket(2) ---- */
+
+static bool may_be_ours(int domain, int type, int protocol)
+{
+	type &= ~(SOCK_NONBLOCK | SOCK_CLOEXEC);
+	if (domain != AF_INET && domain != AF_INET6)
+		return false;
+	if (type == SOCK_STREAM)
+		return protocol == 0 || protocol == IPPROTO_TCP;
+	return type == SOCK_DGRAM && (protocol == 0 || protocol == IPPROTO_UDP);
+}
+
+LANE_EXPORT int socket(int domain, int type, int protocol)
+{
+	int fd = shim_fd_within(shim_libc()->socket(domain, type, protocol));
+	struct shim_local *l;
+
+	if (fd < 0)
+		return (int)shim_ret(fd);
+	shim_fd_new(fd);
+	if (!may_be_ours(domain, type, protocol) || !shim_started())
+		return fd;
+	l = shim_local_alloc(SHIM_FRESH);
+	if (!l)
+		return fd;
+	l->v6 = domain == AF_INET6;
+	l->dgram = (type & 0xf) == SOCK_DGRAM;
+	shim_fd_set(fd, l);
+	return fd;
+}
+
+LANE_EXPORT int bind(int fd, const struct sockaddr *addr, socklen_t len)
+{
+	struct shim_local *l = shim_get(fd);
+	int r;
+
+	if (!l)
+		return shim_libc()->bind(fd, addr, len);
+	/* A lane socket that is no FRESH one any more has a local address: its shadow, or it, says so. */
+	if (l->kind == SHIM_SOCK && l->shadow < 0) {
+		shim_put(l);
+		return (int)shim_ret(-EINVAL);
+	}
+	r = shim_libc()->bind(fd, addr, len);
+	if (r == 0 && l->kind == SHIM_FRESH && l->dgram)
+		shim_udp_bound(fd, l);
+	shim_put(l);
+	return r;
+}
+
+LANE_EXPORT int listen(int fd, int backlog)
+{
+	struct shim_local *l = shim_get(fd);
+	int r;
+
+	if (!l || l->kind == SHIM_EPOLL || l->dgram)
+		r = shim_libc()->listen(fd, backlog);
+	else
+		r = (int)shim_ret(shim_listen(fd, l, backlog));
+	if (l)
+		shim_put(l);
+	return r;
+}
+
+LANE_EXPORT int accept4(int fd, struct sockaddr *addr, socklen_t *len, int flags)
+{
+	struct shim_local *l = shim_get_sock(fd);
+	int r;
+
+	if (!l)
+		return shim_fd_new(shim_libc()->accept4(fd, addr, len, flags));
+	r = shim_accept(fd, l, addr, len, flags);
+	shim_put(l);
+	return (int)shim_ret(r);
+}
+
+LANE_EXPORT int accept(int fd, struct sockaddr *addr, socklen_t *len)
+{
+	return accept4(fd, addr, len, 0);
+}
+
+LANE_EXPORT int connect(int fd, const struct sockaddr *addr, socklen_t len)
+{
+	struct shim_local *l = shim_get(fd);
+	int r;
+
+	if (!l || l->kind == SHIM_EPOLL)
+		r = shim_libc()->connect(fd, addr, len);
+	else if (l->dgram)
+		r = (int)shim_ret(shim_udp_connect(fd, l, addr, len));
+	else
+		r = (int)shim_ret(shim_connect(fd, l, addr, len));
+	if (l)
+		shim_put(l);
+	return r;
+}
+
+LANE_EXPORT int shutdown(int fd, int how)
+{
+	struct shim_local *l = shim_get_sock(fd);
+	int r;
+
+	if (!l)
+		return shim_libc()->shutdown(fd, how);
+	r = shim_shutdown(fd, l, how);
+	shim_put(l);
+	return (int)shim_ret(r);
+}

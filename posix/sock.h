@@ -1,0 +1,143 @@
+/*
+ * sock.h - how the files of the shim's socket half call each other
+ *
+ * All results are -errno. 'fd' is the number that the program used; 'l' is held by the caller.
+ */
+#ifndef SHIM_SOCK_H
+#define SHIM_SOCK_H
+
+#include <netinet/in.h>
+
+#include "posix/shim.h"
+
+#define SHIM_COPY_LOCKED 2048	/* payload copied inside the lock; more is copied outside */
+#define SHIM_RW_MAX 0x7ffff000	/* Linux' MAX_RW_COUNT */
+#define SHIM_IOV_MAX 1024
+
+/* ---- addr.c ---- */
+struct shim_addr {
+	struct lane_ep ep;
+	sa_family_t family;
+	uint32_t scope; /* IPv6 */
+};
+/* Reads a program's address. -EFAULT, -EINVAL (too short), -EAFNOSUPPORT; AF_UNSPEC is 0 too. */
+int shim_addr_get(struct shim_addr *a, const struct sockaddr *user, socklen_t len);
+/* As the kernel gives it: v4-mapped on an IPv6 socket. Returns the length. */
+socklen_t shim_addr_fill(const struct lane_ep *ep, bool v6, struct sockaddr_storage *ss);
+/* Writes it to the program, truncated to *user_len, and the full length there. 'user' NULL: nothing. */
+int shim_addr_put(const struct lane_ep *ep, bool v6, struct sockaddr *user, socklen_t *user_len);
+/* The kernel's getsockname(). */
+int shim_addr_of_kernel(int fd, struct lane_ep *ep);
+
+/* ---- sock.c ---- */
+/* Under the lock: a sock with this member's bit; LANE_NIL when full. Its cookie in *cookie. */
+uint32_t shim_sock_make(struct shim_view *v, enum shim_sock_kind kind, unsigned int flags,
+			uint64_t *cookie);
+/* Under the lock: the pcb behind 'l' and its sock, or NULL. */
+struct lane_tcp *shim_tcp_of(struct shim_local *l, struct shim_sock **s);
+struct lane_udp *shim_udp_of(struct shim_local *l, struct shim_sock **s);
+/* The numbers of 'fresh' become the sock 'index' (made before). Without the lock. -ENOMEM. */
+int shim_fresh_become(int fd, struct shim_local *fresh, uint32_t index, bool keep_kernel);
+/* The kernel serves 'fresh' for good, for reason 'why'. */
+void shim_fresh_kernel(struct shim_local *fresh, enum shim_fallback why);
+/* Whether a socket of the kernel may be served on 'local': SHIM_NR_FB, or the reason against it. */
+enum shim_fallback shim_refuses(int fd, const struct lane_ep *local);
+/* Flags of a description, read without the lock. */
+unsigned int shim_sock_flags(struct shim_local *l);
+void shim_sock_set_flag(struct shim_local *l, unsigned int flag, bool on);
+/* Time-outs in us for shim_wait(): -1 for ever. */
+int64_t shim_rcvtimeo_us(struct shim_local *l);
+int64_t shim_sndtimeo_us(struct shim_local *l);
+/* What is left of 'timeo_us' (-1: for ever) since *start, which 0 sets to now; 0 when it is over. */
+int64_t shim_time_left(int64_t timeo_us, uint64_t *start);
+/* A new number of the program: -EMFILE (and closed) where it is beyond the program's own limit. */
+int shim_fd_within(int fd);
+
+/* ---- listen.c, accept.c, connect.c, close.c ---- */
+int shim_listen(int fd, struct shim_local *l, int backlog);
+int shim_accept(int fd, struct shim_local *l, struct sockaddr *addr, socklen_t *len, int flags);
+int shim_connect(int fd, struct shim_local *l, const struct sockaddr *addr, socklen_t len);
+int shim_shutdown(int fd, struct shim_local *l, int how);
+/* close(2) and its kin, of any number. */
+int shim_close(int fd);
+int shim_close_range(unsigned int first, unsigned int last, int flags);
+int shim_dup(int fd);
+int shim_dup3(int fd, int to, int flags, bool is_dup2);
+/* 'new', if not negative, was just made by the kernel as a duplicate of 'l' (may be NULL). */
+int shim_dup_done(struct shim_local *l, int new);
+
+/* ---- io ---- */
+/* As shim_wait_sock(), but POLLIN counts only beyond 'have' queued bytes, and 'restart' is the caller's. */
+int shim_io_wait(struct shim_local *l, uint32_t events, int64_t timeout_us, bool restart, size_t have);
+/* Where a walk through a program's buffers stands. */
+struct shim_cursor {
+	const struct iovec *iov;
+	int n;
+	size_t done; /* bytes of iov[0] that are behind us */
+};
+/* The longest piece at the cursor, at most 'max' bytes; NULL with *len 0 at the end. */
+void *shim_cursor_piece(struct shim_cursor *c, size_t max, size_t *len);
+void shim_cursor_advance(struct shim_cursor *c, size_t len);
+/* Total length, cut to SHIM_RW_MAX; -EINVAL where the kernel says so. */
+ssize_t shim_iov_total(const struct iovec *iov, int n);
+/* Copies a program's array in; -EINVAL beyond IOV_MAX, -EFAULT. */
+int shim_iov_get(struct iovec *own, const struct iovec *user, int n);
+/* SIGPIPE as the kernel sends it, unless MSG_NOSIGNAL. Returns 'r'. */
+ssize_t shim_pipe_signal(ssize_t r, int flags);
+
+/* The frames of one bracket of a large copy. */
+#define SHIM_FRAMES 64
+struct shim_frames {
+	struct lane_buf *buf[SHIM_FRAMES];
+	unsigned int n;
+	uint32_t room; /* text bytes that one of them takes */
+};
+/* Takes frames for at most 'want' bytes out of the lane: bytes that fit, or -errno as a send. If
+ * positive, handlers are put off until shim_frames_send(). */
+ssize_t shim_frames_get(struct shim_local *l, struct shim_frames *f, size_t want);
+/* Sets the lengths of the first frames for 'len' bytes of text in all, sends them, frees the rest.
+ * Returns 'len' or -errno; 0 only frees. */
+ssize_t shim_frames_send(struct shim_local *l, struct shim_frames *f, size_t len, bool more);
+/* Whether a call with these MSG_ flags may sleep. */
+bool shim_may_block(struct shim_local *l, int flags);
+
+/* ---- udp.c, msg.c ---- */
+/* 'm' is the shim's copy of the program's header; its iov too. Lengths and flags are filled in. */
+ssize_t shim_recvmsg(struct shim_local *l, struct msghdr *m, int flags);
+ssize_t shim_sendmsg(struct shim_local *l, const struct msghdr *m, int flags);
+ssize_t shim_udp_recv(struct shim_local *l, struct msghdr *m, int flags);
+ssize_t shim_udp_send(struct shim_local *l, const struct msghdr *m, int flags);
+int shim_udp_bound(int fd, struct shim_local *fresh);
+int shim_udp_connect(int fd, struct shim_local *l, const struct sockaddr *addr, socklen_t len);
+/* First send of a socket that is not bound: if the lane reaches 'addr', it becomes a sock. */
+void shim_udp_first_send(int fd, struct shim_local *fresh, const struct sockaddr *addr,
+			 socklen_t len);
+
+/* ---- opt.c, opt_tcp.c ---- */
+int shim_getsockopt(int fd, struct shim_local *l, int level, int name, void *val, socklen_t *len);
+int shim_setsockopt(int fd, struct shim_local *l, int level, int name, const void *val,
+		    socklen_t len);
+/* What a kernel socket's options are, for a pcb that takes over from it. */
+struct shim_kopts {
+	struct lane_tcp_opts_set tcp;
+	unsigned int flags; /* SHIM_SOCK_* */
+	uint32_t linger_s, rcvtimeo_ms, sndtimeo_ms, cmsg;
+	int32_t priority, mark;
+};
+void shim_kopts_read(int fd, bool v6, bool dgram, struct shim_kopts *k);
+/* Under the lock. */
+void shim_kopts_apply(struct shim_sock *s, const struct shim_kopts *k);
+/* TCP level and the SO_ and IP_ options that live in lane_tcp_opts_set: *val as the kernel gives it.
+ * -ENOPROTOOPT: not one of them. */
+int shim_tcp_getopt(struct shim_local *l, int level, int name, int *val);
+int shim_tcp_setopt(struct shim_local *l, int level, int name, int val);
+int shim_tcp_getinfo(struct shim_local *l, void *val, socklen_t *len);
+
+/* ---- name.c, ioctl.c, fcntl.c ---- */
+int shim_getsockname(int fd, struct shim_local *l, struct sockaddr *addr, socklen_t *len);
+int shim_getpeername(int fd, struct shim_local *l, struct sockaddr *addr, socklen_t *len);
+int shim_ioctl(int fd, struct shim_local *l, unsigned long req, void *arg);
+/* 'l' may be NULL. */
+long shim_fcntl(int fd, struct shim_local *l, int cmd, long arg);
+
+#endif
