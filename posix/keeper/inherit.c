@@ -1,0 +1,145 @@
+/*
+ * inherit.c - a member forks: its child becomes a member with all that the parent holds
+ *
+ * The row is reserved and the references are copied before the fork, so that a parent that closes
+ * a socket at once does not end it under the child. The child's connection to the keeper is made
+ * before too; both processes then close what is the other's. While a row is reserved its pid is
+ * the negative one of the parent: the keeper frees the row if that parent dies before the fork.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include "proto.h"
+#include "sys.h"
+
+/* The child's connection, between prepare and the end of the fork. */
+static __thread int child_conn = -1;
+
+static int row_reserve(struct shim_arena *a)
+{
+	uint32_t want;
+	int row;
+
+	for (row = 0; row < SHIM_ROWS; row++) {
+		want = SHIM_ROW_FREE;
+		if (atomic_compare_exchange_strong(&a->row[row].state, &want, SHIM_ROW_RESERVED)) {
+			a->row[row].pid = -getpid();
+			a->row[row].generation++;
+			return row;
+		}
+	}
+	return -EAGAIN;
+}
+
+/* Gives 'to' (a mask) the descriptors of 'from', or takes them away again with 'from' 0. */
+static void references_copy(struct shim_view *v, uint64_t from, uint64_t to)
+{
+	uint32_t i, left;
+
+	for (i = 0, left = v->a->nr_socks_used; i < v->nr_socks && left; i++) {
+		struct shim_sock *s = shim_sock_at(v, i);
+
+		if (!s)
+			continue;
+		left--;
+		if (!from)
+			s->rows &= ~to;
+		else if (s->rows & from)
+			s->rows |= to;
+	}
+	for (i = 0, left = v->a->nr_eps_used; i < v->nr_eps && left; i++) {
+		struct shim_ep *ep = shim_ep_at(v, i);
+
+		if (!ep)
+			continue;
+		left--;
+		if (!from)
+			ep->rows &= ~to;
+		else if (ep->rows & from)
+			ep->rows |= to;
+	}
+}
+
+int keeper_fork_prepare(struct shim_view *v)
+{
+	struct keeper_msg m;
+	char err[KEEPER_ERR];
+	int row;
+
+	shim_lock(v);
+	row = row_reserve(v->a);
+	if (row >= 0) {
+		v->a->row[row].uid = v->a->row[v->row].uid;
+		references_copy(v, 1ULL << v->row, 1ULL << row);
+	}
+	shim_unlock(v);
+	if (row < 0)
+		return row;
+	/* Without a keeper the child is a member all the same: nobody will notice its death. */
+	child_conn = keeper_connect(v->a->ifname, err);
+	if (child_conn >= 0) {
+		keeper_msg_init(&m, KEEPER_FORKED, v->a->ifname);
+		m.row = row;
+		keeper_send(child_conn, &m, NULL, 0);
+	}
+	return row;
+}
+
+/* 'pid' is the child's: said by parent and child, whoever is first, so that neither waits. A child
+ * that has come and gone meanwhile left another pid than the reservation's: then nothing is said. */
+static void row_go_live(struct shim_view *v, int row, int32_t reserved_by, int32_t pid)
+{
+	uint32_t want = SHIM_ROW_RESERVED;
+	struct shim_row *r = &v->a->row[row];
+
+	if (!atomic_compare_exchange_strong(&r->pid, &reserved_by, pid))
+		return;
+	v->a->live_rows |= 1ULL << row;
+	if (atomic_compare_exchange_strong(&r->state, &want, SHIM_ROW_LIVE))
+		shim_ring(v->keeper_bell);
+}
+
+void keeper_fork_parent(struct shim_view *v, int row, int32_t pid)
+{
+	if (child_conn >= 0)
+		sys_close(child_conn);
+	child_conn = -1;
+	if (pid >= 0) {
+		row_go_live(v, row, -getpid(), pid);
+		return;
+	}
+	shim_lock(v);
+	references_copy(v, 0, 1ULL << row);
+	v->a->row[row].pid = 0;
+	v->a->row[row].state = SHIM_ROW_FREE;
+	shim_unlock(v);
+}
+
+void keeper_fork_child(struct shim_view *v, int row)
+{
+	int32_t reserved_by;
+
+	/* The new connection takes the old one's number, which the shim hides from the program. */
+	if (v->conn >= 0 && child_conn >= 0) {
+		sys_call(SYS_dup3, child_conn, v->conn, O_CLOEXEC, 0, 0);
+		sys_close(child_conn);
+	} else if (v->conn >= 0) {
+		sys_close(v->conn);
+		v->conn = -1;
+	} else {
+		v->conn = child_conn;
+	}
+	child_conn = -1;
+	v->row = row;
+	v->wakes = 0;
+	v->kick_mask = 0;
+	shim_lock_allow();
+	prctl(PR_GET_NAME, v->a->row[row].comm);
+	v->a->row[row].last_poll_us = 0;
+	/* Not getppid(): the parent may be gone already. */
+	reserved_by = v->a->row[row].pid;
+	if (reserved_by < 0)
+		row_go_live(v, row, reserved_by, getpid());
+}

@@ -1,0 +1,93 @@
+/*
+ * k.h - the keeper process' own state
+ */
+#ifndef SHIM_KEEPER_K_H
+#define SHIM_KEEPER_K_H
+
+#include <sys/types.h>
+
+#include "drivers/control/netlink/netlink.h"
+#include "proto.h"
+
+#define K_CONNS 256
+#define K_REGISTERED 256
+
+/* What an epoll event is about: the upper half of its data; the lower is an index. */
+enum k_tag { K_LISTEN, K_BELL, K_NETLINK, K_XSK, K_CONN, K_ROW, K_REG };
+
+/* Somebody connected. */
+struct k_conn {
+	int fd; /* -1: free */
+	pid_t pid;
+	uid_t uid;
+	int row; /* it is this member's, -1 */
+	uint64_t since_us;
+};
+
+/* What the keeper knows of a row beyond the arena. */
+struct k_row {
+	int pidfd; /* -1 */
+	int conn;  /* -1 */
+	uint64_t reserved_us; /* when it was first seen reserved without a live parent */
+};
+
+/* A pid that `lane run` announced: the keeper stays for it. */
+struct k_reg {
+	pid_t pid;
+	int pidfd; /* -1: free */
+};
+
+struct keeper {
+	struct lane_settings s;
+	struct shim_view v;
+	struct lane_xdp_dev *dev;
+	struct lane_netlink *nl;
+	int epfd, listen_fd;
+	uid_t uid;
+	struct k_conn conn[K_CONNS];
+	struct k_row row[SHIM_ROWS];
+	struct k_reg reg[K_REGISTERED];
+	uint64_t started_us;
+	uint64_t linger_until_us; /* 0: somebody is there */
+	unsigned int naps;	  /* left to take */
+	uint32_t deferred_seen;
+	bool bound, somebody_seen, stop, if_gone;
+	bool xsk_ready; /* found in this look */
+	bool rung;
+};
+
+/* ---- open.c ---- */
+/* Makes everything: name, arena, device, mirror, doorbells. 0 or -errno with err[]. -EALREADY: another
+ * keeper serves the interface. */
+int k_open(struct keeper *k, char *err);
+int k_watch(struct keeper *k, int fd, uint32_t events, enum k_tag tag, unsigned int index);
+
+/* ---- serve.c ---- */
+void k_accept(struct keeper *k);
+void k_conn_readable(struct keeper *k, unsigned int index);
+void k_conn_close(struct keeper *k, unsigned int index);
+
+/* ---- rows.c ---- */
+/* A free row for 'pid', or -errno. Its process is watched. */
+int k_row_take(struct keeper *k, pid_t pid, uid_t uid);
+/* The member is gone: closes what it held as the kernel would. */
+void k_row_gone(struct keeper *k, int row);
+/* Rows that members made by fork: watches their processes, frees what never came alive. */
+void k_rows_scan(struct keeper *k);
+bool k_rows_reserved(const struct keeper *k);
+/* The row of a live member, -1. */
+int k_row_of(const struct keeper *k, pid_t pid);
+int k_register(struct keeper *k, pid_t pid);
+void k_unregister(struct keeper *k, unsigned int index);
+bool k_is_registered(const struct keeper *k, pid_t pid);
+/* Somebody is a member or may become one. */
+bool k_anybody(const struct keeper *k);
+
+/* ---- loop.c ---- */
+void k_loop(struct keeper *k) __attribute__((noreturn));
+/* One turn of the lane under the lock, and the kick. */
+void k_turn(struct keeper *k);
+/* Puts the keeper behind all other waiters of the XSKs. */
+void k_xsk_last(struct keeper *k);
+
+#endif

@@ -1,0 +1,258 @@
+/*
+ * loop.c - the keeper's life: look, nap, keep promises, linger, end
+ *
+ * Theory of operation. Asleep, it waits for its socket, the bell, netlink, the death of members,
+ * frames that no member waits for (its EPOLLEXCLUSIVE entries are the last), and the next timer of
+ * the lane. A frame, or the bell, makes it nap: it sleeps 1.5 ms, then looks. If nobody polled the
+ * lane meanwhile and there is something to do, it takes the turn; frames that a member queued and
+ * did not kick, it kicks. It goes back to sleep after some naps in which nothing happened.
+ *
+ * The last member gone, it lingers while connections have something to send or to answer, for at
+ * most 60 s; a new member ends that. Then it detaches the program and exits.
+ */
+#include <errno.h>
+#include <net/if.h>
+#include <stdio.h>
+#include <sys/epoll.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "k.h"
+#include "lane-int/engine.h"
+
+#define LOOP_NAP_US 1500
+#define LOOP_NAPS 4
+#define LOOP_MIN_US 500
+#define LOOP_MAX_US 100000	 /* the longest sleep while anything is armed */
+#define LOOP_GRACE_US 2000	 /* a member that waits fires its timers itself */
+#define LOOP_START_US 5000000	 /* somebody must come within it */
+#define LOOP_LINGER_US 60000000
+#define LOOP_EVENTS 64
+
+void k_turn(struct keeper *k)
+{
+	shim_lock(&k->v);
+	shim_turn(&k->v);
+	shim_unlock(&k->v);
+	shim_kick(&k->v);
+	k->v.a->nr_keeper_turns++;
+}
+
+void k_xsk_last(struct keeper *k)
+{
+	unsigned int i;
+
+	if (!k->bound)
+		return;
+	for (i = 0; i < LANE_QUEUES_MAX && k->v.xdp.xsk[i] >= 0; i++) {
+		epoll_ctl(k->epfd, EPOLL_CTL_DEL, k->v.xdp.xsk[i], NULL);
+		k_watch(k, k->v.xdp.xsk[i], EPOLLIN | EPOLLEXCLUSIVE, K_XSK, i);
+	}
+}
+
+/* Addresses, routes or the link changed: the program and the claims follow. */
+static void net_changed(struct keeper *k)
+{
+	struct lane_nettab *net = lane_nettab(k->v.ln);
+	char name[IF_NAMESIZE];
+
+	k->if_gone = !if_indextoname(net->ifindex, name);
+	if (k->if_gone)
+		return;
+	lane_xdp_set_addrs(k->dev, net);
+	shim_lock(&k->v);
+	lane_claim_refresh(k->v.ln);
+	shim_unlock(&k->v);
+}
+
+static void net_readable(struct keeper *k)
+{
+	if (lane_netlink_read(k->nl) > 0)
+		net_changed(k);
+	/* Packets that waited for a neighbour may go now. */
+	if (k->v.ln->st->nr_pending)
+		k_turn(k);
+}
+
+static void bell_readable(struct keeper *k)
+{
+	uint64_t n;
+
+	while (read(k->v.keeper_bell, &n, sizeof(n)) > 0)
+		;
+	k->rung = true;
+}
+
+static void dispatch(struct keeper *k, const struct epoll_event *ev)
+{
+	unsigned int index = (unsigned int)ev->data.u64;
+
+	switch ((enum k_tag)(ev->data.u64 >> 32)) {
+	case K_LISTEN:
+		k_accept(k);
+		break;
+	case K_BELL:
+		bell_readable(k);
+		break;
+	case K_NETLINK:
+		net_readable(k);
+		break;
+	case K_XSK:
+		k->xsk_ready = true;
+		break;
+	case K_CONN:
+		k_conn_readable(k, index);
+		break;
+	case K_ROW:
+		k_row_gone(k, (int)index);
+		break;
+	case K_REG:
+		k_unregister(k, index);
+		break;
+	}
+}
+
+/* One look at everything that may have happened, for at most 'timeout_us'. */
+static void look(struct keeper *k, uint64_t timeout_us)
+{
+	struct timespec ts = {.tv_sec = (time_t)(timeout_us / 1000000),
+			      .tv_nsec = (long)(timeout_us % 1000000) * 1000};
+	struct lane_nettab *net = lane_nettab(k->v.ln);
+	struct epoll_event evs[LOOP_EVENTS];
+	int i, n;
+
+	k->xsk_ready = k->rung = false;
+	n = epoll_pwait2(k->epfd, evs, LOOP_EVENTS, timeout_us == UINT64_MAX ? NULL : &ts, NULL);
+	for (i = 0; i < n; i++)
+		dispatch(k, &evs[i]);
+	if (k->rung) {
+		k_rows_scan(k);
+		k_xsk_last(k);
+	}
+	if (net->wanted_head != net->wanted_tail)
+		lane_netlink_resolve(k->nl);
+	k->v.a->keeper_seen_us = shim_now_us();
+}
+
+/* Frames that members queued and left for later. */
+static void kick_left(struct keeper *k)
+{
+	uint32_t i, mask = 0;
+
+	for (i = 0; i < k->v.a->xdp.nr_queues && i < LANE_QUEUES_MAX; i++) {
+		if (k->v.a->xdp.queue[i].nr_unkicked)
+			mask |= 1u << i;
+	}
+	if (mask)
+		lane_kick(k->v.ln, mask);
+}
+
+static bool timer_due(const struct keeper *k)
+{
+	return lane_next_timer(k->v.ln) <= shim_now_us();
+}
+
+static void nap(struct keeper *k)
+{
+	struct timespec ts = {.tv_nsec = LOOP_NAP_US * 1000};
+	const struct lane_state *st = k->v.ln->st;
+	uint64_t polls = st->stats.polls;
+
+	k->v.a->keeper_until_us = shim_now_us() + LOOP_NAP_US;
+	k->v.a->keeper_state = SHIM_KEEPER_NAPPING;
+	nanosleep(&ts, NULL);
+	look(k, 0);
+	if (polls == st->stats.polls && (k->xsk_ready || timer_due(k)))
+		k_turn(k);
+	else
+		kick_left(k);
+	if (k->xsk_ready || k->deferred_seen != k->v.a->nr_deferred)
+		k->naps = LOOP_NAPS;
+	else
+		k->naps--;
+	k->deferred_seen = k->v.a->nr_deferred;
+}
+
+/* When the keeper must look though nothing wakes it: UINT64_MAX never. */
+static uint64_t next_look(const struct keeper *k, uint64_t now)
+{
+	uint64_t next = lane_next_timer(k->v.ln);
+
+	if (next == UINT64_MAX && k_anybody(k) && !k_rows_reserved(k))
+		return UINT64_MAX;
+	if (next != UINT64_MAX && k->v.a->nr_waiting)
+		next += LOOP_GRACE_US;
+	if (next > now + LOOP_MAX_US)
+		next = now + LOOP_MAX_US;
+	/* Never without a pause, whatever the timers say. */
+	return next < now + LOOP_MIN_US ? now + LOOP_MIN_US : next;
+}
+
+static void doze(struct keeper *k)
+{
+	uint64_t now = shim_now_us(), until = next_look(k, now);
+	const struct lane_state *st = k->v.ln->st;
+	uint64_t polls = st->stats.polls;
+
+	k->v.a->keeper_until_us = until;
+	k->v.a->keeper_state = SHIM_KEEPER_ASLEEP;
+	/* What happened before the lines above were read: a timer armed, a kick left to us. */
+	if (until == UINT64_MAX && lane_next_timer(k->v.ln) != UINT64_MAX)
+		return;
+	if (k->deferred_seen != k->v.a->nr_deferred) {
+		k->deferred_seen = k->v.a->nr_deferred;
+		k->naps = LOOP_NAPS;
+		kick_left(k);
+		return;
+	}
+	look(k, until == UINT64_MAX ? until : until - now);
+	k_rows_scan(k);
+	if (!k->v.a->live_rows ? k->xsk_ready || timer_due(k)
+			       : timer_due(k) && (polls == st->stats.polls || !k->v.a->nr_waiting))
+		k_turn(k);
+	if (!k->v.a->live_rows || !(k->xsk_ready || k->rung))
+		return;
+	/* Woken though a member waits: its entry is behind ours. */
+	if (k->xsk_ready && k->v.a->nr_waiting)
+		k_xsk_last(k);
+	k->naps = LOOP_NAPS;
+}
+
+/* Something of the last member's is still to be sent or answered. */
+static bool has_left_overs(const struct keeper *k)
+{
+	const struct lane_state *st = k->v.ln->st;
+
+	return st->tcp_pool.nr_used || st->tw_pool.nr_used || st->nr_txq;
+}
+
+/* True when the keeper's time has come. */
+static bool is_over(struct keeper *k)
+{
+	uint64_t now = shim_now_us();
+
+	if (k_anybody(k)) {
+		k->linger_until_us = 0;
+		return false;
+	}
+	if (!k->somebody_seen && !k->stop)
+		return now - k->started_us > LOOP_START_US || k->if_gone;
+	if (!k->linger_until_us)
+		k->linger_until_us = now + LOOP_LINGER_US;
+	return k->stop || k->if_gone || !has_left_overs(k) || now >= k->linger_until_us;
+}
+
+void k_loop(struct keeper *k)
+{
+	while (!is_over(k)) {
+		if (k->naps && k->v.a->live_rows)
+			nap(k);
+		else
+			doze(k);
+	}
+	/* The name first: whoever comes now starts the next keeper, which waits for the device. */
+	close(k->listen_fd);
+	k->v.a->keeper_state = SHIM_KEEPER_GONE;
+	lane_xdp_close(k->dev);
+	_exit(0);
+}

@@ -1,0 +1,259 @@
+/*
+ * open.c - the keeper begins: a session of its own, the name, the arena, the device
+ *
+ * Order: the name first, so that of two starters one waits for the other; then the arena, the
+ * device and the mirror, with the privileges that are there; then all privileges go but those that
+ * binding, neighbours and BPF maps need; then it listens.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/prctl.h>
+#include <sys/random.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "k.h"
+#include "sys.h"
+
+#define OPEN_CAP_BPF 39 /* missing in older headers */
+
+/* Nothing of the starter's: no terminal, no pipe, no signal, no priority, no CPU mask. */
+static void be_alone(int ready_fd)
+{
+	struct sched_param sp = {0};
+	cpu_set_t all;
+	sigset_t set;
+	int fd;
+
+	setsid();
+	if (ready_fd > 3)
+		close_range(3, (unsigned int)ready_fd - 1, 0);
+	close_range((unsigned int)(ready_fd > 2 ? ready_fd + 1 : 3), ~0u, 0);
+	fd = open("/dev/null", O_RDWR);
+	if (fd >= 0) {
+		dup2(fd, 0);
+		dup2(fd, 1);
+		dup2(fd, 2);
+		if (fd > 2)
+			close(fd);
+	}
+	fcntl(ready_fd, F_SETFD, FD_CLOEXEC);
+	sigfillset(&set);
+	sigprocmask(SIG_SETMASK, &set, NULL);
+	sched_setscheduler(0, SCHED_OTHER, &sp);
+	setpriority(PRIO_PROCESS, 0, 0);
+	memset(&all, 0xff, sizeof(all));
+	sched_setaffinity(0, sizeof(all), &all);
+	prctl(PR_SET_NAME, "lane-keeper");
+	umask(077);
+	if (chdir("/"))
+		return;
+}
+
+/* Keeps only what binding, neighbour resolution and BPF maps need. */
+static int drop_caps(void)
+{
+	struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
+	struct __user_cap_data_struct data[2];
+	const uint32_t low = 1u << CAP_NET_ADMIN | 1u << CAP_NET_RAW;
+	const uint32_t high = 1u << (OPEN_CAP_BPF - 32);
+
+	if (sys_call(SYS_capget, (long)&head, (long)data, 0, 0, 0) < 0)
+		return -EPERM;
+	data[0].permitted &= low;
+	data[1].permitted &= high;
+	data[0].effective = data[0].permitted;
+	data[1].effective = data[1].permitted;
+	data[0].inheritable = data[1].inheritable = 0;
+	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+	return (int)sys_call(SYS_capset, (long)&head, (long)data, 0, 0, 0);
+}
+
+static void pause_ms(long ms)
+{
+	struct timespec ts = {.tv_nsec = ms * 1000000};
+
+	nanosleep(&ts, NULL);
+}
+
+/* Takes the name. -EALREADY: a keeper that we may believe serves it. */
+static int take_name(struct keeper *k, char *err)
+{
+	uint64_t end = shim_now_us() + 3 * KEEPER_RETRY_US;
+	struct sockaddr_un sun;
+	socklen_t len = keeper_address(&sun, k->s.ifname);
+	int fd, r;
+
+	k->listen_fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (k->listen_fd < 0)
+		return -errno;
+	do {
+		if (!bind(k->listen_fd, (struct sockaddr *)&sun, len))
+			return 0;
+		r = -errno;
+		if (r != -EADDRINUSE)
+			break;
+		fd = keeper_connect(k->s.ifname, err);
+		if (fd >= 0) {
+			close(fd);
+			return -EALREADY;
+		}
+		if (fd == -EPERM)
+			return fd;
+		/* It is being opened, or being closed. */
+		pause_ms(10);
+	} while (shim_now_us() < end);
+	snprintf(err, KEEPER_ERR, "the keeper's name for %.15s cannot be had: %s", k->s.ifname,
+		 strerror(-r));
+	return r;
+}
+
+static int open_arena(struct keeper *k, char *err)
+{
+	struct shim_arena_config cfg = {.memory = k->s.memory};
+	uint64_t secrets[3];
+	int r;
+
+	if (getrandom(secrets, sizeof(secrets), 0) != sizeof(secrets)) {
+		snprintf(err, KEEPER_ERR, "getrandom: %s", strerror(errno));
+		return -EIO;
+	}
+	memcpy(cfg.ifname, k->s.ifname, sizeof(cfg.ifname));
+	lane_config_default(&cfg.lane);
+	cfg.lane.seed = secrets[0];
+	cfg.lane.hash_key[0] = secrets[1];
+	cfg.lane.hash_key[1] = secrets[2];
+	cfg.lane.buf_stride = lane_xdp_stride(&k->s.xdp);
+	r = shim_arena_create(&cfg, &k->v);
+	if (r)
+		snprintf(err, KEEPER_ERR, "an arena of %zu bytes cannot be made: %s", k->s.memory,
+			 strerror(-r));
+	else
+		k->v.a->keeper_pid = getpid();
+	return r;
+}
+
+static int open_bells(struct keeper *k, char *err)
+{
+	int i, fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+
+	k->v.keeper_bell = fd;
+	for (i = 0; i < SHIM_ROWS && fd >= 0; i++)
+		k->v.doorbell[i] = fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (fd >= 0)
+		return 0;
+	snprintf(err, KEEPER_ERR, "eventfd: %s", strerror(errno));
+	return -errno;
+}
+
+static int open_device(struct keeper *k, char *err)
+{
+	struct shim_arena *a = k->v.a;
+	int r;
+
+	r = lane_xdp_open(&k->s.xdp, k->v.ln, &a->xdp, &k->v.xdp, &k->dev, err);
+	if (r)
+		return r;
+	r = lane_xdp_map(k->v.ln, &a->xdp, &k->v.xdp);
+	if (r) {
+		snprintf(err, KEEPER_ERR, "the rings cannot be mapped: %s", strerror(-r));
+		return r;
+	}
+	r = lane_netlink_open(k->s.ifname, lane_nettab(k->v.ln), &k->nl, err);
+	if (r)
+		return r;
+	lane_xdp_set_addrs(k->dev, lane_nettab(k->v.ln));
+	if (!strcmp(k->s.ifname, "lo"))
+		lane_xdp_loopback_settings(a->warning);
+	return 0;
+}
+
+int k_watch(struct keeper *k, int fd, uint32_t events, enum k_tag tag, unsigned int index)
+{
+	struct epoll_event ev = {.events = events, .data.u64 = (uint64_t)tag << 32 | index};
+
+	return epoll_ctl(k->epfd, EPOLL_CTL_ADD, fd, &ev) ? -errno : 0;
+}
+
+static int open_loop(struct keeper *k, char *err)
+{
+	int r = 0;
+
+	k->epfd = epoll_create1(EPOLL_CLOEXEC);
+	if (k->epfd < 0 || listen(k->listen_fd, 128))
+		r = -errno;
+	if (!r)
+		r = k_watch(k, k->listen_fd, EPOLLIN, K_LISTEN, 0);
+	if (!r)
+		r = k_watch(k, k->v.keeper_bell, EPOLLIN, K_BELL, 0);
+	if (!r)
+		r = k_watch(k, lane_netlink_fd(k->nl), EPOLLIN, K_NETLINK, 0);
+	if (r)
+		snprintf(err, KEEPER_ERR, "the keeper's epoll: %s", strerror(-r));
+	return r;
+}
+
+int k_open(struct keeper *k, char *err)
+{
+	struct rlimit files = {.rlim_cur = 1024, .rlim_max = 1024}, lock = {RLIM_INFINITY, RLIM_INFINITY};
+	int i, r;
+
+	shim_view_init(&k->v);
+	for (i = 0; i < K_CONNS; i++)
+		k->conn[i].fd = -1;
+	for (i = 0; i < SHIM_ROWS; i++)
+		k->row[i].pidfd = k->row[i].conn = -1;
+	for (i = 0; i < K_REGISTERED; i++)
+		k->reg[i].pidfd = -1;
+	k->uid = getuid();
+	k->started_us = shim_now_us();
+	setrlimit(RLIMIT_NOFILE, &files);
+	setrlimit(RLIMIT_MEMLOCK, &lock);
+	r = lane_settings_ifname(&k->s, err);
+	if (!r)
+		r = take_name(k, err);
+	if (!r)
+		r = open_arena(k, err);
+	if (!r)
+		r = open_bells(k, err);
+	if (!r)
+		r = open_device(k, err);
+	if (!r && drop_caps() < 0) {
+		snprintf(err, KEEPER_ERR, "privileges cannot be dropped");
+		r = -EPERM;
+	}
+	return r ? r : open_loop(k, err);
+}
+
+void keeper_main(const struct lane_settings *s, int ready_fd)
+{
+	static struct keeper k;
+	char err[KEEPER_ERR] = "";
+	int r;
+
+	if (ready_fd < 3)
+		ready_fd = fcntl(ready_fd, F_DUPFD, 3);
+	be_alone(ready_fd);
+	k.s = *s;
+	r = k_open(&k, err);
+	if (r && r != -EALREADY) {
+		dprintf(ready_fd, "%s\n", err[0] ? err : strerror(-r));
+		if (k.dev)
+			lane_xdp_close(k.dev);
+		_exit(1);
+	}
+	dprintf(ready_fd, "ok\n");
+	close(ready_fd);
+	if (r)
+		_exit(0);
+	k_loop(&k);
+}

@@ -1,0 +1,228 @@
+/*
+ * rows.c - who is a member, who may become one, and what is done when one dies
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include "k.h"
+#include "sys.h"
+
+#ifndef SYS_pidfd_open
+#define SYS_pidfd_open 434
+#endif
+
+#define ROWS_GRACE_US 1000000 /* for a child that was forked by a parent that died */
+
+static int pidfd_of(pid_t pid)
+{
+	return (int)sys_call(SYS_pidfd_open, pid, 0, 0, 0, 0);
+}
+
+/* The process' name, as ps shows it. */
+static void read_comm(pid_t pid, char comm[16])
+{
+	char path[32];
+	ssize_t n;
+	int fd;
+
+	memset(comm, 0, 16);
+	snprintf(path, sizeof(path), "/proc/%d/comm", pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return;
+	n = read(fd, comm, 15);
+	if (n > 0 && comm[n - 1] == '\n')
+		comm[n - 1] = 0;
+	close(fd);
+}
+
+int k_row_of(const struct keeper *k, pid_t pid)
+{
+	const struct shim_arena *a = k->v.a;
+	int i;
+
+	for (i = 0; i < SHIM_ROWS; i++) {
+		if (a->row[i].state == SHIM_ROW_LIVE && a->row[i].pid == pid)
+			return i;
+	}
+	return -1;
+}
+
+/* Watches the process of a row. 0 or -errno: it is gone. */
+static int row_watch(struct keeper *k, int row, pid_t pid)
+{
+	int r, fd = pidfd_of(pid);
+
+	if (fd < 0)
+		return fd;
+	r = k_watch(k, fd, EPOLLIN, K_ROW, (unsigned int)row);
+	if (r) {
+		close(fd);
+		return r;
+	}
+	k->row[row].pidfd = fd;
+	k->somebody_seen = true;
+	return 0;
+}
+
+/* What the row's former user left in its doorbell must not wake the next one. */
+static void doorbell_drain(struct keeper *k, int row)
+{
+	uint64_t n;
+
+	while (read(k->v.doorbell[row], &n, sizeof(n)) > 0)
+		;
+}
+
+int k_row_take(struct keeper *k, pid_t pid, uid_t uid)
+{
+	struct shim_row *r;
+	uint32_t want;
+	int err, row;
+
+	for (row = 0; row < SHIM_ROWS; row++) {
+		want = SHIM_ROW_FREE;
+		if (atomic_compare_exchange_strong(&k->v.a->row[row].state, &want,
+						   SHIM_ROW_RESERVED))
+			break;
+	}
+	if (row == SHIM_ROWS)
+		return -EAGAIN;
+	r = &k->v.a->row[row];
+	err = row_watch(k, row, pid);
+	if (err) {
+		r->state = SHIM_ROW_FREE;
+		return err;
+	}
+	doorbell_drain(k, row);
+	r->pid = pid;
+	r->uid = uid;
+	r->generation++;
+	r->last_poll_us = r->in_call_us = r->nr_contended = 0;
+	read_comm(pid, r->comm);
+	k->v.a->live_rows |= 1ULL << row;
+	r->state = SHIM_ROW_LIVE;
+	return row;
+}
+
+void k_row_gone(struct keeper *k, int row)
+{
+	struct k_row *kr = &k->row[row];
+
+	if (kr->pidfd >= 0)
+		close(kr->pidfd);
+	kr->pidfd = -1;
+	kr->reserved_us = 0;
+	if (kr->conn >= 0) {
+		k->conn[kr->conn].row = -1;
+		kr->conn = -1;
+	}
+	if (k->v.a->row[row].state == SHIM_ROW_FREE)
+		return;
+	shim_lock(&k->v);
+	shim_row_release(&k->v, row);
+	shim_unlock(&k->v);
+	shim_kick(&k->v);
+	doorbell_drain(k, row);
+}
+
+bool k_rows_reserved(const struct keeper *k)
+{
+	int i;
+
+	for (i = 0; i < SHIM_ROWS; i++) {
+		if (k->v.a->row[i].state == SHIM_ROW_RESERVED)
+			return true;
+	}
+	return false;
+}
+
+/* A reserved row whose parent lives is the parent's affair; else the child has a second to come. */
+static void reserved_look(struct keeper *k, int row)
+{
+	struct k_row *kr = &k->row[row];
+	uint64_t now = shim_now_us();
+	int32_t pid = k->v.a->row[row].pid;
+
+	if (pid < 0 && k_row_of(k, -pid) >= 0)
+		kr->reserved_us = 0;
+	else if (!kr->reserved_us)
+		kr->reserved_us = now;
+	else if (now - kr->reserved_us > ROWS_GRACE_US)
+		k_row_gone(k, row);
+}
+
+void k_rows_scan(struct keeper *k)
+{
+	struct shim_row *r;
+	int i;
+
+	for (i = 0; i < SHIM_ROWS; i++) {
+		r = &k->v.a->row[i];
+		if (r->state == SHIM_ROW_RESERVED)
+			reserved_look(k, i);
+		else if (r->state == SHIM_ROW_LIVE && k->row[i].pidfd < 0 &&
+			 row_watch(k, i, r->pid) < 0)
+			k_row_gone(k, i);
+	}
+}
+
+bool k_is_registered(const struct keeper *k, pid_t pid)
+{
+	int i;
+
+	for (i = 0; i < K_REGISTERED; i++) {
+		if (k->reg[i].pidfd >= 0 && k->reg[i].pid == pid)
+			return true;
+	}
+	return false;
+}
+
+int k_register(struct keeper *k, pid_t pid)
+{
+	unsigned int i;
+	int fd, r;
+
+	if (k_is_registered(k, pid))
+		return 0;
+	for (i = 0; i < K_REGISTERED && k->reg[i].pidfd >= 0; i++)
+		;
+	if (i == K_REGISTERED)
+		return -ENOSPC;
+	fd = pidfd_of(pid);
+	if (fd < 0)
+		return fd;
+	r = k_watch(k, fd, EPOLLIN, K_REG, i);
+	if (r) {
+		close(fd);
+		return r;
+	}
+	k->reg[i].pid = pid;
+	k->reg[i].pidfd = fd;
+	k->somebody_seen = true;
+	return 0;
+}
+
+void k_unregister(struct keeper *k, unsigned int i)
+{
+	if (k->reg[i].pidfd >= 0)
+		close(k->reg[i].pidfd);
+	k->reg[i].pidfd = -1;
+}
+
+bool k_anybody(const struct keeper *k)
+{
+	int i;
+
+	if (k->v.a->live_rows || k_rows_reserved(k))
+		return true;
+	for (i = 0; i < K_REGISTERED; i++) {
+		if (k->reg[i].pidfd >= 0)
+			return true;
+	}
+	return false;
+}

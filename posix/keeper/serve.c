@@ -1,0 +1,272 @@
+/*
+ * serve.c - the keeper answers: who may join, and what they are handed
+ *
+ * Whoever has the keeper's uid, is the superuser, or is known by pid (a member or announced by
+ * `lane run`, though its uid may have changed since) may join. Nobody else's message is believed.
+ */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include "k.h"
+
+#define SERVE_IDLE_US 2000000 /* a connection that is no member's is closed after it */
+
+void k_conn_close(struct keeper *k, unsigned int i)
+{
+	struct k_conn *c = &k->conn[i];
+	int row = c->row;
+
+	if (c->fd < 0)
+		return;
+	close(c->fd);
+	c->fd = -1;
+	c->row = -1;
+	if (row < 0)
+		return;
+	/* Its process is gone or has executed another program. */
+	k->row[row].conn = -1;
+	if (k->v.a->row[row].state == SHIM_ROW_LIVE)
+		k_row_gone(k, row);
+}
+
+/* A free place; the one of somebody who said nothing for long, if need be. */
+static int conn_place(struct keeper *k)
+{
+	uint64_t now = shim_now_us();
+	unsigned int i;
+
+	for (i = 0; i < K_CONNS; i++) {
+		if (k->conn[i].fd < 0)
+			return (int)i;
+	}
+	for (i = 0; i < K_CONNS; i++) {
+		if (k->conn[i].row < 0 && now - k->conn[i].since_us > SERVE_IDLE_US) {
+			k_conn_close(k, i);
+			return (int)i;
+		}
+	}
+	return -1;
+}
+
+void k_accept(struct keeper *k)
+{
+	struct ucred cred = {.pid = -1, .uid = (uid_t)-1};
+	int fd, i;
+
+	while ((fd = accept4(k->listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK)) >= 0) {
+		i = conn_place(k);
+		keeper_peer_ok(fd, &cred);
+		if (i < 0 || k_watch(k, fd, EPOLLIN, K_CONN, (unsigned int)i)) {
+			close(fd);
+			continue;
+		}
+		k->conn[i] = (struct k_conn){.fd = fd,
+					     .pid = cred.pid,
+					     .uid = cred.uid,
+					     .row = -1,
+					     .since_us = shim_now_us()};
+	}
+}
+
+/* Says no, and why. The connection stays until the other end has read it. */
+static void refuse(struct keeper *k, struct k_conn *c, enum shim_fallback why, const char *fmt, ...)
+	__attribute__((format(printf, 4, 5)));
+static void refuse(struct keeper *k, struct k_conn *c, enum shim_fallback why, const char *fmt, ...)
+{
+	struct keeper_msg m;
+	va_list ap;
+
+	keeper_msg_init(&m, KEEPER_REFUSED, k->s.ifname);
+	m.why = why;
+	va_start(ap, fmt);
+	vsnprintf(m.error, sizeof(m.error), fmt, ap);
+	va_end(ap);
+	keeper_send(c->fd, &m, NULL, 0);
+}
+
+/* What may be told to this peer; false: it was refused. */
+static bool may(struct keeper *k, struct k_conn *c, const struct keeper_msg *m)
+{
+	if (m->version != SHIM_ARENA_VERSION)
+		refuse(k, c, SHIM_FB_NO_LANE,
+		       "the keeper of %.15s (pid %d) is of another version of lane", k->s.ifname,
+		       getpid());
+	else if (m->pid != c->pid)
+		refuse(k, c, SHIM_FB_PID_NAMESPACE,
+		       "the program is in another pid namespace than the keeper of %.15s (pid %d)",
+		       k->s.ifname, getpid());
+	else if (c->uid && c->uid != k->uid && k_row_of(k, c->pid) < 0 &&
+		 !k_is_registered(k, c->pid))
+		refuse(k, c, SHIM_FB_OTHER_UID, "uid %u holds the lane of %.15s (keeper pid %d)",
+		       k->uid, k->s.ifname, getpid());
+	else
+		return true;
+	return false;
+}
+
+/* Hands everything over, in the order that join.c takes it. */
+static int send_welcome(struct keeper *k, struct k_conn *c, int row)
+{
+	int fds[KEEPER_FDS_MAX];
+	struct keeper_msg m;
+	unsigned int i, n = 0;
+
+	keeper_msg_init(&m, KEEPER_WELCOME, k->s.ifname);
+	m.row = row;
+	m.nr_queues = k->v.a->xdp.nr_queues;
+	m.has_link = k->v.xdp.link >= 0;
+	fds[n++] = k->v.memfd;
+	fds[n++] = k->v.keeper_bell;
+	fds[n++] = k->v.xdp.claims;
+	for (i = 0; i < m.nr_queues && i < LANE_QUEUES_MAX; i++)
+		fds[n++] = k->v.xdp.xsk[i];
+	for (i = 0; i < SHIM_ROWS; i++)
+		fds[n++] = k->v.doorbell[i];
+	if (m.has_link)
+		fds[n++] = k->v.xdp.link;
+	return keeper_send(c->fd, &m, fds, n);
+}
+
+static void join(struct keeper *k, unsigned int index)
+{
+	struct k_conn *c = &k->conn[index];
+	int row = k_row_of(k, c->pid);
+
+	/* It was a member and has executed another program since. */
+	if (row >= 0)
+		k_row_gone(k, row);
+	row = k_row_take(k, c->pid, c->uid);
+	if (row < 0) {
+		refuse(k, c, SHIM_FB_MEMBERS, "%s",
+		       row == -EAGAIN ? "64 processes share the lane already" : strerror(-row));
+		return;
+	}
+	c->row = row;
+	k->row[row].conn = (int)index;
+	if (send_welcome(k, c, row))
+		k_conn_close(k, index);
+}
+
+/* The first member has mapped: frames may come now. */
+static void mapped(struct keeper *k, struct k_conn *c)
+{
+	char err[KEEPER_ERR] = "";
+	struct keeper_msg m;
+	bool had_link = k->v.xdp.link >= 0;
+	int r = 0;
+
+	if (c->row < 0) {
+		refuse(k, c, SHIM_FB_NO_LANE, "join first");
+		return;
+	}
+	if (!k->bound)
+		r = lane_xdp_bind(k->dev, err);
+	if (r) {
+		snprintf(k->v.a->keeper_error, sizeof(k->v.a->keeper_error), "%.255s", err);
+		refuse(k, c, SHIM_FB_NO_LANE, "%.255s", err);
+		k_row_gone(k, c->row);
+		return;
+	}
+	k->bound = true;
+	k_xsk_last(k);
+	keeper_msg_init(&m, KEEPER_READY, k->s.ifname);
+	m.row = c->row;
+	m.has_link = !had_link && k->v.xdp.link >= 0;
+	keeper_send(c->fd, &m, &k->v.xdp.link, m.has_link);
+}
+
+static void observe(struct keeper *k, struct k_conn *c)
+{
+	int fds[KEEPER_FDS_MAX];
+	struct keeper_msg m;
+	unsigned int i, n = 0;
+
+	keeper_msg_init(&m, KEEPER_WELCOME, k->s.ifname);
+	m.nr_queues = k->v.a->xdp.nr_queues;
+	fds[n++] = k->v.memfd;
+	fds[n++] = k->v.xdp.claims;
+	for (i = 0; i < m.nr_queues && i < LANE_QUEUES_MAX; i++)
+		fds[n++] = k->v.xdp.xsk[i];
+	keeper_send(c->fd, &m, fds, n);
+}
+
+static void ready(struct keeper *k, struct k_conn *c)
+{
+	struct keeper_msg m;
+
+	keeper_msg_init(&m, KEEPER_READY, k->s.ifname);
+	keeper_send(c->fd, &m, NULL, 0);
+}
+
+/* A member is about to fork: this connection will be the child's. */
+static void forked(struct keeper *k, unsigned int index, int row)
+{
+	struct k_conn *c = &k->conn[index];
+
+	if (row < 0 || row >= SHIM_ROWS || k_row_of(k, c->pid) < 0 || k->row[row].conn >= 0 ||
+	    k->v.a->row[row].state == SHIM_ROW_FREE) {
+		k_conn_close(k, index);
+		return;
+	}
+	c->row = row;
+	k->row[row].conn = (int)index;
+}
+
+static void answer(struct keeper *k, unsigned int index, const struct keeper_msg *m)
+{
+	struct k_conn *c = &k->conn[index];
+	int r;
+
+	switch (m->op) {
+	case KEEPER_JOIN:
+		join(k, index);
+		break;
+	case KEEPER_MAPPED:
+		mapped(k, c);
+		break;
+	case KEEPER_FORKED:
+		forked(k, index, m->row);
+		break;
+	case KEEPER_OBSERVE:
+		observe(k, c);
+		break;
+	case KEEPER_REGISTER:
+		r = k_register(k, c->pid);
+		if (r)
+			refuse(k, c, SHIM_FB_MEMBERS, "cannot be registered: %s", strerror(-r));
+		else
+			ready(k, c);
+		break;
+	case KEEPER_STOP:
+		k->stop = true;
+		ready(k, c);
+		break;
+	default:
+		refuse(k, c, SHIM_FB_NO_LANE, "unknown request %u", m->op);
+		break;
+	}
+}
+
+void k_conn_readable(struct keeper *k, unsigned int index)
+{
+	struct k_conn *c = &k->conn[index];
+	int fds[KEEPER_FDS_MAX], n;
+	struct keeper_msg m;
+
+	if (c->fd < 0)
+		return;
+	n = keeper_recv(c->fd, &m, fds);
+	if (n == -EAGAIN || n == -EINTR)
+		return;
+	if (n < 0) {
+		k_conn_close(k, index);
+		return;
+	}
+	/* Nobody needs to hand us anything. */
+	keeper_close_fds(fds, n);
+	if (may(k, c, &m))
+		answer(k, index, &m);
+}

@@ -1,0 +1,152 @@
+/*
+ * spawn.c - starting the keeper process
+ *
+ * The tool, or the library under a bare LD_PRELOAD, executes `lane keeper` in a grandchild. The
+ * child in between has exit signal 0, so that no wait of the program sees it, and both are made by
+ * raw clone, so that no fork handler of the program runs. The grandchild says one line on a pipe:
+ * "ok" once it accepts connections, or why it cannot.
+ */
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "proto.h"
+#include "sys.h"
+
+#define SPAWN_WAIT_MS 10000
+#define SPAWN_ENV_MAX (LANE_NR_SETTINGS + 3)
+
+/* Where the tool is from where the library is: the build tree, beside it, and /usr/lib/lane. */
+static const char *const tool_places[] = {"lane", "../lane", "../../bin/lane", "../bin/lane"};
+
+/* The path of the lane tool. 0 or -ENOENT with err[]. */
+static int find_tool(char path[PATH_MAX], char *err)
+{
+	const char *given = getenv("LANE_TOOL"), *slash;
+	Dl_info info;
+	size_t i;
+
+	if (given && *given) {
+		snprintf(path, PATH_MAX, "%s", given);
+		return 0;
+	}
+	if (!dladdr((void *)(uintptr_t)keeper_start, &info) || !info.dli_fname ||
+	    !strstr(info.dli_fname, "liblane-preload")) {
+		snprintf(path, PATH_MAX, "/proc/self/exe");
+		return 0;
+	}
+	slash = strrchr(info.dli_fname, '/');
+	for (i = 0; slash && i < sizeof(tool_places) / sizeof(tool_places[0]); i++) {
+		snprintf(path, PATH_MAX, "%.*s/%s", (int)(slash - info.dli_fname), info.dli_fname,
+			 tool_places[i]);
+		if (access(path, X_OK) == 0)
+			return 0;
+	}
+	snprintf(err, KEEPER_ERR, "no lane tool beside %.150s to start the keeper", info.dli_fname);
+	return -ENOENT;
+}
+
+/* In the grandchild: nothing but system calls. */
+static void __attribute__((noreturn)) exec_keeper(const char *path, char *const argv[],
+						  char *const envp[], int ready_fd)
+{
+	static const char failed[] = "the lane tool cannot be executed\n";
+
+	sys_call(SYS_setsid, 0, 0, 0, 0, 0);
+	sys_call(SYS_fcntl, ready_fd, F_SETFD, 0, 0, 0);
+	sys_call(SYS_execve, (long)path, (long)argv, (long)envp, 0, 0);
+	sys_write(ready_fd, failed, sizeof(failed) - 1);
+	for (;;)
+		sys_call(SYS_exit_group, 127, 0, 0, 0, 0);
+}
+
+/* Makes the grandchild. 0 or -errno. */
+static int spawn(const char *path, char *const argv[], char *const envp[], int ready_fd)
+{
+	long pid = sys_call(SYS_clone, 0, 0, 0, 0, 0), r;
+
+	if (pid < 0)
+		return (int)pid;
+	if (pid == 0) {
+		pid = sys_call(SYS_clone, 0, 0, 0, 0, 0);
+		if (pid == 0)
+			exec_keeper(path, argv, envp, ready_fd);
+		for (;;)
+			sys_call(SYS_exit_group, pid < 0, 0, 0, 0, 0);
+	}
+	do {
+		r = sys_call(SYS_wait4, pid, 0, __WALL, 0, 0);
+	} while (r == -EINTR);
+	return 0;
+}
+
+/* Waits for the keeper's line. 0 for "ok", else -EIO with the line in err[]. */
+static int read_ready(int fd, char *err)
+{
+	uint64_t end = shim_now_us() + SPAWN_WAIT_MS * 1000ULL, now;
+	struct pollfd pfd = {.fd = fd, .events = POLLIN};
+	char line[KEEPER_ERR];
+	size_t len = 0;
+	ssize_t n;
+
+	while (len < sizeof(line) - 1 && (now = shim_now_us()) < end) {
+		if (poll(&pfd, 1, (int)((end - now) / 1000 + 1)) <= 0)
+			continue;
+		n = read(fd, line + len, sizeof(line) - 1 - len);
+		if (n <= 0)
+			break;
+		len += (size_t)n;
+		if (memchr(line, '\n', len))
+			break;
+	}
+	line[len] = 0;
+	line[strcspn(line, "\n")] = 0;
+	if (!strcmp(line, "ok"))
+		return 0;
+	snprintf(err, KEEPER_ERR, "%s", len ? line : "the keeper ended without a word");
+	return -EIO;
+}
+
+int keeper_start(const struct lane_settings *s, char *err)
+{
+	char path[PATH_MAX], number[16], *envp[SPAWN_ENV_MAX + 1] = {NULL};
+	char *argv[] = {"lane", "keeper", "--ready-fd", number, NULL};
+	unsigned int i, n;
+	int fds[2], r;
+
+	r = keeper_connect(s->ifname, err);
+	if (r >= 0) {
+		close(r);
+		return 0;
+	}
+	r = find_tool(path, err);
+	if (r)
+		return r;
+	if (pipe2(fds, O_CLOEXEC)) {
+		r = -errno;
+		snprintf(err, KEEPER_ERR, "pipe: %s", strerror(-r));
+		return r;
+	}
+	snprintf(number, sizeof(number), "%d", fds[1]);
+	n = lane_settings_envp(s, envp, LANE_NR_SETTINGS);
+	/* What the file says is among the settings already. */
+	envp[n] = "LANE_CONF=/dev/null";
+	envp[n + 1] = "PATH=/usr/sbin:/usr/bin:/sbin:/bin";
+	r = spawn(path, argv, envp, fds[1]);
+	close(fds[1]);
+	if (r)
+		snprintf(err, KEEPER_ERR, "the keeper cannot be forked: %s", strerror(-r));
+	else
+		r = read_ready(fds[0], err);
+	close(fds[0]);
+	for (i = 0; i < n; i++)
+		free(envp[i]);
+	return r;
+}
