@@ -59,7 +59,8 @@ struct lane_xdp_share {
 	uint8_t mode;		/* LANE_XDP_GENERIC or LANE_XDP_NATIVE */
 	uint8_t bound;
 	uint8_t partial_ok;
-	uint8_t reserved[5];
+	uint8_t native_errno; /* automatic mode is generic because the native attach said this; 0 */
+	uint8_t reserved[4];
 	uint64_t claims_size; /* bytes of the claims mapping */
 	struct {
 		struct lane_xdp_ring rx, tx, fill, comp;

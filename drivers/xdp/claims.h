@@ -1,0 +1,62 @@
+/*
+ * claims.h - the memory that the XDP program and lanes share: claims, addresses, counters
+ *
+ * One global variable of the BPF object, in a map of its own that every member maps. A claim is a
+ * store into it (design.md 3): the next frame obeys. Both sides include this file, so only types
+ * of <linux/types.h> appear. The address table has the slots of lane_nettab.addr: bit i of a
+ * claim's masks is slot i.
+ */
+#ifndef LANE_DRIVERS_XDP_CLAIMS_H
+#define LANE_DRIVERS_XDP_CLAIMS_H
+
+#include <linux/types.h>
+
+#define LANE_XDP_ADDRS 32
+#define LANE_XDP_TCP 0 /* first index of claim[][] */
+#define LANE_XDP_UDP 1
+#define LANE_XDP_CPUS 16 /* sets of counters, by processor number modulo this; a power of two */
+
+/* Switches of the program, set before it is loaded. */
+#define LANE_XDP_PROG_SK_LOOKUP 0x01 /* the kernel has bpf_skc_lookup_tcp: keep its connections */
+#define LANE_XDP_PROG_SYNCOOKIE 0x02 /* it has bpf_tcp_check_syncookie */
+
+/* Frames that did not go the usual way; counted by the program. */
+#define LANE_XDP_COUNTERS(X)                                                                       \
+	X(kernel_conn, "TCP frames left to a connection of the kernel's on a claimed port")        \
+	X(kernel_cookie, "TCP frames left to the kernel: ACKs of its SYN cookies")                 \
+	X(tcp_fragments, "TCP fragments sent to the lane")                                         \
+	X(udp_fragments, "UDP fragments left to the kernel")                                       \
+	X(icmp_errors, "ICMP errors sent to the lane")                                             \
+	X(no_socket, "claimed frames left to the kernel: no XSK on their queue")
+
+enum lane_xdp_counter {
+#define X(name, text) LANE_XDP_C_##name,
+	LANE_XDP_COUNTERS(X)
+#undef X
+	LANE_XDP_NR_COUNTERS
+};
+
+struct lane_xdp_claim {
+	__u32 any;    /* addresses whose frames to the port come to the lane, SYNs aside */
+	__u32 listen; /* addresses whose SYNs to it do */
+};
+
+/* IPv4 as v4-mapped. An address belongs to the entry when (address & mask) == ip. */
+struct lane_xdp_addr {
+	__u32 ip[4]; /* network order */
+	__u32 mask[4];
+};
+
+struct lane_xdp_claims {
+	struct lane_xdp_claim claim[2][65536]; /* by protocol and local port in host order */
+	struct lane_xdp_addr addr[LANE_XDP_ADDRS];
+	__u32 addr_used; /* bit i: addr[i] holds an address */
+	__u8 mac[6];	 /* frames to any other station pass */
+	__u8 loopback;	 /* MAC addresses mean nothing */
+	__u8 reserved;
+	struct {
+		__u64 n[LANE_XDP_NR_COUNTERS];
+	} __attribute__((aligned(64))) counter[LANE_XDP_CPUS];
+};
+
+#endif

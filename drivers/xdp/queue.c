@@ -1,0 +1,311 @@
+/*
+ * queue.c - frames in and out of an XSK's four rings
+ *
+ * Theory of operation. Any process that maps the rings may run a burst, one at a time under the
+ * lane's lock, so each burst begins with the positions in shared memory and ends by publishing
+ * them. What a position or a descriptor says is checked before it becomes an address: a member
+ * may have less privilege than others.
+ *
+ * A frame's way: pool -> fill ring (LANE_BUF_DRIVER) -> kernel -> rx ring -> rx_burst() ->
+ * the lane; lane -> tx_burst() (LANE_BUF_TX) -> tx ring -> kernel -> completion ring -> done.
+ * A frame changes its owner only after the position that takes it out of a ring is published, and
+ * before the one that puts it in: a process killed between loses it, and never doubles it.
+ *
+ * In copy mode nothing leaves before kick(). How much waits shows in the ring itself, so every
+ * process knows it: nr_unkicked is read from there at each burst.
+ */
+#include <errno.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include "queue.h"
+#include "uapi.h"
+
+#define PACKET_MAX (65535 + 18) /* bytes: an IP packet behind Ethernet and a tag */
+#define KICKS 8			/* system calls in one kick(); each sends 32 frames */
+#define BAD_MAX 8		/* packets dropped in one burst */
+
+static uint32_t peek(const uint32_t *position)
+{
+	return __atomic_load_n(position, __ATOMIC_ACQUIRE);
+}
+
+static void publish(uint32_t *position, uint32_t value)
+{
+	__atomic_store_n(position, value, __ATOMIC_RELEASE);
+}
+
+/* Entries between the positions; a damaged ring counts as empty. */
+static uint32_t entries(const struct lane_xdp_view *r)
+{
+	uint32_t n = peek(r->producer) - peek(r->consumer);
+
+	return n <= r->size ? n : 0;
+}
+
+static uint64_t *addr_at(const struct lane_xdp_view *r, uint32_t i)
+{
+	return (uint64_t *)r->desc + (i & (r->size - 1));
+}
+
+static struct xdp_desc *desc_at(const struct lane_xdp_view *r, uint32_t i)
+{
+	return (struct xdp_desc *)r->desc + (i & (r->size - 1));
+}
+
+static bool needs_wakeup(const struct lane_xdp_queue *q, const struct lane_xdp_view *r)
+{
+	return !(q->have & LANE_XDP_F_NEED_WAKEUP) ||
+	       __atomic_load_n(r->flags, __ATOMIC_RELAXED) & XDP_RING_NEED_WAKEUP;
+}
+
+/* ---- receiving ---- */
+
+/* The frame that holds byte 'addr' of the UMEM, and which of its bytes that is. In unaligned mode
+ * the kernel puts an offset into the upper 16 bits. NULL: outside. */
+static struct lane_buf *frame_at(const struct lane_bufs *bs, uint64_t addr, uint32_t *off)
+{
+	uint64_t at = (addr & XSK_UNALIGNED_BUF_ADDR_MASK) + (addr >> XSK_UNALIGNED_BUF_OFFSET_SHIFT);
+
+	*off = (uint32_t)(at % bs->stride);
+	return at / bs->stride < bs->nr ? &bs->meta[at / bs->stride] : NULL;
+}
+
+/* Entries of the packet that begins at 'pos': 0 when it is not all there yet. */
+static uint32_t chain_len(const struct lane_xdp_queue *q, uint32_t pos, uint32_t end)
+{
+	for (uint32_t i = pos; i != end; i++)
+		if (!(desc_at(&q->rx, i)->options & XDP_PKT_CONTD))
+			return i - pos + 1;
+	return 0;
+}
+
+/* Joins the frames of 'n' entries from 'pos' to a packet. NULL: nothing usable, no frame is taken;
+ * 'bad': damaged or too long, to be dropped. */
+static struct lane_buf *join(struct lane_xdp_queue *q, uint32_t pos, uint32_t n, bool *bad)
+{
+	struct lane_bufs *bs = q->q.bufs;
+	struct lane_buf *first = NULL, *last = NULL;
+	uint32_t total = 0, off;
+
+	*bad = false;
+	for (uint32_t i = pos; i != pos + n; i++) {
+		const struct xdp_desc d = *desc_at(&q->rx, i);
+		struct lane_buf *b = frame_at(bs, d.addr, &off);
+
+		if (!b || off > bs->size || d.len > bs->size - off) {
+			*bad = true;
+			continue;
+		}
+		b->off = (uint16_t)off;
+		b->len = (uint16_t)d.len;
+		b->flags = q->partial_ok ? LANE_BUF_PARTIAL_OK : 0;
+		b->queue = q->q.idx;
+		b->next = LANE_NIL;
+		total += d.len;
+		if (!first) {
+			first = b;
+		} else {
+			last->next = lane_buf_index(bs, b);
+			last->flags |= LANE_BUF_MORE;
+		}
+		last = b;
+	}
+	if (total > PACKET_MAX)
+		*bad = true;
+	if (first)
+		first->pkt_len = total;
+	return first;
+}
+
+/* The frames of a packet are the lane's from now on. */
+static void take_over(const struct lane_bufs *bs, struct lane_buf *b)
+{
+	b->owner = 0;
+	while (b->flags & LANE_BUF_MORE) {
+		b = lane_buf_at(bs, b->next);
+		b->owner = 0;
+	}
+}
+
+static void reap(struct lane_xdp_queue *q)
+{
+	uint32_t pos = peek(q->comp.consumer), n = entries(&q->comp), off;
+	uint32_t batch[LANE_BURST];
+
+	while (n > 0) {
+		uint32_t k = n < LANE_BURST ? n : LANE_BURST;
+
+		for (uint32_t i = 0; i < k; i++) {
+			struct lane_buf *b = frame_at(q->q.bufs, *addr_at(&q->comp, pos + i), &off);
+
+			batch[i] = b ? lane_buf_index(q->q.bufs, b) : LANE_NIL;
+		}
+		pos += k;
+		n -= k;
+		publish(q->comp.consumer, pos);
+		for (uint32_t i = 0; i < k; i++)
+			if (batch[i] != LANE_NIL)
+				lane_buf_tx_done(q->q.bufs, &q->q.bufs->meta[batch[i]]);
+	}
+}
+
+/* Keeps the fill ring as full as the pool allows. */
+static void refill(struct lane_xdp_queue *q)
+{
+	struct lane_bufs *bs = q->q.bufs;
+	uint32_t pos = peek(q->fill.producer), room = q->fill.size - entries(&q->fill);
+	uint32_t spare = bs->pool->nr_free > q->reserve ? bs->pool->nr_free - q->reserve : 0;
+	uint32_t n = room < spare ? room : spare, done = 0;
+
+	/* Not for a few: the position's cache line goes to the kernel's core each time. */
+	if (n == 0 || (room < LANE_BURST && room < q->fill.size / 2))
+		return;
+	for (; done < n; done++) {
+		struct lane_buf *b = lane_buf_alloc(bs);
+
+		if (!b)
+			break;
+		b->owner = LANE_BUF_DRIVER;
+		*addr_at(&q->fill, pos + done) = (uint64_t)lane_buf_index(bs, b) * bs->stride;
+	}
+	publish(q->fill.producer, pos + done);
+}
+
+/* Frames that no kick has handed over, so that any process sees what others left. */
+static void note_unkicked(struct lane_xdp_queue *q)
+{
+	uint32_t n = entries(&q->tx);
+
+	/* With zero copy the kernel may sleep for want of frames to fill: a kick wakes it. */
+	if (n == 0 && q->have & LANE_XDP_F_ZEROCOPY && needs_wakeup(q, &q->fill))
+		n = 1;
+	__atomic_store_n(&q->q.nr_unkicked, n, __ATOMIC_RELAXED);
+}
+
+static uint16_t rx_burst(struct lane_queue *lq, struct lane_buf *bufs[], uint16_t n)
+{
+	struct lane_xdp_queue *q = (struct lane_xdp_queue *)lq;
+	uint32_t pos = peek(q->rx.consumer), end = pos + entries(&q->rx), len;
+	struct lane_buf *bad[BAD_MAX];
+	uint16_t nr = 0, nr_bad = 0;
+
+	while (nr < n && nr_bad < BAD_MAX && (len = chain_len(q, pos, end)) > 0) {
+		bool is_bad;
+		struct lane_buf *b = join(q, pos, len, &is_bad);
+
+		pos += len;
+		if (!b)
+			continue;
+		if (is_bad) {
+			bad[nr_bad++] = b;
+			continue;
+		}
+		__builtin_prefetch(lane_buf_data(lq->bufs, b));
+		bufs[nr++] = b;
+	}
+	if (pos != peek(q->rx.consumer)) {
+		publish(q->rx.consumer, pos);
+		__atomic_store_n(q->rx_position, pos, __ATOMIC_RELAXED);
+	}
+	for (uint16_t i = 0; i < nr; i++)
+		take_over(lq->bufs, bufs[i]);
+	for (uint16_t i = 0; i < nr_bad; i++) {
+		take_over(lq->bufs, bad[i]);
+		lane_buf_free_packet(lq->bufs, bad[i]);
+	}
+	reap(q);
+	refill(q);
+	note_unkicked(q);
+	return nr;
+}
+
+/* ---- sending ---- */
+
+/* Where the kernel finds what to do about the checksum: directly in front of the data. */
+static void write_metadata(const struct lane_bufs *bs, const struct lane_buf *b)
+{
+	struct lane_xdp_tx_metadata md = {
+		.flags = XDP_TXMD_FLAGS_CHECKSUM,
+		.csum_start = b->csum_start,
+		.csum_offset = b->csum_off,
+	};
+
+	assert(b->off >= sizeof(md));
+	memcpy(lane_buf_data(bs, b) - sizeof(md), &md, sizeof(md));
+}
+
+static uint16_t tx_burst(struct lane_queue *lq, struct lane_buf *bufs[], uint16_t n)
+{
+	struct lane_xdp_queue *q = (struct lane_xdp_queue *)lq;
+	uint32_t pos = peek(q->tx.producer), room = q->tx.size - entries(&q->tx);
+	uint16_t i;
+
+	reap(q);
+	if (n > room)
+		n = (uint16_t)room;
+	for (i = 0; i < n; i++) {
+		struct lane_buf *b = bufs[i];
+		struct xdp_desc d = {
+			.addr = (uint64_t)lane_buf_index(lq->bufs, b) * lq->bufs->stride + b->off,
+			.len = b->len,
+		};
+
+		assert(!(b->flags & LANE_BUF_MORE)); /* no LANE_CAP_SG */
+		if (b->flags & LANE_BUF_CSUM) {
+			write_metadata(lq->bufs, b);
+			d.options = XDP_TX_METADATA;
+		}
+		b->flags |= LANE_BUF_TX;
+		*desc_at(&q->tx, pos + i) = d;
+	}
+	publish(q->tx.producer, pos + n);
+	note_unkicked(q);
+	return n;
+}
+
+/* Called without the lane's lock. EAGAIN (32 frames went), EBUSY and ENOBUFS (a queue below is
+ * full) are normal: what is left goes with a later kick. */
+static void kick(struct lane_queue *lq)
+{
+	struct lane_xdp_queue *q = (struct lane_xdp_queue *)lq;
+	uint32_t left = entries(&q->tx), before;
+	int saved = errno;
+
+	if (q->have & LANE_XDP_F_ZEROCOPY && needs_wakeup(q, &q->fill))
+		recvfrom(q->fd, NULL, 0, MSG_DONTWAIT, NULL, NULL);
+	for (int i = 0; i < KICKS && left > 0 && needs_wakeup(q, &q->tx); i++) {
+		before = left;
+		sendto(q->fd, NULL, 0, MSG_DONTWAIT, NULL, 0);
+		left = entries(&q->tx);
+		if (left >= before)
+			break;
+	}
+	__atomic_store_n(&lq->nr_unkicked, left, __ATOMIC_RELAXED);
+	errno = saved;
+}
+
+static int arm(struct lane_queue *lq)
+{
+	return ((struct lane_xdp_queue *)lq)->fd;
+}
+
+static void claim(struct lane_queue *lq, uint8_t proto, uint16_t port, uint32_t any, uint32_t listen)
+{
+	struct lane_xdp_queue *q = (struct lane_xdp_queue *)lq;
+	struct lane_xdp_claim *c =
+		&q->claims->claim[proto == IPPROTO_UDP ? LANE_XDP_UDP : LANE_XDP_TCP][port];
+
+	__atomic_store_n(&c->any, any, __ATOMIC_RELEASE);
+	__atomic_store_n(&c->listen, listen, __ATOMIC_RELEASE);
+}
+
+const struct lane_driver lane_xdp_driver = {
+	.name = "xdp",
+	.rx_burst = rx_burst,
+	.tx_burst = tx_burst,
+	.kick = kick,
+	.arm = arm,
+	.claim = claim,
+	.close = lane_xdp_queue_close,
+};
