@@ -90,19 +90,25 @@ class Bench:
             server.kill()
             server.wait(3)
         for ns, ifname in ((self.args.ns_s, self.args.if_s), (self.args.ns_c, self.args.if_c)):
+            if side == 'lane' and self.pids(ns):
+                # The keeper stays for connections in TIME_WAIT, and slows the kernel's traffic down.
+                self.output(ns, self.args.lane, 'stop', '-i', ifname)
             self.wait_quiet(side, ns, ifname)
+
+    def pids(self, ns):
+        r = subprocess.run(['ip', 'netns', 'pids', ns], stdout=subprocess.PIPE, text=True, check=False)
+        return [int(pid) for pid in r.stdout.split()]
 
     def wait_quiet(self, side, ns, ifname):
         """Nothing of the last server may be there when the next one starts."""
         for _ in range(60):
-            pids = subprocess.run(['ip', 'netns', 'pids', ns], stdout=subprocess.PIPE, text=True,
-                                  check=False).stdout.split()
-            if not pids and ' xdp' not in self.output(ns, 'ip', 'link', 'show', ifname):
+            if not self.pids(ns) and ' xdp' not in self.output(ns, 'ip', 'link', 'show', ifname):
                 return
             time.sleep(0.05)
-        for pid in pids:
+        for pid in self.pids(ns):
             print(f'  left behind by {side}: {pid} {comm(pid)}, ended now')
-            os.kill(int(pid), signal.SIGKILL)
+            os.kill(pid, signal.SIGKILL)
+        time.sleep(0.2)
 
     # ---- one measurement ----
 
