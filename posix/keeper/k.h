@@ -13,10 +13,10 @@
 #define K_REGISTERED 256
 
 /* What an epoll event is about: the upper half of its data; the lower is an index. */
-enum k_tag { K_LISTEN, K_BELL, K_NETLINK, K_XSK, K_CONN, K_ROW, K_REG };
+enum keeper_tag { K_LISTEN, K_BELL, K_NETLINK, K_XSK, K_CONN, K_ROW, K_REG };
 
 /* Somebody connected. */
-struct k_conn {
+struct keeper_conn {
 	int fd; /* -1: free */
 	pid_t pid;
 	uid_t uid;
@@ -25,14 +25,14 @@ struct k_conn {
 };
 
 /* What the keeper knows of a row beyond the arena. */
-struct k_row {
+struct keeper_row {
 	int pidfd; /* -1 */
 	int conn;  /* -1 */
 	uint64_t reserved_us; /* when it was first seen reserved without a live parent */
 };
 
 /* A pid that `lane run` announced: the keeper stays for it. */
-struct k_reg {
+struct keeper_reg {
 	pid_t pid;
 	int pidfd; /* -1: free */
 };
@@ -44,9 +44,9 @@ struct keeper {
 	struct lane_netlink *nl;
 	int epfd, listen_fd;
 	uid_t uid;
-	struct k_conn conn[K_CONNS];
-	struct k_row row[SHIM_ROWS];
-	struct k_reg reg[K_REGISTERED];
+	struct keeper_conn conn[K_CONNS];
+	struct keeper_row row[SHIM_ROWS];
+	struct keeper_reg reg[K_REGISTERED];
 	uint64_t started_us;
 	uint64_t linger_until_us; /* 0: somebody is there */
 	unsigned int naps;	  /* left to take */
@@ -59,35 +59,35 @@ struct keeper {
 /* ---- open.c ---- */
 /* Makes everything: name, arena, device, mirror, doorbells. 0 or -errno with err[]. -EALREADY: another
  * keeper serves the interface. */
-int k_open(struct keeper *k, char *err);
-int k_watch(struct keeper *k, int fd, uint32_t events, enum k_tag tag, unsigned int index);
+int keeper_open(struct keeper *k, char *err);
+int keeper_watch(struct keeper *k, int fd, uint32_t events, enum keeper_tag tag, unsigned int index);
 
 /* ---- serve.c ---- */
-void k_accept(struct keeper *k);
-void k_conn_readable(struct keeper *k, unsigned int index);
-void k_conn_close(struct keeper *k, unsigned int index);
+void keeper_accept(struct keeper *k);
+void keeper_conn_readable(struct keeper *k, unsigned int index);
+void keeper_conn_close(struct keeper *k, unsigned int index);
 
 /* ---- rows.c ---- */
 /* A free row for 'pid', or -errno. Its process is watched. */
-int k_row_take(struct keeper *k, pid_t pid, uid_t uid);
+int keeper_row_take(struct keeper *k, pid_t pid, uid_t uid);
 /* The member is gone: closes what it held as the kernel would. */
-void k_row_gone(struct keeper *k, int row);
+void keeper_row_gone(struct keeper *k, int row);
 /* Rows that members made by fork: watches their processes, frees what never came alive. */
-void k_rows_scan(struct keeper *k);
-bool k_rows_reserved(const struct keeper *k);
+void keeper_rows_scan(struct keeper *k);
+bool keeper_rows_reserved(const struct keeper *k);
 /* The row of a live member, -1. */
-int k_row_of(const struct keeper *k, pid_t pid);
-int k_register(struct keeper *k, pid_t pid);
-void k_unregister(struct keeper *k, unsigned int index);
-bool k_is_registered(const struct keeper *k, pid_t pid);
+int keeper_row_of(const struct keeper *k, pid_t pid);
+int keeper_reg_add(struct keeper *k, pid_t pid);
+void keeper_reg_remove(struct keeper *k, unsigned int index);
+bool keeper_reg_has(const struct keeper *k, pid_t pid);
 /* Somebody is a member or may become one. */
-bool k_anybody(const struct keeper *k);
+bool keeper_anybody(const struct keeper *k);
 
 /* ---- loop.c ---- */
-void k_loop(struct keeper *k) __attribute__((noreturn));
+void keeper_loop(struct keeper *k) __attribute__((noreturn));
 /* One turn of the lane under the lock, and the kick. */
-void k_turn(struct keeper *k);
+void keeper_turn(struct keeper *k);
 /* Puts the keeper behind all other waiters of the XSKs. */
-void k_xsk_last(struct keeper *k);
+void keeper_xsk_last(struct keeper *k);
 
 #endif

@@ -29,7 +29,7 @@
 #define LOOP_LINGER_US 60000000
 #define LOOP_EVENTS 64
 
-void k_turn(struct keeper *k)
+void keeper_turn(struct keeper *k)
 {
 	shim_lock(&k->v);
 	shim_turn(&k->v);
@@ -38,7 +38,7 @@ void k_turn(struct keeper *k)
 	k->v.a->nr_keeper_turns++;
 }
 
-void k_xsk_last(struct keeper *k)
+void keeper_xsk_last(struct keeper *k)
 {
 	unsigned int i;
 
@@ -46,7 +46,7 @@ void k_xsk_last(struct keeper *k)
 		return;
 	for (i = 0; i < LANE_QUEUES_MAX && k->v.xdp.xsk[i] >= 0; i++) {
 		epoll_ctl(k->epfd, EPOLL_CTL_DEL, k->v.xdp.xsk[i], NULL);
-		k_watch(k, k->v.xdp.xsk[i], EPOLLIN | EPOLLEXCLUSIVE, K_XSK, i);
+		keeper_watch(k, k->v.xdp.xsk[i], EPOLLIN | EPOLLEXCLUSIVE, K_XSK, i);
 	}
 }
 
@@ -71,7 +71,7 @@ static void net_readable(struct keeper *k)
 		net_changed(k);
 	/* Packets that waited for a neighbour may go now. */
 	if (k->v.ln->st->nr_pending)
-		k_turn(k);
+		keeper_turn(k);
 }
 
 static void bell_readable(struct keeper *k)
@@ -87,9 +87,9 @@ static void dispatch(struct keeper *k, const struct epoll_event *ev)
 {
 	unsigned int index = (unsigned int)ev->data.u64;
 
-	switch ((enum k_tag)(ev->data.u64 >> 32)) {
+	switch ((enum keeper_tag)(ev->data.u64 >> 32)) {
 	case K_LISTEN:
-		k_accept(k);
+		keeper_accept(k);
 		break;
 	case K_BELL:
 		bell_readable(k);
@@ -101,13 +101,13 @@ static void dispatch(struct keeper *k, const struct epoll_event *ev)
 		k->xsk_ready = true;
 		break;
 	case K_CONN:
-		k_conn_readable(k, index);
+		keeper_conn_readable(k, index);
 		break;
 	case K_ROW:
-		k_row_gone(k, (int)index);
+		keeper_row_gone(k, (int)index);
 		break;
 	case K_REG:
-		k_unregister(k, index);
+		keeper_reg_remove(k, index);
 		break;
 	}
 }
@@ -126,8 +126,8 @@ static void look(struct keeper *k, uint64_t timeout_us)
 	for (i = 0; i < n; i++)
 		dispatch(k, &evs[i]);
 	if (k->rung) {
-		k_rows_scan(k);
-		k_xsk_last(k);
+		keeper_rows_scan(k);
+		keeper_xsk_last(k);
 	}
 	if (net->wanted_head != net->wanted_tail)
 		lane_netlink_resolve(k->nl);
@@ -163,7 +163,7 @@ static void nap(struct keeper *k)
 	nanosleep(&ts, NULL);
 	look(k, 0);
 	if (polls == st->stats.polls && (k->xsk_ready || timer_due(k)))
-		k_turn(k);
+		keeper_turn(k);
 	else
 		kick_left(k);
 	if (k->xsk_ready || k->deferred_seen != k->v.a->nr_deferred)
@@ -178,7 +178,7 @@ static uint64_t next_look(const struct keeper *k, uint64_t now)
 {
 	uint64_t next = lane_next_timer(k->v.ln);
 
-	if (next == UINT64_MAX && k_anybody(k) && !k_rows_reserved(k))
+	if (next == UINT64_MAX && keeper_anybody(k) && !keeper_rows_reserved(k))
 		return UINT64_MAX;
 	if (next != UINT64_MAX && k->v.a->nr_waiting)
 		next += LOOP_GRACE_US;
@@ -206,15 +206,15 @@ static void doze(struct keeper *k)
 		return;
 	}
 	look(k, until == UINT64_MAX ? until : until - now);
-	k_rows_scan(k);
+	keeper_rows_scan(k);
 	if (!k->v.a->live_rows ? k->xsk_ready || timer_due(k)
 			       : timer_due(k) && (polls == st->stats.polls || !k->v.a->nr_waiting))
-		k_turn(k);
+		keeper_turn(k);
 	if (!k->v.a->live_rows || !(k->xsk_ready || k->rung))
 		return;
 	/* Woken though a member waits: its entry is behind ours. */
 	if (k->xsk_ready && k->v.a->nr_waiting)
-		k_xsk_last(k);
+		keeper_xsk_last(k);
 	k->naps = LOOP_NAPS;
 }
 
@@ -231,7 +231,7 @@ static bool is_over(struct keeper *k)
 {
 	uint64_t now = shim_now_us();
 
-	if (k_anybody(k)) {
+	if (keeper_anybody(k)) {
 		k->linger_until_us = 0;
 		return false;
 	}
@@ -242,7 +242,7 @@ static bool is_over(struct keeper *k)
 	return k->stop || k->if_gone || !has_left_overs(k) || now >= k->linger_until_us;
 }
 
-void k_loop(struct keeper *k)
+void keeper_loop(struct keeper *k)
 {
 	while (!is_over(k)) {
 		if (k->naps && k->v.a->live_rows)

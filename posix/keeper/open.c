@@ -177,7 +177,7 @@ static int open_device(struct keeper *k, char *err)
 	return 0;
 }
 
-int k_watch(struct keeper *k, int fd, uint32_t events, enum k_tag tag, unsigned int index)
+int keeper_watch(struct keeper *k, int fd, uint32_t events, enum keeper_tag tag, unsigned int index)
 {
 	struct epoll_event ev = {.events = events, .data.u64 = (uint64_t)tag << 32 | index};
 
@@ -192,17 +192,17 @@ static int open_loop(struct keeper *k, char *err)
 	if (k->epfd < 0 || listen(k->listen_fd, 128))
 		r = -errno;
 	if (!r)
-		r = k_watch(k, k->listen_fd, EPOLLIN, K_LISTEN, 0);
+		r = keeper_watch(k, k->listen_fd, EPOLLIN, K_LISTEN, 0);
 	if (!r)
-		r = k_watch(k, k->v.keeper_bell, EPOLLIN, K_BELL, 0);
+		r = keeper_watch(k, k->v.keeper_bell, EPOLLIN, K_BELL, 0);
 	if (!r)
-		r = k_watch(k, lane_netlink_fd(k->nl), EPOLLIN, K_NETLINK, 0);
+		r = keeper_watch(k, lane_netlink_fd(k->nl), EPOLLIN, K_NETLINK, 0);
 	if (r)
 		snprintf(err, KEEPER_ERR, "the keeper's epoll: %s", strerror(-r));
 	return r;
 }
 
-int k_open(struct keeper *k, char *err)
+int keeper_open(struct keeper *k, char *err)
 {
 	struct rlimit files = {.rlim_cur = 1024, .rlim_max = 1024}, lock = {RLIM_INFINITY, RLIM_INFINITY};
 	int i, r;
@@ -244,7 +244,7 @@ void keeper_main(const struct lane_settings *s, int ready_fd)
 		ready_fd = fcntl(ready_fd, F_DUPFD, 3);
 	be_alone(ready_fd);
 	k.s = *s;
-	r = k_open(&k, err);
+	r = keeper_open(&k, err);
 	if (r && r != -EALREADY) {
 		dprintf(ready_fd, "%s\n", err[0] ? err : strerror(-r));
 		if (k.dev)
@@ -255,5 +255,5 @@ void keeper_main(const struct lane_settings *s, int ready_fd)
 	close(ready_fd);
 	if (r)
 		_exit(0);
-	k_loop(&k);
+	keeper_loop(&k);
 }

@@ -40,7 +40,7 @@ static void read_comm(pid_t pid, char comm[16])
 	close(fd);
 }
 
-int k_row_of(const struct keeper *k, pid_t pid)
+int keeper_row_of(const struct keeper *k, pid_t pid)
 {
 	const struct shim_arena *a = k->v.a;
 	int i;
@@ -59,7 +59,7 @@ static int row_watch(struct keeper *k, int row, pid_t pid)
 
 	if (fd < 0)
 		return fd;
-	r = k_watch(k, fd, EPOLLIN, K_ROW, (unsigned int)row);
+	r = keeper_watch(k, fd, EPOLLIN, K_ROW, (unsigned int)row);
 	if (r) {
 		close(fd);
 		return r;
@@ -78,7 +78,7 @@ static void doorbell_drain(struct keeper *k, int row)
 		;
 }
 
-int k_row_take(struct keeper *k, pid_t pid, uid_t uid)
+int keeper_row_take(struct keeper *k, pid_t pid, uid_t uid)
 {
 	struct shim_row *r;
 	uint32_t want;
@@ -109,9 +109,9 @@ int k_row_take(struct keeper *k, pid_t pid, uid_t uid)
 	return row;
 }
 
-void k_row_gone(struct keeper *k, int row)
+void keeper_row_gone(struct keeper *k, int row)
 {
-	struct k_row *kr = &k->row[row];
+	struct keeper_row *kr = &k->row[row];
 
 	if (kr->pidfd >= 0)
 		close(kr->pidfd);
@@ -130,7 +130,7 @@ void k_row_gone(struct keeper *k, int row)
 	doorbell_drain(k, row);
 }
 
-bool k_rows_reserved(const struct keeper *k)
+bool keeper_rows_reserved(const struct keeper *k)
 {
 	int i;
 
@@ -144,19 +144,19 @@ bool k_rows_reserved(const struct keeper *k)
 /* A reserved row whose parent lives is the parent's affair; else the child has a second to come. */
 static void reserved_look(struct keeper *k, int row)
 {
-	struct k_row *kr = &k->row[row];
+	struct keeper_row *kr = &k->row[row];
 	uint64_t now = shim_now_us();
 	int32_t pid = k->v.a->row[row].pid;
 
-	if (pid < 0 && k_row_of(k, -pid) >= 0)
+	if (pid < 0 && keeper_row_of(k, -pid) >= 0)
 		kr->reserved_us = 0;
 	else if (!kr->reserved_us)
 		kr->reserved_us = now;
 	else if (now - kr->reserved_us > ROWS_GRACE_US)
-		k_row_gone(k, row);
+		keeper_row_gone(k, row);
 }
 
-void k_rows_scan(struct keeper *k)
+void keeper_rows_scan(struct keeper *k)
 {
 	struct shim_row *r;
 	int i;
@@ -167,11 +167,11 @@ void k_rows_scan(struct keeper *k)
 			reserved_look(k, i);
 		else if (r->state == SHIM_ROW_LIVE && k->row[i].pidfd < 0 &&
 			 row_watch(k, i, r->pid) < 0)
-			k_row_gone(k, i);
+			keeper_row_gone(k, i);
 	}
 }
 
-bool k_is_registered(const struct keeper *k, pid_t pid)
+bool keeper_reg_has(const struct keeper *k, pid_t pid)
 {
 	int i;
 
@@ -182,12 +182,12 @@ bool k_is_registered(const struct keeper *k, pid_t pid)
 	return false;
 }
 
-int k_register(struct keeper *k, pid_t pid)
+int keeper_reg_add(struct keeper *k, pid_t pid)
 {
 	unsigned int i;
 	int fd, r;
 
-	if (k_is_registered(k, pid))
+	if (keeper_reg_has(k, pid))
 		return 0;
 	for (i = 0; i < K_REGISTERED && k->reg[i].pidfd >= 0; i++)
 		;
@@ -196,7 +196,7 @@ int k_register(struct keeper *k, pid_t pid)
 	fd = pidfd_of(pid);
 	if (fd < 0)
 		return fd;
-	r = k_watch(k, fd, EPOLLIN, K_REG, i);
+	r = keeper_watch(k, fd, EPOLLIN, K_REG, i);
 	if (r) {
 		close(fd);
 		return r;
@@ -207,18 +207,18 @@ int k_register(struct keeper *k, pid_t pid)
 	return 0;
 }
 
-void k_unregister(struct keeper *k, unsigned int i)
+void keeper_reg_remove(struct keeper *k, unsigned int i)
 {
 	if (k->reg[i].pidfd >= 0)
 		close(k->reg[i].pidfd);
 	k->reg[i].pidfd = -1;
 }
 
-bool k_anybody(const struct keeper *k)
+bool keeper_anybody(const struct keeper *k)
 {
 	int i;
 
-	if (k->v.a->live_rows || k_rows_reserved(k))
+	if (k->v.a->live_rows || keeper_rows_reserved(k))
 		return true;
 	for (i = 0; i < K_REGISTERED; i++) {
 		if (k->reg[i].pidfd >= 0)

@@ -14,9 +14,9 @@
 
 #define SERVE_IDLE_US 2000000 /* a connection that is no member's is closed after it */
 
-void k_conn_close(struct keeper *k, unsigned int i)
+void keeper_conn_close(struct keeper *k, unsigned int i)
 {
-	struct k_conn *c = &k->conn[i];
+	struct keeper_conn *c = &k->conn[i];
 	int row = c->row;
 
 	if (c->fd < 0)
@@ -29,7 +29,7 @@ void k_conn_close(struct keeper *k, unsigned int i)
 	/* Its process is gone or has executed another program. */
 	k->row[row].conn = -1;
 	if (k->v.a->row[row].state == SHIM_ROW_LIVE)
-		k_row_gone(k, row);
+		keeper_row_gone(k, row);
 }
 
 /* A free place; the one of somebody who said nothing for long, if need be. */
@@ -44,14 +44,14 @@ static int conn_place(struct keeper *k)
 	}
 	for (i = 0; i < K_CONNS; i++) {
 		if (k->conn[i].row < 0 && now - k->conn[i].since_us > SERVE_IDLE_US) {
-			k_conn_close(k, i);
+			keeper_conn_close(k, i);
 			return (int)i;
 		}
 	}
 	return -1;
 }
 
-void k_accept(struct keeper *k)
+void keeper_accept(struct keeper *k)
 {
 	struct ucred cred = {.pid = -1, .uid = (uid_t)-1};
 	int fd, i;
@@ -59,11 +59,11 @@ void k_accept(struct keeper *k)
 	while ((fd = accept4(k->listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK)) >= 0) {
 		i = conn_place(k);
 		keeper_peer_ok(fd, &cred);
-		if (i < 0 || k_watch(k, fd, EPOLLIN, K_CONN, (unsigned int)i)) {
+		if (i < 0 || keeper_watch(k, fd, EPOLLIN, K_CONN, (unsigned int)i)) {
 			close(fd);
 			continue;
 		}
-		k->conn[i] = (struct k_conn){.fd = fd,
+		k->conn[i] = (struct keeper_conn){.fd = fd,
 					     .pid = cred.pid,
 					     .uid = cred.uid,
 					     .row = -1,
@@ -72,9 +72,9 @@ void k_accept(struct keeper *k)
 }
 
 /* Says no, and why. The connection stays until the other end has read it. */
-static void refuse(struct keeper *k, struct k_conn *c, enum shim_fallback why, const char *fmt, ...)
+static void refuse(struct keeper *k, struct keeper_conn *c, enum shim_fallback why, const char *fmt, ...)
 	__attribute__((format(printf, 4, 5)));
-static void refuse(struct keeper *k, struct k_conn *c, enum shim_fallback why, const char *fmt, ...)
+static void refuse(struct keeper *k, struct keeper_conn *c, enum shim_fallback why, const char *fmt, ...)
 {
 	struct keeper_msg m;
 	va_list ap;
@@ -88,7 +88,7 @@ static void refuse(struct keeper *k, struct k_conn *c, enum shim_fallback why, c
 }
 
 /* What may be told to this peer; false: it was refused. */
-static bool may(struct keeper *k, struct k_conn *c, const struct keeper_msg *m)
+static bool may(struct keeper *k, struct keeper_conn *c, const struct keeper_msg *m)
 {
 	if (m->version != SHIM_ARENA_VERSION)
 		refuse(k, c, SHIM_FB_NO_LANE,
@@ -98,8 +98,8 @@ static bool may(struct keeper *k, struct k_conn *c, const struct keeper_msg *m)
 		refuse(k, c, SHIM_FB_PID_NAMESPACE,
 		       "the program is in another pid namespace than the keeper of %.15s (pid %d)",
 		       k->s.ifname, getpid());
-	else if (c->uid && c->uid != k->uid && k_row_of(k, c->pid) < 0 &&
-		 !k_is_registered(k, c->pid))
+	else if (c->uid && c->uid != k->uid && keeper_row_of(k, c->pid) < 0 &&
+		 !keeper_reg_has(k, c->pid))
 		refuse(k, c, SHIM_FB_OTHER_UID, "uid %u holds the lane of %.15s (keeper pid %d)",
 		       k->uid, k->s.ifname, getpid());
 	else
@@ -108,7 +108,7 @@ static bool may(struct keeper *k, struct k_conn *c, const struct keeper_msg *m)
 }
 
 /* Hands everything over, in the order that join.c takes it. */
-static int send_welcome(struct keeper *k, struct k_conn *c, int row)
+static int send_welcome(struct keeper *k, struct keeper_conn *c, int row)
 {
 	int fds[KEEPER_FDS_MAX];
 	struct keeper_msg m;
@@ -132,13 +132,13 @@ static int send_welcome(struct keeper *k, struct k_conn *c, int row)
 
 static void join(struct keeper *k, unsigned int index)
 {
-	struct k_conn *c = &k->conn[index];
-	int row = k_row_of(k, c->pid);
+	struct keeper_conn *c = &k->conn[index];
+	int row = keeper_row_of(k, c->pid);
 
 	/* It was a member and has executed another program since. */
 	if (row >= 0)
-		k_row_gone(k, row);
-	row = k_row_take(k, c->pid, c->uid);
+		keeper_row_gone(k, row);
+	row = keeper_row_take(k, c->pid, c->uid);
 	if (row < 0) {
 		refuse(k, c, SHIM_FB_MEMBERS, "%s",
 		       row == -EAGAIN ? "64 processes share the lane already" : strerror(-row));
@@ -147,11 +147,11 @@ static void join(struct keeper *k, unsigned int index)
 	c->row = row;
 	k->row[row].conn = (int)index;
 	if (send_welcome(k, c, row))
-		k_conn_close(k, index);
+		keeper_conn_close(k, index);
 }
 
 /* The first member has mapped: frames may come now. */
-static void mapped(struct keeper *k, struct k_conn *c)
+static void mapped(struct keeper *k, struct keeper_conn *c)
 {
 	char err[KEEPER_ERR] = "";
 	struct keeper_msg m;
@@ -167,18 +167,18 @@ static void mapped(struct keeper *k, struct k_conn *c)
 	if (r) {
 		snprintf(k->v.a->keeper_error, sizeof(k->v.a->keeper_error), "%.255s", err);
 		refuse(k, c, SHIM_FB_NO_LANE, "%.255s", err);
-		k_row_gone(k, c->row);
+		keeper_row_gone(k, c->row);
 		return;
 	}
 	k->bound = true;
-	k_xsk_last(k);
+	keeper_xsk_last(k);
 	keeper_msg_init(&m, KEEPER_READY, k->s.ifname);
 	m.row = c->row;
 	m.has_link = !had_link && k->v.xdp.link >= 0;
 	keeper_send(c->fd, &m, &k->v.xdp.link, m.has_link);
 }
 
-static void observe(struct keeper *k, struct k_conn *c)
+static void observe(struct keeper *k, struct keeper_conn *c)
 {
 	int fds[KEEPER_FDS_MAX];
 	struct keeper_msg m;
@@ -193,7 +193,7 @@ static void observe(struct keeper *k, struct k_conn *c)
 	keeper_send(c->fd, &m, fds, n);
 }
 
-static void ready(struct keeper *k, struct k_conn *c)
+static void ready(struct keeper *k, struct keeper_conn *c)
 {
 	struct keeper_msg m;
 
@@ -204,11 +204,11 @@ static void ready(struct keeper *k, struct k_conn *c)
 /* A member is about to fork: this connection will be the child's. */
 static void forked(struct keeper *k, unsigned int index, int row)
 {
-	struct k_conn *c = &k->conn[index];
+	struct keeper_conn *c = &k->conn[index];
 
-	if (row < 0 || row >= SHIM_ROWS || k_row_of(k, c->pid) < 0 || k->row[row].conn >= 0 ||
+	if (row < 0 || row >= SHIM_ROWS || keeper_row_of(k, c->pid) < 0 || k->row[row].conn >= 0 ||
 	    k->v.a->row[row].state == SHIM_ROW_FREE) {
-		k_conn_close(k, index);
+		keeper_conn_close(k, index);
 		return;
 	}
 	c->row = row;
@@ -217,7 +217,7 @@ static void forked(struct keeper *k, unsigned int index, int row)
 
 static void answer(struct keeper *k, unsigned int index, const struct keeper_msg *m)
 {
-	struct k_conn *c = &k->conn[index];
+	struct keeper_conn *c = &k->conn[index];
 	int r;
 
 	switch (m->op) {
@@ -234,7 +234,7 @@ static void answer(struct keeper *k, unsigned int index, const struct keeper_msg
 		observe(k, c);
 		break;
 	case KEEPER_REGISTER:
-		r = k_register(k, c->pid);
+		r = keeper_reg_add(k, c->pid);
 		if (r)
 			refuse(k, c, SHIM_FB_MEMBERS, "cannot be registered: %s", strerror(-r));
 		else
@@ -250,9 +250,9 @@ static void answer(struct keeper *k, unsigned int index, const struct keeper_msg
 	}
 }
 
-void k_conn_readable(struct keeper *k, unsigned int index)
+void keeper_conn_readable(struct keeper *k, unsigned int index)
 {
-	struct k_conn *c = &k->conn[index];
+	struct keeper_conn *c = &k->conn[index];
 	int fds[KEEPER_FDS_MAX], n;
 	struct keeper_msg m;
 
@@ -262,7 +262,7 @@ void k_conn_readable(struct keeper *k, unsigned int index)
 	if (n == -EAGAIN || n == -EINTR)
 		return;
 	if (n < 0) {
-		k_conn_close(k, index);
+		keeper_conn_close(k, index);
 		return;
 	}
 	/* Nobody needs to hand us anything. */

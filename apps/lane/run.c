@@ -1,0 +1,167 @@
+/*
+ * run.c - lane run: starts the keeper, announces this pid, becomes the program
+ *
+ * It never forks the program (supervisors watch the pid that they started) and prints nothing
+ * when all is well. Where something is in the way, one line says what, and the program runs on the
+ * kernel; with --strict it does not run.
+ */
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "tool.h"
+
+/* As env(1) and nohup(1) end: the tool failed, not executable, not found. */
+enum { RUN_FAILED = 125, RUN_CANNOT = 126, RUN_NOT_FOUND = 127 };
+
+enum { OPT_STRICT = 256, OPT_SET };
+
+static const struct option options[] = {
+	{"interface", required_argument, NULL, 'i'},
+	{"mode", required_argument, NULL, OPT_SET + LANE_SET_MODE},
+	{"zerocopy", required_argument, NULL, OPT_SET + LANE_SET_ZEROCOPY},
+	{"memory", required_argument, NULL, OPT_SET + LANE_SET_MEMORY},
+	{"profile", required_argument, NULL, OPT_SET + LANE_SET_PROFILE},
+	{"spin", required_argument, NULL, OPT_SET + LANE_SET_SPIN_US},
+	{"without", required_argument, NULL, OPT_SET + LANE_SET_WITHOUT},
+	{"ports", required_argument, NULL, OPT_SET + LANE_SET_PORTS},
+	{"strict", no_argument, NULL, OPT_STRICT},
+	{"help", no_argument, NULL, 'h'},
+	{NULL, 0, NULL, 0},
+};
+
+static void help(void)
+{
+	puts("usage: lane run [options] [--] PROGRAM [ARGUMENTS]\n\n"
+	     "Runs PROGRAM with its TCP and UDP sockets on the lane of an interface.\n\n"
+	     "  -i, --interface IF   the interface; else the one with the default route\n"
+	     "      --profile P      default, latency (spin for long) or throughput (never spin)\n"
+	     "      --spin US        microseconds to spin before a wait sleeps\n"
+	     "      --mode M         auto, generic or native XDP\n"
+	     "      --zerocopy Z     auto, on or off\n"
+	     "      --memory N       bytes of the arena (K, M, G); 64M\n"
+	     "      --ports LIST     serve these local ports only: 80,443,8000-8100\n"
+	     "      --without LIST   do not use these kernel features (for tests): sg,\n"
+	     "                       tx-metadata, map-late, need-wakeup, sk-lookup, syncookie,\n"
+	     "                       unaligned, busy-poll, zerocopy\n"
+	     "      --strict         fail instead of running on the kernel\n\n"
+	     "Each can be set in lane.conf and the environment too: see 'lane config'. The first\n"
+	     "program on an interface decides its mode, zerocopy, memory and features.");
+}
+
+/* 0 and *s, *strict; or the exit code + 1. */
+static int parse(int argc, char **argv, struct lane_settings *s, bool *strict)
+{
+	char err[TOOL_ERR];
+	int c, r;
+
+	if (lane_settings_load(s, err)) {
+		complain("%s", err);
+		return RUN_FAILED + 1;
+	}
+	while ((c = getopt_long(argc, argv, "+i:h", options, NULL)) != -1) {
+		if (c == 'h') {
+			help();
+			return 1;
+		}
+		if (c == '?')
+			return RUN_FAILED + 1;
+		if (c == OPT_STRICT) {
+			*strict = true;
+			continue;
+		}
+		r = lane_settings_set(s, c == 'i' ? LANE_SET_IF : (enum lane_setting)(c - OPT_SET),
+				      optarg, LANE_FROM_OPTION, err);
+		if (r) {
+			complain("%s", err);
+			return RUN_FAILED + 1;
+		}
+	}
+	if (optind < argc)
+		return 0;
+	complain("no program to run; 'lane run --help' tells more");
+	return RUN_FAILED + 1;
+}
+
+/* LD_PRELOAD with our library in front of what is there. */
+static int set_preload(const char *library, char *err)
+{
+	const char *old = getenv("LD_PRELOAD");
+	char *value;
+	int r;
+
+	if (strpbrk(library, " :")) {
+		snprintf(err, TOOL_ERR, "the loader takes no path with blanks or colons: %.150s",
+			 library);
+		return -EINVAL;
+	}
+	if (old && strstr(old, library))
+		return 0;
+	if (asprintf(&value, "%s%s%s", library, old && *old ? ":" : "", old ? old : "") < 0)
+		return -ENOMEM;
+	r = setenv("LD_PRELOAD", value, 1) ? -errno : 0;
+	free(value);
+	return r;
+}
+
+/* The keeper serves, this pid is known to it, the environment is set. 0 or -errno with err[]. */
+static int prepare(struct lane_settings *s, char *err)
+{
+	char library[PATH_MAX];
+	int r = find_preload(library, sizeof(library), err);
+
+	if (!r)
+		r = lane_settings_ifname(s, err);
+	if (!r)
+		r = keeper_start(s, err);
+	if (!r)
+		r = keeper_register(s->ifname, getpid(), err);
+	if (r == -EPIPE || r == -ECONNREFUSED || r == -ECONNRESET) {
+		/* The keeper that was there has just ended: the next one. */
+		r = keeper_start(s, err);
+		if (!r)
+			r = keeper_register(s->ifname, getpid(), err);
+	}
+	if (!r)
+		r = set_preload(library, err);
+	if (!r)
+		lane_settings_export(s);
+	return r;
+}
+
+int cmd_run(int argc, char **argv)
+{
+	char path[PATH_MAX], err[TOOL_ERR] = "";
+	bool strict = getenv("LANE_STRICT") != NULL;
+	struct lane_settings s;
+	const char *obstacle;
+	int r = parse(argc, argv, &s, &strict);
+
+	if (r)
+		return r - 1;
+	argv += optind;
+	r = elf_find(argv[0], path, sizeof(path));
+	if (r) {
+		complain("%s: %s", argv[0], strerror(-r));
+		return r == -ENOENT ? RUN_NOT_FOUND : RUN_CANNOT;
+	}
+	obstacle = elf_obstacle(path);
+	if (obstacle)
+		complain("%s %s: it %s", argv[0], obstacle,
+			 strict ? "is not run" : "runs on the kernel");
+	else if (prepare(&s, err))
+		complain("%s; the program %s", err, strict ? "is not run" : "runs on the kernel");
+	else
+		strict = false;
+	if (strict)
+		return RUN_FAILED;
+	execv(path, argv);
+	if (errno == ENOEXEC)
+		execvp(argv[0], argv); /* a script without #!: by the shell */
+	r = errno;
+	complain("%s: %s", argv[0], strerror(r));
+	return r == ENOENT ? RUN_NOT_FOUND : RUN_CANNOT;
+}

@@ -1,0 +1,219 @@
+/*
+ * stat.c - lane stat: what a lane does and has done, read from outside by shared memory
+ *
+ * Nothing is locked and nobody is disturbed: figures are read one by one and may be of slightly
+ * different moments.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "drivers/xdp/xdp.h"
+#include "lane-int/state.h"
+#include "tool.h"
+
+static const struct option options[] = {
+	{"interface", required_argument, NULL, 'i'},
+	{"json", no_argument, NULL, 'j'},
+	{"help", no_argument, NULL, 'h'},
+	{NULL, 0, NULL, 0},
+};
+
+static const char *keeper_state(const struct shim_arena *a)
+{
+	static const char *const names[] = {"opening", "asleep", "napping", "gone"};
+	uint32_t state = a->keeper_state;
+
+	if (kill(a->keeper_pid, 0) && errno == ESRCH)
+		return "dead: members go on without its promises";
+	return state < 4 ? names[state] : "unknown";
+}
+
+static uint64_t ago(uint64_t then_us)
+{
+	uint64_t now = shim_now_us();
+
+	return then_us && now > then_us ? now - then_us : 0;
+}
+
+static void put_keeper(struct out *o, const struct shim_view *v)
+{
+	const struct shim_arena *a = v->a;
+	char text[512];
+
+	out_open(o, "lane");
+	out_string(o, "interface", a->ifname);
+	lane_xdp_describe(&a->xdp, text, sizeof(text));
+	out_string(o, "device", text);
+	out_number(o, "queues", a->xdp.nr_queues, NULL);
+	out_string(o, "bound", a->xdp.bound ? "yes" : "no: no program has joined yet");
+	out_number(o, "keeper_pid", (uint64_t)a->keeper_pid, NULL);
+	out_string(o, "keeper_state", keeper_state(a));
+	out_number(o, "keeper_seen_us", ago(a->keeper_seen_us), "since it last looked");
+	if (a->keeper_error[0])
+		out_string(o, "keeper_error", a->keeper_error);
+	if (a->warning[0])
+		out_string(o, "warning", a->warning);
+	out_close(o);
+}
+
+static void put_members(struct out *o, const struct shim_view *v)
+{
+	int i;
+
+	if (!o->json)
+		printf("members\n  %-8s %-16s %-6s %s\n", "pid", "name", "uid", "us since last poll");
+	out_list(o, "members");
+	for (i = 0; i < SHIM_ROWS; i++) {
+		const struct shim_row *r = &v->a->row[i];
+
+		if (r->state != SHIM_ROW_LIVE)
+			continue;
+		if (!o->json) {
+			printf("  %-8d %-16.16s %-6u %llu\n", r->pid, r->comm, r->uid,
+			       (unsigned long long)ago(r->last_poll_us));
+			continue;
+		}
+		out_item(o);
+		out_number(o, "pid", (uint64_t)r->pid, NULL);
+		out_string(o, "name", r->comm);
+		out_number(o, "uid", r->uid, NULL);
+		out_number(o, "last_poll_us", ago(r->last_poll_us), NULL);
+		out_number(o, "lock_contended", r->nr_contended, NULL);
+		out_close(o);
+	}
+	out_list_end(o);
+}
+
+static void put_sockets(struct out *o, const struct shim_view *v)
+{
+	const struct lane_state *st = v->ln->st;
+	const struct shim_arena *a = v->a;
+
+	out_open(o, "sockets");
+	out_number(o, "sockets", a->nr_socks_used, "open in programs");
+	out_number(o, "sockets_max", v->nr_socks, NULL);
+	out_number(o, "tcp_pcbs", st->tcp_pool.nr_used, "connections and listeners, closing ones too");
+	out_number(o, "tcp_pcbs_most", st->tcp_pool.nr_max, "at one time");
+	out_number(o, "tcp_pcbs_max", st->tcp_pool.nr, NULL);
+	out_number(o, "tcp_time_wait", st->tw_pool.nr_used, NULL);
+	out_number(o, "udp_pcbs", st->udp_pool.nr_used, NULL);
+	out_number(o, "epoll_sets", a->nr_eps_used, "with lane sockets in them");
+	out_number(o, "epoll_watches", a->nr_watches_used, NULL);
+	out_number(o, "frames_free", st->bufs.nr_free, NULL);
+	out_number(o, "frames_free_least", st->bufs.nr_low, "at one time");
+	out_number(o, "frames", st->bufs.nr, NULL);
+	out_close(o);
+}
+
+static void put_traffic(struct out *o, const struct shim_view *v)
+{
+	const struct lane_stats *s = lane_stats(v->ln);
+	unsigned int i;
+
+	out_open(o, "traffic");
+#define X(name, text) out_number(o, #name, s->name, text);
+	LANE_COUNTERS(X)
+#undef X
+	out_close(o);
+	out_open(o, "drops");
+	for (i = 1; i < LANE_NR_DROPS; i++) {
+		if (s->drops[i])
+			out_number(o, lane_drop_name((enum lane_drop)i), s->drops[i],
+				   lane_drop_text((enum lane_drop)i));
+	}
+	out_close(o);
+}
+
+static void put_fallbacks(struct out *o, const struct shim_view *v)
+{
+	unsigned int i;
+
+	out_open(o, "fallbacks");
+	for (i = 0; i < SHIM_NR_FB; i++) {
+		if (v->a->fallbacks[i])
+			out_number(o, shim_fallback_name((enum shim_fallback)i), v->a->fallbacks[i],
+				   shim_fallback_text((enum shim_fallback)i));
+	}
+	out_close(o);
+}
+
+static void put_waiting(struct out *o, const struct shim_view *v)
+{
+	const struct shim_arena *a = v->a;
+
+	out_open(o, "lock_and_waits");
+	out_number(o, "lock_contended", a->nr_lock_contended, "times the lock was not free");
+	out_number(o, "lock_owner_died", a->owner_died, "times a member died inside it");
+	out_number(o, "waiting", a->nr_waiting, "threads that wait now");
+	out_number(o, "spinning", a->nr_spinning, "of them, spinning");
+	out_number(o, "sleeps", a->nr_sleeps, NULL);
+	out_number(o, "wakes", a->nr_wakes, NULL);
+	out_number(o, "doorbells", a->nr_doorbells, "members woken by another member");
+	out_number(o, "deferred_kicks", a->nr_deferred, NULL);
+	out_number(o, "keeper_turns", a->nr_keeper_turns, "turns that no member took in time");
+	out_close(o);
+}
+
+/* The driver's own counters come as "name value" lines. */
+static void put_device(struct out *o, const struct shim_view *v)
+{
+	char text[4096], *line, *next, *space;
+
+	if (lane_xdp_stats(&v->a->xdp, &v->xdp, text, sizeof(text)) <= 0)
+		return;
+	out_open(o, "device");
+	for (line = text; *line; line = next) {
+		next = line + strcspn(line, "\n");
+		if (*next)
+			*next++ = 0;
+		space = strrchr(line, ' ');
+		if (!space)
+			continue;
+		*space++ = 0;
+		out_number(o, line, strtoull(space, NULL, 10), NULL);
+	}
+	out_close(o);
+}
+
+int cmd_stat(int argc, char **argv)
+{
+	char ifname[16], err[TOOL_ERR];
+	const char *given = NULL;
+	bool json = false;
+	struct shim_view v;
+	struct out o;
+	int c;
+
+	while ((c = getopt_long(argc, argv, "i:h", options, NULL)) != -1) {
+		if (c == 'i') {
+			given = optarg;
+		} else if (c == 'j') {
+			json = true;
+		} else {
+			puts("usage: lane stat [-i IF] [--json]\n\n"
+			     "Shows the lane of IF (or of the only interface that is served): device and\n"
+			     "keeper, members, sockets, traffic, drops and fallbacks with their reasons.");
+			return c == 'h' ? 0 : 2;
+		}
+	}
+	if (find_interface(given, ifname))
+		return 1;
+	if (keeper_observe(ifname, &v, err)) {
+		complain("%s", err);
+		return 1;
+	}
+	out_start(&o, json);
+	put_keeper(&o, &v);
+	put_members(&o, &v);
+	put_sockets(&o, &v);
+	put_traffic(&o, &v);
+	put_fallbacks(&o, &v);
+	put_waiting(&o, &v);
+	put_device(&o, &v);
+	out_end(&o);
+	shim_arena_unmap(&v);
+	return 0;
+}
