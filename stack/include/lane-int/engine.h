@@ -109,10 +109,4 @@ void lane_tcp_check_all(struct lane *ln);
 void lane_tcp_mark_bufs(struct lane *ln, uint8_t *seen);
 void lane_udp_mark_bufs(struct lane *ln, uint8_t *seen);
 
-/* Objects in a pool are laid out with a free link as their first uint32_t. */
-void lane_pool_init(struct lane_pool *p, void *base, size_t size, uint32_t nr);
-/* Index of a zeroed object, LANE_NIL when the pool is empty. */
-uint32_t lane_pool_get(struct lane_pool *p, void *base, size_t size);
-void lane_pool_put(struct lane_pool *p, void *base, size_t size, uint32_t index);
-
 #endif

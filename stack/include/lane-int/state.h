@@ -12,6 +12,7 @@
 #include "lane-int/nettab.h"
 #include "stack/base/ftable.h"
 #include "stack/base/hash.h"
+#include "stack/base/pool.h"
 #include "stack/base/rng.h"
 #include "stack/base/wheel.h"
 
@@ -21,15 +22,6 @@
 struct lane_tcp;
 struct lane_udp;
 struct lane_tw;
-
-/* Objects of one kind: a free list through their first word. */
-struct lane_pool {
-	uint32_t free_head;
-	uint32_t nr_used;
-	uint32_t nr_max; /* most used so far */
-	uint32_t nr;	 /* objects in all */
-	uint64_t nr_failed;
-};
 
 /* Where each array lies, in bytes from the state. */
 struct lane_layout {
