@@ -1,0 +1,115 @@
+/*
+ * setup.c - draws a run from its seed: the cable, the sizes, the options, the programs
+ */
+#include "tests/sim/sim.h"
+
+static uint32_t pick(struct sim *s, const uint32_t of[], uint32_t n)
+{
+	return of[sim_below(s, n)];
+}
+
+#define PICK(s, ...)                                                                               \
+	pick(s, (const uint32_t[]){__VA_ARGS__},                                                   \
+	     sizeof((const uint32_t[]){__VA_ARGS__}) / sizeof(uint32_t))
+
+/* From 1 to 'max', small ones as often as large ones. */
+static uint32_t log_uniform(struct sim *s, uint32_t max)
+{
+	uint32_t bits = 32 - (uint32_t)__builtin_clz(max);
+	uint32_t n = 1 + sim_below(s, 1u << sim_below(s, bits + 1));
+
+	return n > max ? max : n;
+}
+
+static void draw_faults(struct sim *s, struct world_config *cfg)
+{
+	uint32_t delay = PICK(s, 0, 10, 100, 1000, 20000, 100000);
+	uint32_t loss = PICK(s, 0, 0, 1000, 10000, 30000, 100000, 200000);
+
+	cfg->faulty = sim_below(s, 8) != 0;
+	for (unsigned int i = 0; i < 2; i++) {
+		struct lane_fault_config *f = &cfg->fault[i];
+
+		f->seed = lane_rng_u64(&s->rng);
+		/* Also faults in one direction only. */
+		if (sim_below(s, 6) == 0)
+			continue;
+		f->loss = loss;
+		f->dup = PICK(s, 0, 0, 1000, 50000);
+		f->reorder = PICK(s, 0, 0, 1000, 50000, 300000);
+		f->corrupt = PICK(s, 0, 0, 0, 1000, 10000);
+		f->delay_us = delay;
+		f->jitter_us = sim_below(s, 3) ? 0 : delay / 2;
+		f->reorder_us = 1 + delay * 2;
+	}
+	s->harsh = cfg->faulty && loss >= 100000;
+}
+
+static void draw_lanes(struct sim *s, struct world_config *cfg)
+{
+	static const uint32_t caps[] = {0, LANE_CAP_TX_CSUM};
+
+	cfg->mtu = PICK(s, 1500, 1500, 1500, 1280, 1400, 1850);
+	cfg->pair.caps = pick(s, caps, 2);
+	cfg->pair.partial = cfg->pair.caps && sim_below(s, 2);
+	cfg->pair.piece = (uint16_t)PICK(s, 0, 0, 256, 700);
+	cfg->pair.ring_size = PICK(s, 8, 32, 256, 256);
+	cfg->pair.delay_us = PICK(s, 0, 0, 5, 50);
+	for (unsigned int i = 0; i < 2; i++) {
+		struct lane_config *c = &cfg->lane[i];
+
+		c->nr_bufs = PICK(s, 400, 1000, 2000);
+		c->seed = lane_rng_u64(&s->rng);
+		c->hash_key[0] = lane_rng_u64(&s->rng);
+		c->hash_key[1] = lane_rng_u64(&s->rng);
+		c->timestamps = sim_below(s, 4) != 0;
+		c->window_scaling = sim_below(s, 4) != 0;
+		c->rto_min_us = PICK(s, 200000, 200000, 5000);
+		c->time_wait_us = PICK(s, 1000000, 60000000);
+		c->cc = (uint8_t)sim_below(s, 2);
+	}
+}
+
+static void draw_side(struct sim *s, struct sim_side *side)
+{
+	uint32_t ending = sim_below(s, 10);
+
+	side->to_send = sim_below(s, 4) ? log_uniform(s, 200000) : 0;
+	side->chunk = log_uniform(s, 30000);
+	if (side->to_send / side->chunk > 2000)
+		side->chunk = (uint32_t)side->to_send / 2000;
+	side->nr_pauses = sim_below(s, 3) ? 0 : sim_below(s, 10);
+	side->pause_us = log_uniform(s, 3000000);
+	side->slow_reader = sim_below(s, 4) == 0;
+	side->zero_copy = (uint8_t)sim_below(s, 3) == 0;
+	side->ending = ending < 7 ? SIM_SHUTDOWN : ending < 9 ? SIM_CLOSE : SIM_ABORT;
+	side->abort_at = sim_below(s, (uint32_t)side->to_send + 1);
+}
+
+void sim_draw(struct sim *s, struct world_config *cfg)
+{
+	world_config_default(cfg);
+	draw_faults(s, cfg);
+	draw_lanes(s, cfg);
+	s->backlog = (int)PICK(s, 0, 1, 5, 128);
+	s->listener_gap = sim_below(s, 10) == 0;
+	s->gap_us = 1000000 + log_uniform(s, 1000000);
+	s->harsh |= s->listener_gap;
+	s->nodelay = (uint8_t)sim_below(s, 2);
+	s->cork = sim_below(s, 10) == 0;
+	s->keepalive = sim_below(s, 4) == 0;
+	s->rcvbuf = PICK(s, 0, 0, 4096, 20000, 200000);
+	s->sndbuf = PICK(s, 0, 0, 4096, 20000, 200000);
+	s->maxseg = (uint16_t)PICK(s, 0, 0, 0, 536, 1000);
+	s->nr_conns = 1 + sim_below(s, SIM_CONNS_MAX);
+	for (uint32_t i = 0; i < s->nr_conns; i++) {
+		struct sim_conn *c = &s->conn[i];
+
+		c->opener = sim_below(s, 2);
+		c->v6 = sim_below(s, 2);
+		c->start_us = 1000000 + (sim_below(s, 2) ? log_uniform(s, 2000000) : 0);
+		draw_side(s, &c->side[0]);
+		draw_side(s, &c->side[1]);
+	}
+	s->udp_to_send = sim_below(s, 4) ? 0 : log_uniform(s, 200);
+}

@@ -1,0 +1,87 @@
+/*
+ * watch.c - looks at every frame on the cable (see watch.h)
+ */
+#include "tests/sim/watch.h"
+
+#include "stack/base/seq.h"
+#include "stack/wire/eth.h"
+#include "stack/wire/ip.h"
+#include "stack/wire/tcp.h"
+
+static struct watch_flow *find(struct watch *w, const uint16_t port[2], bool v6)
+{
+	struct watch_flow *f;
+
+	for (uint32_t i = 0; i < w->nr; i++) {
+		f = &w->flow[i];
+		if (f->port[0] == port[0] && f->port[1] == port[1] && f->v6 == v6)
+			return f;
+	}
+	if (w->nr < WATCH_FLOWS)
+		f = &w->flow[w->nr++];
+	else
+		f = &w->flow[w->next++ % WATCH_FLOWS];
+	*f = (struct watch_flow){.port = {port[0], port[1]}, .v6 = v6};
+	return f;
+}
+
+static void saw_syn(struct watch_flow *f, unsigned int end, const struct lane_tcp_info *ti)
+{
+	struct watch_dir *d = &f->dir[end];
+
+	/* Another SYN than the last one: the flow begins anew. */
+	if (!d->syn || d->iss != ti->seq) {
+		if (!(ti->flags & LANE_WIRE_ACK))
+			f->dir[!end] = (struct watch_dir){0};
+		*d = (struct watch_dir){.syn = true, .iss = ti->seq};
+	}
+	d->have_ws = ti->opts.have & LANE_OPT_WSCALE;
+	d->wscale = ti->opts.wscale > 14 ? 14 : ti->opts.wscale;
+}
+
+static const char *saw_window(struct watch_flow *f, unsigned int end, const struct lane_tcp_info *ti)
+{
+	struct watch_dir *d = &f->dir[end];
+	bool scaled = d->have_ws && f->dir[!end].have_ws && !(ti->flags & LANE_WIRE_SYN);
+	uint32_t shift = scaled ? d->wscale : 0;
+	uint32_t edge = ti->ack + (ti->wnd << shift);
+
+	if (!d->have_edge || lane_seq_gt(edge, d->edge)) {
+		d->edge = edge;
+		d->have_edge = true;
+	}
+	/* RFC 9293 3.8.6.2.1; what the scale rounds away is not a window that shrinks. */
+	if (lane_seq_lt(edge + (1u << shift), d->edge))
+		return "the window shrank";
+	return NULL;
+}
+
+const char *watch_frame(struct watch *w, unsigned int end, const uint8_t *frame, size_t len)
+{
+	struct lane_ip_info ip;
+	struct lane_tcp_info ti;
+	struct watch_flow *f;
+	const struct watch_dir *peer;
+	uint16_t port[2];
+	uint32_t l3 = LANE_ETH_HLEN, l4;
+
+	if (len < l3 || lane_ip_parse(frame + l3, (uint32_t)len - l3, (uint32_t)len - l3, &ip))
+		return "no IP packet";
+	if (ip.proto != LANE_PROTO_TCP)
+		return NULL;
+	l4 = l3 + ip.hlen;
+	if (lane_tcp_parse(frame + l4, ip.l4_len, ip.l4_len, &ti))
+		return "no TCP segment";
+	port[end] = ti.sport;
+	port[!end] = ti.dport;
+	f = find(w, port, !lane_ip_is4(&ip.src));
+	if (ti.flags & LANE_WIRE_SYN)
+		saw_syn(f, end, &ti);
+	/* A flow whose SYNs were not seen is one that ended before: its ports are used again. */
+	if (!f->dir[end].syn || (ti.flags & LANE_WIRE_RST))
+		return NULL;
+	peer = &f->dir[!end];
+	if (ti.len && peer->have_edge && lane_seq_gt(ti.seq + ti.len, peer->edge))
+		return "text beyond the peer's window";
+	return ti.flags & LANE_WIRE_ACK ? saw_window(f, end, &ti) : NULL;
+}
