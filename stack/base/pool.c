@@ -1,6 +1,9 @@
 /*
  * pool.c - fixed pools of objects (pcbs, TIME_WAIT records), free ones linked by their first word
  */
+#include <assert.h>
+#include <string.h>
+
 #include "pool.h"
 
 static uint32_t *link_of(void *base, size_t size, uint32_t index)
