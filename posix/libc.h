@@ -7,6 +7,7 @@
 #ifndef SHIM_LIBC_H
 #define SHIM_LIBC_H
 
+#include <dirent.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -17,6 +18,7 @@
 #include <sys/socket.h>
 #include <sys/types.h>
 #include <sys/uio.h>
+#include <time.h>
 
 #define SHIM_LIBC_CALLS(X)                                                                         \
 	X(int, socket, (int, int, int))                                                            \
@@ -68,10 +70,47 @@
 	X(int, eventfd, (unsigned int, int))                                                       \
 	X(pid_t, fork, (void))                                                                     \
 	X(int, execve, (const char *, char *const[], char *const[]))                               \
+	X(pid_t, _Fork, (void))                                                                    \
+	X(int, daemon, (int, int))                                                                 \
+	X(int, execveat, (int, const char *, char *const[], char *const[], int))                   \
+	X(int, execvpe, (const char *, char *const[], char *const[]))                              \
+	X(int, fexecve, (int, char *const[], char *const[]))                                       \
+	X(int, setuid, (uid_t))                                                                    \
+	X(int, setgid, (gid_t))                                                                    \
+	X(int, seteuid, (uid_t))                                                                   \
+	X(int, setegid, (gid_t))                                                                   \
+	X(int, setreuid, (uid_t, uid_t))                                                           \
+	X(int, setregid, (gid_t, gid_t))                                                           \
+	X(int, setresuid, (uid_t, uid_t, uid_t))                                                   \
+	X(int, setresgid, (gid_t, gid_t, gid_t))                                                   \
+	X(int, setgroups, (size_t, const gid_t *))                                                 \
+	X(int, initgroups, (const char *, gid_t))                                                  \
+	X(int, chroot, (const char *))                                                             \
+	X(int, prlimit, (pid_t, enum __rlimit_resource, const struct rlimit *, struct rlimit *))   \
 	X(int, setrlimit, (int, const struct rlimit *))                                            \
 	X(int, getrlimit, (int, struct rlimit *))                                                  \
 	X(int, sigaction, (int, const struct sigaction *, struct sigaction *))                     \
 	X(long, syscall, (long, ...))                                                              \
+	X(ssize_t, preadv64, (int, const struct iovec *, int, off_t))                              \
+	X(ssize_t, preadv64v2, (int, const struct iovec *, int, off_t, int))                       \
+	X(ssize_t, pwritev64v2, (int, const struct iovec *, int, off_t, int))                      \
+	X(int, open, (const char *, int, ...))                                                     \
+	X(int, open64, (const char *, int, ...))                                                   \
+	X(int, openat, (int, const char *, int, ...))                                              \
+	X(int, openat64, (int, const char *, int, ...))                                            \
+	X(int, creat, (const char *, mode_t))                                                      \
+	X(int, creat64, (const char *, mode_t))                                                    \
+	X(int, timerfd_create, (clockid_t, int))                                                   \
+	X(int, signalfd, (int, const sigset_t *, int))                                             \
+	X(int, inotify_init, (void))                                                               \
+	X(int, inotify_init1, (int))                                                               \
+	X(int, memfd_create, (const char *, unsigned int))                                         \
+	X(int, pipe, (int *))                                                                      \
+	X(int, pipe2, (int *, int))                                                                \
+	X(int, socketpair, (int, int, int, int *))                                                 \
+	X(FILE *, fopen, (const char *, const char *))                                             \
+	X(FILE *, fopen64, (const char *, const char *))                                           \
+	X(DIR *, opendir, (const char *))                                                          \
 	X(int, fclose, (FILE *))                                                                   \
 	X(FILE *, fdopen, (int, const char *))
 

@@ -40,6 +40,8 @@ enum shim_kind { SHIM_NONE, SHIM_FRESH, SHIM_SOCK, SHIM_EPOLL };
 /* An epoll registration of a FRESH socket, made in the kernel: moved to the lane with the socket. */
 struct shim_reg {
 	struct shim_reg *next;
+	struct shim_local *ep;
+	uint32_t ep_generation; /* of 'ep' then: another one now means that the set was closed */
 	int epfd, fd;
 	uint32_t events;
 	uint64_t data;
@@ -55,7 +57,13 @@ struct shim_local {
 	uint32_t generation;
 	int shadow;	       /* SOCK with a shadow of its own: one number of it that is open, else -1 */
 	struct shim_reg *regs; /* FRESH */
-	uint32_t nr_kernel;    /* EPOLL: registrations in the kernel set (listeners' shadows included) */
+	_Atomic uint32_t nr_kernel; /* EPOLL: registrations in the kernel set (listeners' shadows included) */
+	_Atomic uint32_t nr_in_libc; /* EPOLL: threads that sleep in libc's epoll_wait on it */
+	uint64_t kernel_us;	     /* EPOLL: when the kernel set was last looked at */
+	struct shim_local *nest_next; /* EPOLL: list of those with nest_evfd */
+	uint8_t nest_set;	      /* EPOLL: nest_evfd is readable */
+	uint8_t holds_sets;	      /* EPOLL: another epoll set was added */
+	uint8_t kernel_turn;	      /* EPOLL: with room for one event, whose turn it is */
 	int nest_evfd;	       /* EPOLL: eventfd of ours inside the kernel set when it is nested, -1 */
 	int epfd;	       /* EPOLL: one number of it that is open */
 	uint32_t nr, next_free; /* fd.c: its own number, 1 + the next free object's */
@@ -190,8 +198,14 @@ ssize_t shim_sock_send(struct shim_local *l, const struct iovec *iov, int iovcnt
 /* The kernel half of a listener or UDP socket has something (poll(2) on the shadow, 0). */
 short shim_shadow_poll(struct shim_local *l, short events);
 
-/* ---- fork.c (H7) ---- */
-void shim_fork_init(void); /* pthread_atfork */
+/* ---- fork.c, exec.c, priv.c (H7) ---- */
+enum shim_fork_step { SHIM_FORK_PREPARE, SHIM_FORK_PARENT, SHIM_FORK_CHILD };
+void shim_fork_init(void); /* pthread_atfork; once, from start.c */
+void shim_epoll_fork(enum shim_fork_step step);
+/* Keeps the preload and LANE_* of the environment for exec'd programs; once, from start.c. */
+void shim_exec_init(char *const envp[]);
+/* A number that we never saw made: an inherited listener becomes known (posix.md 16). True: it is now. */
+bool shim_adopt_inherited(int fd);
 /* ---- signal.c ---- */
 /* Once joined: takes SIGSEGV and SIGBUS for shim_copy_fixup(). start.c calls it. */
 void shim_sig_init(void);

@@ -37,6 +37,10 @@ struct lane_driver {
 	/* Makes taken frames leave. May be called by any thread without the lane's lock. May be NULL. */
 	void (*kick)(struct lane_queue *q);
 
+	/* True if frames wait to be received. A hint, for spinning: may be called by any thread
+	 * without the lane's lock. May be NULL: then nothing is known. */
+	bool (*pending)(const struct lane_queue *q);
+
 	/* The descriptor to sleep on, readable when frames wait, or -1. May be NULL. */
 	int (*arm)(struct lane_queue *q);
 

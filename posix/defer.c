@@ -1,0 +1,103 @@
+/*
+ * defer.c - leaving a lane call: who is woken, and when queued frames leave
+ *
+ * Theory of operation. A lane call leaves its output in the drivers' rings; the kick that makes it
+ * leave is a system call, made outside the lock, as on veth it runs the peer's receive path. After
+ * a write it is made at once, but when the thread has more events in hand to answer, one kick can
+ * serve them all: then it is left to the thread's next wait. Since the program may compute for
+ * long before that, this is done only while the keeper naps, which looks every 2 ms and kicks
+ * what lies there; and not beyond DEFER_FRAMES frames or DEFER_US. If the keeper is asleep it is
+ * rung, for the next time, and this kick is made.
+ */
+#include "posix/defer.h"
+#include "posix/wake.h"
+
+#define DEFER_FRAMES  16
+#define DEFER_US      100
+#define RING_EVERY_US 1000
+
+void shim_defer_take(struct shim_view *v)
+{
+	shim_self.deferred |= __atomic_exchange_n(&v->kick_mask, 0, __ATOMIC_ACQ_REL);
+}
+
+void shim_defer_note(int n)
+{
+	shim_self.nr_events = n;
+}
+
+void shim_kick_deferred(void)
+{
+	struct shim_waiter *me = &shim_self;
+	uint64_t mask = me->deferred;
+
+	if (shim_likely(!mask))
+		return;
+	me->deferred = 0;
+	me->deferred_us = 0;
+	lane_kick(shim.view.ln, (uint32_t)mask);
+}
+
+static bool few_frames(struct lane *ln, uint64_t mask)
+{
+	uint32_t nr = 0;
+
+	for (; mask; mask &= mask - 1) {
+		const struct lane_queue *q = lane_queue(ln, (unsigned int)__builtin_ctzll(mask));
+
+		nr += q ? q->nr_unkicked : 0;
+	}
+	return nr < DEFER_FRAMES;
+}
+
+/* True if the kick may wait for this thread's next wait. */
+static bool may_defer(struct shim_view *v, struct shim_waiter *me, uint64_t now_us)
+{
+	uint32_t keeper;
+
+	if (me->nr_events < 2)
+		return false;
+	keeper = atomic_load_explicit(&v->a->keeper_state, memory_order_relaxed);
+	if (keeper == SHIM_KEEPER_ASLEEP && now_us - me->rung_us > RING_EVERY_US) {
+		me->rung_us = now_us;
+		atomic_fetch_add_explicit(&v->a->nr_deferred, 1, memory_order_relaxed);
+		shim_ring(v->keeper_bell);
+	}
+	if (keeper != SHIM_KEEPER_NAPPING || !few_frames(v->ln, me->deferred))
+		return false;
+	if (me->deferred_us && now_us - me->deferred_us > DEFER_US)
+		return false;
+	if (!me->deferred_us)
+		me->deferred_us = now_us;
+	atomic_fetch_add_explicit(&v->a->nr_deferred, 1, memory_order_relaxed);
+	return true;
+}
+
+void shim_kick_or_defer(struct shim_view *v)
+{
+	struct shim_waiter *me = &shim_self;
+
+	shim_defer_take(v);
+	if (me->deferred && !may_defer(v, me, shim_now_us()))
+		shim_kick_deferred();
+}
+
+void shim_leave_quiet(struct shim_view *v)
+{
+	uint64_t wakes;
+
+	shim_drain(v);
+	wakes = shim_unlock(v);
+	if (shim_unlikely(v->row >= 0 && (wakes >> v->row & 1)))
+		shim_wake_local();
+	shim_sig_leave();
+}
+
+void shim_leave(struct shim_view *v)
+{
+	v->kick_mask |= lane_flush(v->ln);
+	shim_defer_take(v);
+	shim_leave_quiet(v);
+	if (shim_self.deferred && !may_defer(v, &shim_self, shim_now_us()))
+		shim_kick_deferred();
+}

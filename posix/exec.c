@@ -1,0 +1,282 @@
+/*
+ * exec.c - execve(2) and its kin; what an exec'd successor finds
+ *
+ * A process that uses the lane keeps LD_PRELOAD and LANE_* in the environment of what it execs,
+ * also if it cleared its environment or makes up a new one (nginx' binary upgrade): they are read
+ * once, before main(). Listeners that cross get back the O_NONBLOCK that the program believes in,
+ * and the limit of descriptors is the program's own again.
+ *
+ * In the new image an inherited listener is known by probing its number at its first use.
+ */
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "posix/priv.h"
+#include "posix/sock.h"
+
+enum { JOINED = 2 };
+
+#define MAX_SAVED 24
+#define PRELOAD   "LD_PRELOAD="
+
+static char saved_text[8192];
+static char *saved[MAX_SAVED];
+static unsigned int nr_saved;
+
+static bool is_ours(const char *var)
+{
+	return strncmp(var, "LANE_", 5) == 0 || strncmp(var, PRELOAD, strlen(PRELOAD)) == 0;
+}
+
+void shim_exec_init(char *const envp[])
+{
+	size_t used = 0, len;
+
+	for (; *envp && nr_saved < MAX_SAVED; envp++) {
+		len = strlen(*envp) + 1;
+		if (!is_ours(*envp) || used + len > sizeof(saved_text))
+			continue;
+		saved[nr_saved++] = memcpy(saved_text + used, *envp, len);
+		used += len;
+	}
+}
+
+__attribute__((constructor)) static void exec_constructor(void)
+{
+	shim_exec_init(environ);
+}
+
+/* True if 'var' ("NAME=value") is set in 'envp' under the same name. */
+static bool has_name(char *const envp[], const char *var)
+{
+	size_t len = (size_t)(strchr(var, '=') - var) + 1;
+
+	for (; envp && *envp; envp++)
+		if (strncmp(*envp, var, len) == 0)
+			return true;
+	return false;
+}
+
+static size_t env_len(char *const envp[])
+{
+	size_t n = 0;
+
+	while (envp && envp[n])
+		n++;
+	return n;
+}
+
+/* 'out' has room for env_len() + MAX_SAVED + 1. */
+static char *const *env_with_ours(char *const envp[], char *out[])
+{
+	size_t n = env_len(envp);
+	unsigned int i;
+
+	if (atomic_load(&shim.state) != JOINED)
+		return envp;
+	if (n)
+		memcpy(out, envp, n * sizeof(*out));
+	for (i = 0; i < nr_saved; i++)
+		if (!has_name(envp, saved[i]))
+			out[n++] = saved[i];
+	out[n] = NULL;
+	return out;
+}
+
+/* ---- the state of descriptors that cross ---- */
+
+/* Sets O_NONBLOCK of a listener's kernel half: as the program thinks (*arg), or as the shim needs
+ * it. */
+static void set_shadow(int fd, struct shim_local *l, void *arg)
+{
+	const bool *for_exec = arg;
+	int flags;
+
+	if (l->kind != SHIM_SOCK || l->index >= shim.view.nr_socks ||
+	    shim.view.socks[l->index].kind != SHIM_SOCK_LISTENER ||
+	    (shim_sock_flags(l) & SHIM_SOCK_NONBLOCK) ||
+	    (shim_libc()->fcntl(fd, F_GETFD) & FD_CLOEXEC))
+		return;
+	flags = shim_libc()->fcntl(fd, F_GETFL);
+	shim_libc()->fcntl(fd, F_SETFL, *for_exec ? flags & ~O_NONBLOCK : flags | O_NONBLOCK);
+}
+
+static void prepare(bool for_exec)
+{
+	if (atomic_load(&shim.state) == JOINED) {
+		shim_kick_deferred();
+		shim_fd_each(set_shadow, &for_exec);
+	}
+	shim_nofile_exec(for_exec);
+}
+
+static int failed(int r)
+{
+	int err = errno;
+
+	prepare(false);
+	errno = err;
+	return r;
+}
+
+/* ---- the interposed symbols; none returns but with -1 ---- */
+
+#define ENV(envp) env_with_ours(envp, alloca((env_len(envp) + MAX_SAVED + 1) * sizeof(char *)))
+
+LANE_EXPORT int execve(const char *path, char *const argv[], char *const envp[])
+{
+	char *const *env = ENV(envp);
+
+	prepare(true);
+	return failed(shim_libc()->execve(path, argv, env));
+}
+
+LANE_EXPORT int execveat(int dir, const char *path, char *const argv[], char *const envp[],
+			 int flags)
+{
+	char *const *env = ENV(envp);
+
+	prepare(true);
+	return failed(shim_libc()->execveat(dir, path, argv, env, flags));
+}
+
+LANE_EXPORT int fexecve(int fd, char *const argv[], char *const envp[])
+{
+	char *const *env = ENV(envp);
+
+	prepare(true);
+	return failed(shim_libc()->fexecve(fd, argv, env));
+}
+
+LANE_EXPORT int execvpe(const char *file, char *const argv[], char *const envp[])
+{
+	char *const *env = ENV(envp);
+
+	prepare(true);
+	return failed(shim_libc()->execvpe(file, argv, env));
+}
+
+LANE_EXPORT int execv(const char *path, char *const argv[])
+{
+	return execve(path, argv, environ);
+}
+
+LANE_EXPORT int execvp(const char *file, char *const argv[])
+{
+	return execvpe(file, argv, environ);
+}
+
+/* How many arguments follow 'first' up to the NULL; 'ap' is left behind it. */
+static size_t count_args(va_list *ap)
+{
+	size_t n = 1;
+
+	while (va_arg(*ap, const char *))
+		n++;
+	return n;
+}
+
+static char **list_args(const char *first, va_list *ap, char **argv)
+{
+	size_t n = 0;
+
+	argv[n++] = (char *)(uintptr_t)first;
+	while ((argv[n] = va_arg(*ap, char *)))
+		n++;
+	return argv;
+}
+
+#define ARGV(first)                                                                                \
+	({                                                                                         \
+		va_list ap_;                                                                       \
+		size_t n_;                                                                         \
+		char **argv_;                                                                      \
+		va_start(ap_, first);                                                              \
+		n_ = count_args(&ap_);                                                             \
+		va_end(ap_);                                                                       \
+		argv_ = alloca((n_ + 2) * sizeof(char *));                                         \
+		va_start(ap_, first);                                                              \
+		list_args(first, &ap_, argv_);                                                     \
+		va_end(ap_);                                                                       \
+		argv_;                                                                             \
+	})
+
+LANE_EXPORT int execl(const char *path, const char *arg, ...)
+{
+	return execve(path, ARGV(arg), environ);
+}
+
+LANE_EXPORT int execlp(const char *file, const char *arg, ...)
+{
+	return execvpe(file, ARGV(arg), environ);
+}
+
+/* The environment stands behind the NULL that ends the arguments. */
+LANE_EXPORT int execle(const char *path, const char *arg, ...)
+{
+	char **argv = ARGV(arg);
+	char *const *envp;
+	va_list ap;
+
+	va_start(ap, arg);
+	count_args(&ap);
+	envp = va_arg(ap, char *const *);
+	va_end(ap);
+	return execve(path, argv, envp);
+}
+
+/* ---- inherited listeners ---- */
+
+#define PROBED_MAX 65536
+
+static int option(int fd, int level, int name)
+{
+	socklen_t len = sizeof(int);
+	int value;
+
+	return shim_libc()->getsockopt(fd, level, name, &value, &len) < 0 ? -1 : value;
+}
+
+/* The backlog of a listener, as tcp_info has it. */
+static int backlog_of(int fd)
+{
+	struct tcp_info info = {0};
+	socklen_t len = sizeof(info);
+
+	if (shim_libc()->getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) < 0)
+		return SOMAXCONN;
+	return (int)info.tcpi_sacked;
+}
+
+bool shim_adopt_inherited(int fd)
+{
+	static _Atomic uint64_t probed[PROBED_MAX / 64];
+	uint64_t bit = 1ULL << (fd & 63);
+	struct shim_local *l;
+	int saved_errno = errno, domain;
+
+	if ((unsigned int)fd >= PROBED_MAX || !shim_started() ||
+	    (atomic_fetch_or(&probed[fd / 64], bit) & bit))
+		return false;
+	domain = option(fd, SOL_SOCKET, SO_DOMAIN);
+	if ((domain != AF_INET && domain != AF_INET6) ||
+	    option(fd, SOL_SOCKET, SO_PROTOCOL) != IPPROTO_TCP ||
+	    option(fd, SOL_SOCKET, SO_ACCEPTCONN) != 1 || !(l = shim_local_alloc(SHIM_FRESH))) {
+		errno = saved_errno;
+		return false;
+	}
+	l->v6 = domain == AF_INET6;
+	shim_fd_set(fd, l);
+	l = shim_get(fd);
+	if (l) {
+		shim_listen(fd, l, backlog_of(fd));
+		shim_put(l);
+	}
+	errno = saved_errno;
+	return true;
+}

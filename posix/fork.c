@@ -1,0 +1,174 @@
+/*
+ * fork.c - fork(2) and what is like it
+ *
+ * Theory of operation. What the shim holds is made ready by pthread_atfork, so that it works in
+ * fork, forkpty and daemon alike: before, the child's row and references are reserved, and our
+ * mutexes taken; after, each side lets go, and the child is a member with a row of its own and
+ * one thread. fork() itself is wrapped to tell the keeper the child's pid.
+ *
+ * vfork would run the child on our memory, where its close() calls would empty the parent's
+ * table. It becomes a plain _Fork, whose child has no part in the lane: it has nothing to do but
+ * exec. The parent waits until it has, as with vfork. posix_spawn, system and popen do not come by
+ * here: their children call nothing of ours.
+ */
+#include <fcntl.h>
+#include <pthread.h>
+#include <unistd.h>
+
+#include "posix/keeper/sys.h"
+#include "posix/wake.h"
+
+enum { JOINED = 2, NO_LANE = 3 };
+
+/* Between prepare and the end of the fork, in the thread that forks. */
+static _Thread_local struct {
+	bool member;  /* the process had joined */
+	bool wrapped; /* fork() will tell the keeper */
+	int row;      /* the child's; < 0: none was free */
+} forking __attribute__((tls_model("initial-exec")));
+
+static void before(void)
+{
+	forking.member = atomic_load(&shim.state) == JOINED;
+	forking.row = -1;
+	if (forking.member) {
+		shim_kick_deferred();
+		shim_sig_enter();
+		forking.row = keeper_fork_prepare(&shim.view);
+		shim_sig_leave();
+	}
+	shim_wake_fork_prepare();
+	shim_epoll_fork(SHIM_FORK_PREPARE);
+}
+
+/* pid 0: not known here, the child says it; < 0: there is no child. */
+static void tell_keeper(int pid)
+{
+	if (!forking.member || forking.row < 0)
+		return;
+	shim_sig_enter();
+	keeper_fork_parent(&shim.view, forking.row, pid);
+	shim_sig_leave();
+}
+
+static void in_parent(void)
+{
+	shim_epoll_fork(SHIM_FORK_PARENT);
+	shim_wake_fork_parent();
+	if (!forking.wrapped)
+		tell_keeper(0);
+}
+
+static void forget_number(int fd, struct shim_local *l, void *arg)
+{
+	if (l->kind == SHIM_SOCK)
+		shim_fd_set(fd, NULL);
+}
+
+/* A child that is no member: its lane sockets fail with ENOTCONN, loudly; new ones are the
+ * kernel's. */
+static void leave_lane(enum shim_fallback why)
+{
+	shim.view.row = -1;
+	shim.why = why;
+	shim_lock_allow();
+	shim_fd_each(forget_number, NULL);
+	atomic_store(&shim.state, NO_LANE);
+	shim_count_fallback(why);
+}
+
+static void in_child(void)
+{
+	shim_epoll_fork(SHIM_FORK_CHILD);
+	shim_wake_fork_child();
+	shim_wait_fork_child();
+	atomic_store(&shim.pid, getpid());
+	forking.wrapped = false;
+	if (!forking.member)
+		return;
+	if (forking.row >= 0)
+		keeper_fork_child(&shim.view, forking.row);
+	else
+		leave_lane(SHIM_FB_MEMBERS);
+}
+
+void shim_fork_init(void)
+{
+	static _Atomic bool done;
+
+	if (!atomic_exchange(&done, true))
+		pthread_atfork(before, in_parent, in_child);
+}
+
+/* Early: a child of a process that has not joined must know its pid. */
+__attribute__((constructor)) static void fork_constructor(void)
+{
+	shim_fork_init();
+}
+
+LANE_EXPORT pid_t fork(void)
+{
+	pid_t pid;
+	int saved;
+
+	forking.wrapped = true;
+	pid = shim_libc()->fork();
+	if (pid == 0)
+		return 0;
+	saved = errno;
+	forking.wrapped = false;
+	tell_keeper(pid);
+	errno = saved;
+	return pid;
+}
+
+pid_t __fork(void);
+LANE_EXPORT pid_t __fork(void)
+{
+	return fork();
+}
+
+/* The end of a pipe that only the child holds, until it execs or ends. */
+static void wait_for_exec(const int ends[2])
+{
+	char byte;
+
+	sys_close(ends[1]);
+	while (shim_libc()->read(ends[0], &byte, 1) < 0 && errno == EINTR)
+		;
+	sys_close(ends[0]);
+}
+
+LANE_EXPORT pid_t vfork(void)
+{
+	int ends[2] = {-1, -1}, saved;
+	pid_t pid;
+
+	if (!shim_libc()->_Fork || pipe2(ends, O_CLOEXEC) < 0)
+		return fork();
+	pid = shim_libc()->_Fork();
+	if (pid == 0) {
+		atomic_store(&shim.pid, getpid());
+		if (atomic_load(&shim.state) == JOINED) {
+			shim.view.row = -1;
+			shim_lock_allow();
+			atomic_store(&shim.state, NO_LANE);
+		}
+		return 0;
+	}
+	saved = errno;
+	if (pid < 0) {
+		sys_close(ends[0]);
+		sys_close(ends[1]);
+	} else {
+		wait_for_exec(ends);
+	}
+	errno = saved;
+	return pid;
+}
+
+pid_t __vfork(void);
+LANE_EXPORT pid_t __vfork(void)
+{
+	return vfork();
+}

@@ -1,0 +1,396 @@
+/*
+ * wait.c - spinning and sleeping until something is ready
+ *
+ * Theory of operation. A wait alternates between a look and a pause. The look: the lock, one turn
+ * of the lane, the caller's question; if the answer is no, the thread arms itself (wake.c) before
+ * the lock goes, so that nothing can become ready unseen; then the kicks, which by that gather all
+ * that the program wrote since its last wait. The pause is a spin, if that is worth it, and then a
+ * sleep in the thread's internal epoll set.
+ *
+ * Spinning looks at the rings, without the lock, and at kernel descriptors every KERNEL_LOOK_US. It
+ * ends 'spin_us' after it began; it is not begun when more threads wait than there are CPUs, nor,
+ * but for a try now and then, when it has led to nothing lately. In the latency profile it does not
+ * end.
+ *
+ * One sleeping thread of the process takes the lane's next timer as its time-out. The keeper
+ * looks at timers too, so losing that thread to its program delays nothing for long.
+ */
+#include <limits.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "posix/defer.h"
+#include "posix/wake.h"
+
+#define KERNEL_LOOK_US     10
+#define SPIN_TURN_US       50 /* a spin that does not end looks at timers that often */
+#define SPIN_MISSES        8  /* fruitless spins in a row after which */
+#define SPIN_RETRY_EVERY   16 /* only each so many-th wait spins */
+#define PROFILE_LATENCY    1
+#define PROFILE_THROUGHPUT 2
+
+static _Atomic(struct shim_waiter *) timer_duty;
+
+/* One wait under way. */
+struct pause {
+	struct shim_wait *w;
+	uint64_t deadline_us;      /* UINT64_MAX: none */
+	uint64_t timer_us;         /* the lane's next */
+	uint32_t nr_run, nr_break; /* handlers, when the wait began */
+	bool polled;               /* the poll array is in the scratch set */
+	bool kernel;               /* a kernel descriptor is ready */
+};
+
+static inline void relax(void)
+{
+#ifdef __x86_64__
+	__builtin_ia32_pause();
+#endif
+}
+
+/* The lane's part: a turn and the question. > 0: ready. */
+static int look(struct pause *p, bool arm)
+{
+	struct shim_view *v = &shim.view;
+	struct shim_wait *w = p->w;
+	uint64_t wakes;
+	int r;
+
+	shim_enter(v);
+	shim_turn(v);
+	r = w->ready(v, w->arg);
+	if (!r && arm) {
+		shim_waiter_arm(v, w);
+		p->timer_us = lane_next_timer(v->ln);
+	} else {
+		shim_waiter_disarm(v);
+	}
+	/* 'ready' may have queued output (window updates); the turn's is queued already. */
+	v->kick_mask |= lane_flush(v->ln);
+	shim_defer_take(v);
+	wakes = shim_unlock(v);
+	if (v->row >= 0 && (wakes >> v->row & 1))
+		shim_wake_local();
+	shim_sig_leave();
+	shim_kick_deferred();
+	return r;
+}
+
+/* A handler ran since the wait began, and the wait is not to go on after it. */
+static bool interrupted(const struct pause *p)
+{
+	if (shim_sig.nr_run == p->nr_run)
+		return false;
+	return !p->w->restart || shim_sig.nr_break != p->nr_break;
+}
+
+static bool has_kernel(const struct shim_wait *w)
+{
+	return w->kernel_epfd >= 0 || w->nr_kernel_fds;
+}
+
+/* True if one of the wait's kernel descriptors is ready now. */
+static bool kernel_ready(const struct shim_wait *w)
+{
+	struct pollfd p = {.fd = w->kernel_epfd, .events = POLLIN};
+
+	if (w->kernel_epfd >= 0)
+		return shim_libc()->poll(&p, 1, 0) > 0;
+	return w->nr_kernel_fds && shim_libc()->poll(w->kernel_fds, w->nr_kernel_fds, 0) > 0;
+}
+
+static bool rings_pending(struct lane *ln)
+{
+	const struct lane_queue *q;
+	unsigned int i;
+
+	for (i = 0; (q = lane_queue(ln, i)); i++)
+		if (!q->drv->pending || q->drv->pending(q))
+			return true;
+	return false;
+}
+
+/* ---- spinning ---- */
+
+static bool may_spin(struct shim_waiter *me)
+{
+	uint32_t cpus = (uint32_t)shim.nr_cpus;
+
+	if (!shim.settings.spin_us || shim.settings.profile == PROFILE_THROUGHPUT)
+		return false;
+	if (atomic_load_explicit(&shim.view.a->nr_waiting, memory_order_relaxed) > cpus)
+		return false;
+	if (shim.settings.profile == PROFILE_LATENCY || me->misses < SPIN_MISSES)
+		return true;
+	return ++me->skipped % SPIN_RETRY_EVERY == 0;
+}
+
+static void count_spinning(struct shim_waiter *me, bool on)
+{
+	struct shim_view *v = &shim.view;
+	uint32_t one = on ? 1 : UINT32_MAX;
+
+	if (me->spinning == on)
+		return;
+	me->spinning = on;
+	atomic_fetch_add_explicit(&v->a->nr_spinning, one, memory_order_relaxed);
+	if (v->row >= 0)
+		atomic_fetch_add_explicit(&v->a->row[v->row].nr_spinning, one,
+					  memory_order_relaxed);
+}
+
+/* True: look again. False: it led to nothing. */
+static bool spin_until(struct pause *p, struct shim_waiter *me)
+{
+	uint64_t start_us = shim_now_us(), now_us = start_us, kernel_us = start_us;
+	bool kernel = has_kernel(p->w), endless = shim.settings.profile == PROFILE_LATENCY;
+
+	for (;;) {
+		if (rings_pending(shim.view.ln) || shim_waiter_hit(me) || interrupted(p))
+			return true;
+		relax();
+		now_us = shim_now_us();
+		if (now_us >= p->deadline_us || now_us >= p->timer_us)
+			return true;
+		if (kernel && now_us - kernel_us >= KERNEL_LOOK_US) {
+			kernel_us = now_us;
+			p->kernel = kernel_ready(p->w);
+			if (p->kernel)
+				return true;
+		}
+		if (endless ? now_us - start_us > SPIN_TURN_US
+			    : now_us - start_us > shim.settings.spin_us)
+			return endless;
+	}
+}
+
+static bool spin(struct pause *p)
+{
+	struct shim_waiter *me = &shim_self;
+	bool worth;
+
+	if (!may_spin(me))
+		return false;
+	count_spinning(me, true);
+	worth = spin_until(p, me);
+	count_spinning(me, false);
+	me->misses = worth ? 0 : me->misses + 1;
+	return worth;
+}
+
+/* ---- sleeping ---- */
+
+/* epoll_pwait2(2), or epoll_pwait(2) where there is none. -errno. */
+static int epoll_sleep(int epfd, struct epoll_event *ev, int nr, int64_t us, const sigset_t *mask)
+{
+	static _Atomic bool no_pwait2;
+	struct timespec ts = {.tv_sec = us / 1000000, .tv_nsec = us % 1000000 * 1000};
+	int64_t ms = us < 0 ? -1 : (us + 999) / 1000;
+	int r;
+
+	if (!no_pwait2) {
+		r = (int)shim_libc()->syscall(SYS_epoll_pwait2, epfd, ev, nr, us < 0 ? NULL : &ts,
+					      mask, (size_t)_NSIG / 8);
+		if (r >= 0 || (errno != ENOSYS && errno != EPERM))
+			return r < 0 ? -errno : r;
+		no_pwait2 = true;
+	}
+	r = shim_libc()->epoll_pwait(epfd, ev, nr, ms > INT_MAX ? INT_MAX : (int)ms, mask);
+	return r < 0 ? -errno : r;
+}
+
+/* Without descriptors for an internal set: naps. */
+static int nap(const struct pause *p)
+{
+	struct timespec ts = {.tv_nsec = 1000000};
+	int r = shim_libc()->ppoll(p->w->kernel_fds, p->w->nr_kernel_fds, &ts, p->w->sigmask);
+
+	return r < 0 ? -errno : r;
+}
+
+static void read_counter(int fd)
+{
+	uint64_t count;
+
+	(void)!shim_libc()->read(fd, &count, sizeof(count));
+}
+
+/* What woke us. The doorbell is one for the whole process: others may be meant. */
+static void woken(struct pause *p, const struct epoll_event *ev, int n)
+{
+	struct shim_view *v = &shim.view;
+	int i;
+
+	for (i = 0; i < n; i++) {
+		switch (ev[i].data.u32) {
+		case SHIM_TAG_BELL:
+			read_counter(v->doorbell[v->row]);
+			shim_wake_local();
+			break;
+		case SHIM_TAG_OWN:
+			read_counter(shim_self.evfd);
+			break;
+		case SHIM_TAG_KERNEL:
+			p->kernel = true;
+			break;
+		default:
+			break;
+		}
+	}
+}
+
+/* How long to sleep, in us; < 0: until woken. Takes the duty for the lane's timer if nobody has it.
+ */
+static int64_t sleep_time(const struct pause *p, bool *duty)
+{
+	struct shim_waiter *none = NULL;
+	uint64_t until = p->deadline_us, now_us;
+
+	*duty = false;
+	if (p->timer_us < until) {
+		*duty = atomic_compare_exchange_strong(&timer_duty, &none, &shim_self) ||
+			none == &shim_self;
+		if (*duty)
+			until = p->timer_us;
+	}
+	if (until == UINT64_MAX)
+		return -1;
+	now_us = shim_now_us();
+	return until > now_us ? (int64_t)(until - now_us) : 0;
+}
+
+static int sleep_in_kernel(struct pause *p)
+{
+	struct shim_waiter *me = &shim_self;
+	struct shim_wait *w = p->w;
+	struct epoll_event ev[8];
+	int64_t us;
+	bool duty;
+	int n;
+
+	if (shim_unlikely(!shim_waiter_open()))
+		return nap(p);
+	n = shim_waiter_program_epfd(w->kernel_epfd);
+	if (n == 0 && w->nr_kernel_fds && !p->polled) {
+		n = shim_waiter_poll(w->kernel_fds, w->nr_kernel_fds);
+		p->polled = true;
+	}
+	if (n < 0)
+		return nap(p);
+	us = sleep_time(p, &duty);
+	atomic_fetch_add_explicit(&shim.view.a->nr_sleeps, 1, memory_order_relaxed);
+	n = epoll_sleep(me->epfd, ev, 8, us, w->sigmask);
+	if (duty)
+		atomic_store(&timer_duty, NULL);
+	if (n > 0)
+		woken(p, ev, n);
+	return n;
+}
+
+/* epoll_wait(2) ends with EINTR also when a stopped thread goes on; poll and reads do not. */
+static bool ends_without_handler(const struct shim_wait *w)
+{
+	return w->ep != LANE_NIL || w->kernel_epfd >= 0;
+}
+
+/* The pauses between looks, until there is a result. */
+static int wait_on(struct pause *p)
+{
+	int r = 0, n;
+
+	for (;;) {
+		p->kernel = false;
+		if (!spin(p)) {
+			n = sleep_in_kernel(p);
+			if (n == -EINTR && shim_sig.nr_run == p->nr_run &&
+			    ends_without_handler(p->w))
+				r = -EINTR;
+		}
+		n = look(p, true);
+		if (n)
+			return n;
+		if (p->kernel)
+			return SHIM_WAIT_KERNEL;
+		if (r < 0 || interrupted(p))
+			return -EINTR;
+		if (shim_now_us() >= p->deadline_us)
+			return 0;
+	}
+}
+
+int shim_wait(struct shim_wait *w)
+{
+	struct pause p = {
+		.w = w,
+		.nr_run = shim_sig.nr_run,
+		.nr_break = shim_sig.nr_break,
+		.deadline_us = UINT64_MAX,
+	};
+	int r;
+
+	if (shim_unlikely(shim_self.waiting || shim_self.spinning)) {
+		/* A handler left an earlier wait by longjmp. */
+		count_spinning(&shim_self, false);
+		shim_waiter_disarm(NULL);
+	}
+	if (w->timeout_us == 0)
+		return look(&p, false);
+	if (w->timeout_us > 0)
+		p.deadline_us = shim_now_us() + (uint64_t)w->timeout_us;
+	shim_waiter_open();
+	r = look(&p, true);
+	if (!r) {
+		r = wait_on(&p);
+		if (p.polled)
+			shim_waiter_unpoll(w->kernel_fds, w->nr_kernel_fds);
+	}
+	shim_waiter_disarm(NULL);
+	return r;
+}
+
+void shim_wait_fork_child(void)
+{
+	atomic_store(&timer_duty, NULL);
+}
+
+/* ---- one socket ---- */
+
+struct one_sock {
+	struct shim_local *l;
+	uint32_t events;
+};
+
+static int sock_is_ready(struct shim_view *v, void *arg)
+{
+	const struct one_sock *o = arg;
+	const struct shim_sock *s = shim_sock_of(o->l);
+
+	/* Its number was closed in all processes meanwhile: what a dead socket polls. */
+	if (!s)
+		return (int)(o->events | EPOLLHUP);
+	return (int)(shim_sock_mask(v, s) & (o->events | EPOLLERR | EPOLLHUP));
+}
+
+int shim_wait_sock(struct shim_local *l, uint32_t events, int64_t timeout_us)
+{
+	struct one_sock o = {.l = l, .events = events};
+	struct pollfd shadow = {.fd = l->shadow, .events = (short)events};
+	struct shim_wait w = {
+		.ready = sock_is_ready,
+		.arg = &o,
+		.socks = &l->index,
+		.nr_socks = 1,
+		.ep = LANE_NIL,
+		.kernel_epfd = -1,
+		.timeout_us = timeout_us,
+		.restart = true,
+	};
+
+	/* The shadow of a connection is no second source of anything. */
+	if (l->shadow >= 0 && shim.view.socks[l->index].kind != SHIM_SOCK_TCP) {
+		w.kernel_fds = &shadow;
+		w.nr_kernel_fds = 1;
+	}
+	return shim_wait(&w);
+}

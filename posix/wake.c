@@ -1,0 +1,355 @@
+/*
+ * wake.c - the threads of this process that wait, and what each of them sleeps on
+ *
+ * Theory of operation. Each thread that ever sleeps has an entry in the registry and an internal
+ * epoll set with the queues (EPOLLEXCLUSIVE: a frame wakes one thread of all members, and the
+ * keeper only if none sleeps), the process' doorbell and an eventfd of its own. A thread arms under
+ * the lane's lock, after it saw that nothing is ready: it notes the socks' edges and sets this
+ * member's bits in the arena. Whoever makes something ready clears the bits and rings the member,
+ * or, in this process, calls shim_wake_local(), which compares and writes eventfds. With nobody
+ * asleep that costs one load.
+ *
+ * Nothing here is held while asleep. The registry's mutex is taken with signals put off.
+ */
+#include <pthread.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "posix/epoll.h"
+#include "posix/keeper/sys.h"
+#include "posix/wake.h"
+
+#define NOT_OPEN .ep = LANE_NIL, .epfd = -1, .evfd = -1, .scratch = -1, .program_epfd = -1
+
+_Thread_local struct shim_waiter shim_self = {NOT_OPEN};
+
+static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+static struct shim_waiter *registry;
+static _Atomic uint32_t nr_armed;
+static _Atomic uint32_t epfd_generation;
+static pthread_key_t exit_key;
+static pthread_once_t exit_once = PTHREAD_ONCE_INIT;
+static bool exit_key_made;
+
+static void hold(void)
+{
+	shim_sig_enter();
+	pthread_mutex_lock(&mutex);
+}
+
+static void let_go(void)
+{
+	pthread_mutex_unlock(&mutex);
+	shim_sig_leave();
+}
+
+/* ---- a thread's descriptors ---- */
+
+static void close_hidden(int *fd)
+{
+	if (*fd < 0)
+		return;
+	shim_fd_unhide(*fd);
+	sys_close(*fd);
+	*fd = -1;
+}
+
+static void close_fds(struct shim_waiter *w)
+{
+	close_hidden(&w->epfd);
+	close_hidden(&w->evfd);
+	close_hidden(&w->scratch);
+	w->program_epfd = -1;
+}
+
+static void at_thread_exit(void *arg)
+{
+	struct shim_waiter *me = arg;
+
+	shim_kick_deferred();
+	shim_waiter_disarm(NULL);
+	hold();
+	if (me->prev)
+		me->prev->next = me->next;
+	else
+		registry = me->next;
+	if (me->next)
+		me->next->prev = me->prev;
+	me->registered = false;
+	let_go();
+	close_fds(me);
+}
+
+static void make_exit_key(void)
+{
+	exit_key_made = pthread_key_create(&exit_key, at_thread_exit) == 0;
+}
+
+static void enlist(struct shim_waiter *me)
+{
+	pthread_once(&exit_once, make_exit_key);
+	if (exit_key_made)
+		pthread_setspecific(exit_key, me);
+	hold();
+	me->prev = NULL;
+	me->next = registry;
+	if (registry)
+		registry->prev = me;
+	registry = me;
+	me->registered = true;
+	let_go();
+}
+
+static int add(int epfd, int fd, uint32_t events, uint32_t tag)
+{
+	struct epoll_event ev = {.events = events, .data.u32 = tag};
+
+	return shim_libc()->epoll_ctl(epfd, EPOLL_CTL_ADD, fd, &ev);
+}
+
+static void add_queues(struct shim_waiter *me)
+{
+	struct shim_view *v = &shim.view;
+	struct lane_queue *q;
+	unsigned int i;
+	int fd;
+
+	for (i = 0; (q = lane_queue(v->ln, i)); i++) {
+		fd = q->drv->arm ? q->drv->arm(q) : -1;
+		if (fd >= 0)
+			add(me->epfd, fd, EPOLLIN | EPOLLEXCLUSIVE, SHIM_TAG_QUEUE);
+	}
+	if (v->row >= 0)
+		add(me->epfd, v->doorbell[v->row], EPOLLIN | EPOLLEXCLUSIVE, SHIM_TAG_BELL);
+}
+
+bool shim_waiter_open(void)
+{
+	struct shim_waiter *me = &shim_self;
+
+	if (shim_likely(me->epfd >= 0))
+		return true;
+	me->evfd = shim_fd_hide(shim_libc()->eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+	me->epfd = shim_fd_hide(shim_libc()->epoll_create1(EPOLL_CLOEXEC));
+	if (me->evfd < 0 || me->epfd < 0) {
+		close_fds(me);
+		return false;
+	}
+	add(me->epfd, me->evfd, EPOLLIN, SHIM_TAG_OWN);
+	add_queues(me);
+	if (!me->registered)
+		enlist(me);
+	return true;
+}
+
+void shim_waiter_epfd_closed(void)
+{
+	atomic_fetch_add(&epfd_generation, 1);
+}
+
+int shim_waiter_program_epfd(int epfd)
+{
+	struct shim_waiter *me = &shim_self;
+	uint32_t generation = atomic_load(&epfd_generation);
+
+	if (me->program_epfd == epfd && (epfd < 0 || me->program_generation == generation))
+		return 0;
+	if (me->program_epfd >= 0)
+		shim_libc()->epoll_ctl(me->epfd, EPOLL_CTL_DEL, me->program_epfd, NULL);
+	/* The number may have come to mean another set, which was never ours to remove. */
+	if (me->program_epfd >= 0 && me->program_epfd != epfd && epfd >= 0)
+		shim_libc()->epoll_ctl(me->epfd, EPOLL_CTL_DEL, epfd, NULL);
+	me->program_epfd = -1;
+	if (epfd < 0)
+		return 0;
+	if (add(me->epfd, epfd, EPOLLIN, SHIM_TAG_KERNEL) < 0 && errno != EEXIST)
+		return -errno;
+	me->program_epfd = epfd;
+	me->program_generation = generation;
+	return 0;
+}
+
+int shim_waiter_poll(const struct pollfd *fds, unsigned int nr)
+{
+	struct shim_waiter *me = &shim_self;
+	unsigned int i;
+
+	if (me->scratch < 0) {
+		me->scratch = shim_fd_hide(shim_libc()->epoll_create1(EPOLL_CLOEXEC));
+		if (me->scratch < 0 || add(me->epfd, me->scratch, EPOLLIN, SHIM_TAG_KERNEL) < 0)
+			return -errno;
+	}
+	for (i = 0; i < nr; i++) {
+		struct epoll_event ev = {.events = (uint16_t)fds[i].events};
+
+		if (fds[i].fd < 0)
+			continue;
+		/* The same descriptor twice in one array: all that any entry asks for. */
+		if (shim_libc()->epoll_ctl(me->scratch, EPOLL_CTL_ADD, fds[i].fd, &ev) < 0 &&
+		    errno == EEXIST) {
+			for (unsigned int k = 0; k < i; k++)
+				if (fds[k].fd == fds[i].fd)
+					ev.events |= (uint16_t)fds[k].events;
+			shim_libc()->epoll_ctl(me->scratch, EPOLL_CTL_MOD, fds[i].fd, &ev);
+		}
+	}
+	return 0;
+}
+
+void shim_waiter_unpoll(const struct pollfd *fds, unsigned int nr)
+{
+	struct shim_waiter *me = &shim_self;
+	unsigned int i, k;
+
+	for (i = 0; i < nr; i++) {
+		if (fds[i].fd < 0 ||
+		    shim_libc()->epoll_ctl(me->scratch, EPOLL_CTL_DEL, fds[i].fd, NULL) == 0)
+			continue;
+		for (k = 0; k < i && fds[k].fd != fds[i].fd; k++)
+			;
+		if (k < i || errno == EPERM)
+			continue;
+		/* Closed meanwhile, and perhaps alive under another number: start afresh. */
+		close_hidden(&me->scratch);
+		return;
+	}
+}
+
+/* ---- arming and waking ---- */
+
+void shim_waiter_arm(struct shim_view *v, const struct shim_wait *w)
+{
+	struct shim_waiter *me = &shim_self;
+	uint64_t bit = v->row >= 0 ? 1ULL << v->row : 0;
+	struct shim_ep *ep = shim_ep_at(v, w->ep);
+	struct shim_sock *s;
+	uint32_t i;
+
+	for (i = 0; i < w->nr_socks; i++) {
+		s = shim_sock_at(v, w->socks[i]);
+		if (s)
+			s->wait_rows |= bit;
+		if (i >= SHIM_WAITER_SOCKS)
+			continue;
+		me->socks[i] = w->socks[i];
+		me->edges[i] = s ? s->edges : 0;
+	}
+	if (ep)
+		ep->wait_rows |= bit;
+	me->ep = ep ? w->ep : LANE_NIL;
+	me->nr_socks = w->nr_socks;
+	if (atomic_exchange(&me->state, SHIM_WAITER_ARMED) == SHIM_WAITER_IDLE)
+		atomic_fetch_add(&nr_armed, 1);
+	if (!me->waiting) {
+		me->waiting = true;
+		atomic_fetch_add(&v->a->nr_waiting, 1);
+		if (v->row >= 0)
+			atomic_fetch_add(&v->a->row[v->row].nr_waiting, 1);
+	}
+}
+
+/* The member's bits go only if no other thread of it may rely on them. */
+static void clear_bits(struct shim_view *v, const struct shim_waiter *me)
+{
+	uint64_t bit = v->row >= 0 ? 1ULL << v->row : 0;
+	struct shim_ep *ep = shim_ep_at(v, me->ep);
+	struct shim_sock *s;
+	uint32_t i;
+
+	if (ep)
+		ep->wait_rows &= ~bit;
+	for (i = 0; i < me->nr_socks && i < SHIM_WAITER_SOCKS; i++) {
+		s = shim_sock_at(v, me->socks[i]);
+		if (s)
+			s->wait_rows &= ~bit;
+	}
+}
+
+void shim_waiter_disarm(struct shim_view *v)
+{
+	struct shim_waiter *me = &shim_self;
+	struct shim_arena *a = shim.view.a;
+	int row = shim.view.row;
+	uint64_t count;
+	uint32_t was;
+
+	if (me->waiting) {
+		me->waiting = false;
+		atomic_fetch_sub(&a->nr_waiting, 1);
+		if (row >= 0)
+			atomic_fetch_sub(&a->row[row].nr_waiting, 1);
+	}
+	was = atomic_exchange(&me->state, SHIM_WAITER_IDLE);
+	if (was == SHIM_WAITER_IDLE)
+		return;
+	if (atomic_fetch_sub(&nr_armed, 1) == 1 && v)
+		clear_bits(v, me);
+	if (was == SHIM_WAITER_WOKEN)
+		(void)!shim_libc()->read(me->evfd, &count, sizeof(count));
+}
+
+bool shim_waiter_hit(const struct shim_waiter *me)
+{
+	struct shim_view *v = &shim.view;
+	uint32_t i;
+
+	if (me->ep < v->nr_eps &&
+	    atomic_load_explicit(&v->eps[me->ep].nr_ready_hint, memory_order_relaxed))
+		return true;
+	for (i = 0; i < me->nr_socks && i < SHIM_WAITER_SOCKS; i++) {
+		if (me->socks[i] < v->nr_socks && __atomic_load_n(&v->socks[me->socks[i]].edges,
+								  __ATOMIC_RELAXED) != me->edges[i])
+			return true;
+	}
+	return false;
+}
+
+void shim_wake_local(void)
+{
+	struct shim_waiter *w;
+	uint32_t armed;
+
+	shim_epoll_nest_sync();
+	if (!atomic_load(&nr_armed))
+		return;
+	hold();
+	for (w = registry; w; w = w->next) {
+		armed = SHIM_WAITER_ARMED;
+		if (w == &shim_self || atomic_load(&w->state) != armed)
+			continue;
+		if (w->nr_socks <= SHIM_WAITER_SOCKS && !shim_waiter_hit(w))
+			continue;
+		if (atomic_compare_exchange_strong(&w->state, &armed, SHIM_WAITER_WOKEN)) {
+			shim_ring(w->evfd);
+			atomic_fetch_add_explicit(&shim.view.a->nr_wakes, 1, memory_order_relaxed);
+		}
+	}
+	let_go();
+}
+
+/* ---- fork ---- */
+
+void shim_wake_fork_prepare(void)
+{
+	hold();
+}
+
+void shim_wake_fork_parent(void)
+{
+	let_go();
+}
+
+void shim_wake_fork_child(void)
+{
+	struct shim_waiter *w, *me = &shim_self;
+
+	/* The sets are the parent's too: closing our numbers of them leaves those alone. */
+	for (w = registry; w; w = w->next)
+		close_fds(w);
+	*me = (struct shim_waiter){NOT_OPEN};
+	registry = NULL;
+	atomic_store(&nr_armed, 0);
+	pthread_mutex_init(&mutex, NULL);
+	shim_sig_leave();
+}

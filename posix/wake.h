@@ -1,0 +1,68 @@
+/*
+ * wake.h - the threads of this process that wait, and what each of them sleeps on
+ */
+#ifndef SHIM_WAKE_H
+#define SHIM_WAKE_H
+
+#include "posix/shim.h"
+
+#define SHIM_WAITER_SOCKS 16 /* beyond: any event of this process wakes it */
+
+enum shim_waiter_state { SHIM_WAITER_IDLE, SHIM_WAITER_ARMED, SHIM_WAITER_WOKEN };
+
+/* What woke a sleeper: the data words of its internal epoll set. */
+enum shim_wake_tag { SHIM_TAG_QUEUE, SHIM_TAG_BELL, SHIM_TAG_OWN, SHIM_TAG_KERNEL };
+
+/* A thread. Others read what lies between arm and disarm, and only copies: a thread may leave its
+ * wait by longjmp. */
+struct shim_waiter {
+	struct shim_waiter *next, *prev; /* registry */
+	_Atomic uint32_t state;          /* enum shim_waiter_state */
+	bool registered;
+	/* what it waits for */
+	uint32_t ep; /* LANE_NIL */
+	uint32_t nr_socks;
+	uint32_t socks[SHIM_WAITER_SOCKS], edges[SHIM_WAITER_SOCKS];
+	/* its internal epoll set, made at the first sleep: queues, doorbell, own eventfd, and what
+	 * of the program's it sleeps on: an epoll set, or a poll array through 'scratch' */
+	int epfd, evfd, scratch;
+	int program_epfd;
+	uint32_t program_generation;
+	/* counted in the arena as */
+	bool waiting, spinning;
+	/* how much spinning was worth lately */
+	uint32_t misses, skipped;
+	/* output that was queued and not kicked (defer.c) */
+	uint64_t deferred; /* queues */
+	uint64_t deferred_us, rung_us;
+	int nr_events; /* that the last wait returned */
+};
+
+/* This thread. */
+extern _Thread_local struct shim_waiter shim_self
+	__attribute__((tls_model("initial-exec"), visibility("hidden")));
+
+/* Makes the internal epoll set unless there is one. False: no descriptors left. */
+bool shim_waiter_open(void);
+/* The internal set holds 'epfd' of the program, -1: none. 0 or -errno. */
+int shim_waiter_program_epfd(int epfd);
+/* The internal set holds these through the scratch set, until shim_waiter_unpoll(). 0 or -errno. */
+int shim_waiter_poll(const struct pollfd *fds, unsigned int nr);
+void shim_waiter_unpoll(const struct pollfd *fds, unsigned int nr);
+/* An epoll descriptor of the program was closed: its number may come to mean another set. */
+void shim_waiter_epfd_closed(void);
+
+/* Announces, under the lane's lock, that this thread is about to sleep on what 'w' names. */
+void shim_waiter_arm(struct shim_view *v, const struct shim_wait *w);
+/* Takes it back; with or without the lock ('v' NULL). Also cleans up after a longjmp. */
+void shim_waiter_disarm(struct shim_view *v);
+/* Something that this thread waits for has happened since it armed. No lock. */
+bool shim_waiter_hit(const struct shim_waiter *me);
+
+/* fork: the registry is held across it; the child has one thread and none of its descriptors. */
+void shim_wake_fork_prepare(void);
+void shim_wake_fork_parent(void);
+void shim_wake_fork_child(void);
+void shim_wait_fork_child(void); /* wait.c */
+
+#endif
