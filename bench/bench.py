@@ -55,7 +55,7 @@ class Bench:
         if self.args.rr:
             pre += ['chrt', '--rr', '5']
         if side == 'lane' and (end == 's' or row.both):
-            pre += [self.args.lane, 'run', '-i', ifname]
+            pre += [self.args.lane, 'run', '--strict', '-i', ifname]
             pre += [] if row.profile == 'default' else ['--profile', row.profile]
             pre += ['--']
         return self.in_ns(ns, *pre, *cmd)
@@ -136,7 +136,7 @@ class Bench:
 
     def lane_packets(self):
         """Packets that the lane of the server has received, by lane stat; None: it says nothing."""
-        m = re.search(r'rx_packets\W+(\d+)', self.output(self.args.ns_s, self.args.lane, 'stat', '-i', self.args.if_s))
+        m = re.search(r'rx_packets\W+(\d+)', self.output(self.args.ns_s, self.args.lane, 'stat', '--json', '-i', self.args.if_s))
         return int(m[1]) if m else None
 
     def measure(self, side, row):

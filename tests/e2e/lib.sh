@@ -61,7 +61,7 @@ lane_start()
 	local port=$1
 	shift
 	: >"$lane_tmp/server"
-	out=$lane_tmp/server start "$ns_s" "$LANE" run -i "$if_s" -- "$@"
+	out=$lane_tmp/server start "$ns_s" "$LANE" run --strict -i "$if_s" -- "$@"
 	wait_port "$ns_s" "$port" "${proto:-tcp}"
 }
 
@@ -110,11 +110,19 @@ nginx_start() # PORT WORKERS
 
 # ---- counters ----
 
-# Packets that the lane of an interface has received; 0 when there is none.
+# lane_stat NAME [NAMESPACE INTERFACE]: one figure of the lane; 0 when there is no lane.
+lane_stat()
+{
+	local n
+	n=$(in_ns "${2:-$ns_s}" timeout 5 "$LANE" stat --json -i "${3:-$if_s}" 2>/dev/null |
+		grep -oE "\\b$1\"?[: ]+[0-9]+" | head -n 1 | grep -oE '[0-9]+$')
+	say "${n:-0}"
+}
+
+# Packets that the lane of an interface has received.
 lane_packets() # [NAMESPACE INTERFACE]
 {
-	in_ns "${1:-$ns_s}" timeout 5 "$LANE" stat -i "${2:-$if_s}" 2>/dev/null |
-		awk '/rx_packets/ { gsub(/[^0-9 ]/, " "); print $NF; found = 1; exit } END { if (!found) print 0 }'
+	lane_stat rx_packets "$@"
 }
 
 # TCP segments and UDP datagrams that the kernel of a namespace has received.
@@ -138,13 +146,12 @@ over_lane()
 	[ "$k" -le $((p / 10 + 5)) ] || no "the kernel received $k packets, the lane $p"
 }
 
-# The pids of keepers in a namespace.
-keepers() # [NAMESPACE]
+# The pid of the keeper, nothing when there is none.
+keeper()
 {
 	local p
-	for p in $(ip netns pids "${1:-$ns_s}"); do
-		tr '\0' ' ' <"/proc/$p/cmdline" 2>/dev/null | grep -q '^[^ ]*lane[^ ]* keeper' && say "$p"
-	done
+	p=$(lane_stat keeper_pid)
+	[ "$p" != 0 ] && [ -d "/proc/$p" ] && say "$p"
 }
 
 xdp_attached() # [NAMESPACE INTERFACE]
@@ -170,9 +177,9 @@ all_gone()
 stop_servers()
 {
 	local p k pids=
-	k=" $(keepers | tr '\n' ' ') "
+	k=$(keeper)
 	for p in $(ip netns pids "$ns_s"); do
-		[[ $k == *" $p "* ]] || pids="$pids $p"
+		[ "$p" = "$k" ] || pids="$pids $p"
 	done
 	# shellcheck disable=SC2086
 	[ -n "$pids" ] && stop $pids

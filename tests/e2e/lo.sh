@@ -7,7 +7,7 @@ on_lo() # PORT command...
 {
 	local port=$1
 	shift
-	out=$lane_tmp/server start "$ns" "$LANE" run -i lo -- "$@"
+	out=$lane_tmp/server start "$ns" "$LANE" run --strict -i lo -- "$@"
 	wait_port "$ns" "$port"
 }
 
@@ -46,7 +46,7 @@ big_transfer()
 
 asyncio_both_ends()
 {
-	grew 5000 in_ns "$ns" timeout 60 "$LANE" run -i lo -- /usr/bin/python3 "$here/echo_asyncio.py" 1000 10
+	grew 5000 in_ns "$ns" timeout 60 "$LANE" run --strict -i lo -- /usr/bin/python3 "$here/echo_asyncio.py" 1000 10
 }
 
 begin
