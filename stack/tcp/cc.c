@@ -79,6 +79,12 @@ void lane_cc_reduce(struct lane_cc *cc, uint32_t target, uint32_t mss)
 	cc->ssthresh = target > 2 * mss ? target : 2 * mss; /* RFC 5681 (4) */
 }
 
+void lane_cc_end_recovery(struct lane_cc *cc)
+{
+	if (cc->ssthresh <= LANE_CC_CWND_MAX)
+		cc->cwnd = cc->ssthresh;
+}
+
 void lane_cc_restart(struct lane_cc *cc, uint64_t idle_us, uint32_t rto_us, uint32_t mss)
 {
 	uint32_t least = lane_cc_initial_window(mss);

@@ -101,6 +101,8 @@ bool lane_cc_may_grow(const struct lane_cc *cc, const struct lane_cc_sample *s);
 uint32_t lane_cc_slow_start(struct lane_cc *cc, const struct lane_cc_sample *s);
 /* Remembers the window for undo, and sets ssthresh to 'target', two segments at least. */
 void lane_cc_reduce(struct lane_cc *cc, uint32_t target, uint32_t mss);
+/* Sets cwnd to ssthresh, unless there is none: an undo has put it back to infinity. */
+void lane_cc_end_recovery(struct lane_cc *cc);
 /* RFC 5681 4.1 and RFC 2861: one halving for each RTO passed, the initial window at least. */
 void lane_cc_restart(struct lane_cc *cc, uint64_t idle_us, uint32_t rto_us, uint32_t mss);
 /* Back to the window before the last reduction. */

@@ -191,7 +191,7 @@ static void on_recovery_end(struct lane_cc *cc, uint64_t now_us, uint32_t mss)
 {
 	(void)now_us;
 	(void)mss;
-	cc->cwnd = cc->ssthresh;
+	lane_cc_end_recovery(cc);
 }
 
 static void on_idle(struct lane_cc *cc, uint64_t now_us, uint64_t idle_us, uint32_t rto_us,
