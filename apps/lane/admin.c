@@ -41,8 +41,10 @@ int cmd_config(int argc, char **argv)
 
 	while ((c = getopt_long(argc, argv, "h", help_only, NULL)) != -1) {
 		puts("usage: lane config\n\n"
-		     "Prints the effective settings and where each came from: lane.conf (LANE_CONF or\n"
-		     "/etc/lane.conf; lines 'key = value'), the environment, or the default. Options\n"
+		     "Prints the effective settings and where each came from: lane.conf (LANE_CONF "
+		     "or\n"
+		     "/etc/lane.conf; lines 'key = value'), the environment, or the default. "
+		     "Options\n"
 		     "of 'lane run' override all of them.");
 		return c == 'h' ? 0 : 2;
 	}
@@ -70,7 +72,8 @@ int cmd_stop(int argc, char **argv)
 			continue;
 		}
 		puts("usage: lane stop [-i IF]\n\n"
-		     "Tells the keeper of IF to end as soon as no program uses the lane, without the\n"
+		     "Tells the keeper of IF to end as soon as no program uses the lane, without "
+		     "the\n"
 		     "60 seconds in which it would send what is left and keep TIME_WAIT.");
 		return c == 'h' ? 0 : 2;
 	}
@@ -97,7 +100,8 @@ int cmd_keeper(int argc, char **argv)
 			break;
 	}
 	if (c != -1 || ready_fd < 0) {
-		puts("'lane keeper' is started by 'lane run' and by the preloaded library; its settings are\n"
+		puts("'lane keeper' is started by 'lane run' and by the preloaded library; its "
+		     "settings are\n"
 		     "in the environment, and it says \"ok\" or an error on --ready-fd.");
 		return c == 'h' ? 0 : 2;
 	}

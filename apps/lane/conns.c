@@ -43,7 +43,8 @@ static void print_ep(char out[CONNS_EP], const struct lane_ep *ep)
 }
 
 /* Who holds the sock: "1234/nginx,1235/nginx", "-" for a connection that its program has closed. */
-static void print_members(struct shim_view *v, uint64_t cookie, uint32_t pcb, char *out, size_t size)
+static void print_members(struct shim_view *v, uint64_t cookie, uint32_t pcb, char *out,
+			  size_t size)
 {
 	const struct shim_sock *s = shim_sock_at(v, (uint32_t)cookie);
 	uint64_t rows = s && s->pcb == pcb ? s->rows : 0;
@@ -61,8 +62,9 @@ static void print_members(struct shim_view *v, uint64_t cookie, uint32_t pcb, ch
 static void put_conn(struct out *o, const struct conn *c)
 {
 	if (!o->json) {
-		printf("%-5s %-12s %7u %7u %-24s %-24s %8u %6u %s\n", c->proto, c->state, c->rcv_queue,
-		       c->snd_queue, c->local, c->remote, c->rtt_us, c->cwnd, c->members);
+		printf("%-5s %-12s %7u %7u %-24s %-24s %8u %6u %s\n", c->proto, c->state,
+		       c->rcv_queue, c->snd_queue, c->local, c->remote, c->rtt_us, c->cwnd,
+		       c->members);
 		return;
 	}
 	out_item(o);
@@ -151,8 +153,10 @@ int cmd_conns(int argc, char **argv)
 			json = true;
 		} else {
 			puts("usage: lane conns [-i IF] [--json]\n\n"
-			     "Lists the connections and sockets of the lane of IF: queues in bytes (a\n"
-			     "listener's: connections that wait; UDP: datagrams), smoothed round trip in\n"
+			     "Lists the connections and sockets of the lane of IF: queues in bytes "
+			     "(a\n"
+			     "listener's: connections that wait; UDP: datagrams), smoothed round "
+			     "trip in\n"
 			     "us, congestion window in segments, and the programs that hold them.");
 			return c == 'h' ? 0 : 2;
 		}
@@ -166,8 +170,8 @@ int cmd_conns(int argc, char **argv)
 	out_start(&o, json);
 	out_list(&o, "connections");
 	if (!json)
-		printf("%-5s %-12s %7s %7s %-24s %-24s %8s %6s %s\n", "proto", "state", "rcv-q", "snd-q",
-		       "local", "remote", "rtt_us", "cwnd", "members");
+		printf("%-5s %-12s %7s %7s %-24s %-24s %8s %6s %s\n", "proto", "state", "rcv-q",
+		       "snd-q", "local", "remote", "rtt_us", "cwnd", "members");
 	put_all(&o, &v);
 	out_list_end(&o);
 	out_number(&o, "time_wait", v.ln->st->tw_pool.nr_used, "connections in TIME_WAIT");

@@ -2,8 +2,8 @@
  * elf.c - can a program be preloaded? (posix.md 59)
  *
  * Static programs have no loader that would read LD_PRELOAD; Go programs make system calls without
- * libc; for setuid, setgid and file-capability programs the loader ignores a preload from elsewhere.
- * Scripts are followed to their interpreter.
+ * libc; for setuid, setgid and file-capability programs the loader ignores a preload from
+ * elsewhere. Scripts are followed to their interpreter.
  */
 #include <elf.h>
 #include <errno.h>
@@ -19,8 +19,8 @@
 #include "tool.h"
 
 #define ELF_SCRIPTS 4 /* interpreters of interpreters, as the kernel follows them */
-#define ELF_PHDRS 64
-#define ELF_NOTES 4096
+#define ELF_PHDRS   64
+#define ELF_NOTES   4096
 
 int elf_find(const char *name, char *path, size_t size)
 {

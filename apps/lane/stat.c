@@ -64,7 +64,8 @@ static void put_members(struct out *o, const struct shim_view *v)
 	int i;
 
 	if (!o->json)
-		printf("members\n  %-8s %-16s %-6s %s\n", "pid", "name", "uid", "us since last poll");
+		printf("members\n  %-8s %-16s %-6s %s\n", "pid", "name", "uid",
+		       "us since last poll");
 	out_list(o, "members");
 	for (i = 0; i < SHIM_ROWS; i++) {
 		const struct shim_row *r = &v->a->row[i];
@@ -95,7 +96,8 @@ static void put_sockets(struct out *o, const struct shim_view *v)
 	out_open(o, "sockets");
 	out_number(o, "sockets", a->nr_socks_used, "open in programs");
 	out_number(o, "sockets_max", v->nr_socks, NULL);
-	out_number(o, "tcp_pcbs", st->tcp_pool.nr_used, "connections and listeners, closing ones too");
+	out_number(o, "tcp_pcbs", st->tcp_pool.nr_used,
+		   "connections and listeners, closing ones too");
 	out_number(o, "tcp_pcbs_most", st->tcp_pool.nr_max, "at one time");
 	out_number(o, "tcp_pcbs_max", st->tcp_pool.nr, NULL);
 	out_number(o, "tcp_time_wait", st->tw_pool.nr_used, NULL);
@@ -194,8 +196,10 @@ int cmd_stat(int argc, char **argv)
 			json = true;
 		} else {
 			puts("usage: lane stat [-i IF] [--json]\n\n"
-			     "Shows the lane of IF (or of the only interface that is served): device and\n"
-			     "keeper, members, sockets, traffic, drops and fallbacks with their reasons.");
+			     "Shows the lane of IF (or of the only interface that is served): "
+			     "device and\n"
+			     "keeper, members, sockets, traffic, drops and fallbacks with their "
+			     "reasons.");
 			return c == 'h' ? 0 : 2;
 		}
 	}

@@ -26,8 +26,8 @@ int cmd_version(int argc, char **argv);
 void complain(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 /* ---- find.c ---- */
-/* The interface that is meant: 'given' (may be NULL), LANE_IF, else the only one that a keeper serves in
- * this network namespace. 0, or -1 after a complaint. */
+/* The interface that is meant: 'given' (may be NULL), LANE_IF, else the only one that a keeper
+ * serves in this network namespace. 0, or -1 after a complaint. */
 int find_interface(const char *given, char ifname[16]);
 /* liblane-preload.so beside this tool, or $LANE_PRELOAD. 0 or -ENOENT with err[]. */
 int find_preload(char *path, size_t size, char *err);

@@ -15,11 +15,12 @@
 #include "arena.h"
 
 #define ARENA_MEMORY_DEFAULT ((size_t)64 << 20)
-#define ARENA_PAGE 4096u
+#define ARENA_PAGE           4096u
 
-/* Bytes of memory for each entry of a table: 64 MB give 16,384 socks, 1,024 sets, 32,768 watches. */
-#define ARENA_PER_SOCK 4096u
-#define ARENA_PER_EP 65536u
+/* Bytes of memory for each entry of a table: 64 MB give 16,384 socks, 1,024 sets, 32,768 watches.
+ */
+#define ARENA_PER_SOCK  4096u
+#define ARENA_PER_EP    65536u
 #define ARENA_PER_WATCH 2048u
 
 static uint64_t page_round(uint64_t n)

@@ -15,8 +15,8 @@
 #include "drivers/control/netlink/netlink.h"
 #include "keeper.h"
 
-#define CONFIG_ERR 256
-#define CONFIG_FILE_MAX 16384
+#define CONFIG_ERR        256
+#define CONFIG_FILE_MAX   16384
 #define CONFIG_MEMORY_MIN ((uint64_t)8 << 20)
 #define CONFIG_MEMORY_MAX ((uint64_t)64 << 30)
 
@@ -27,10 +27,9 @@ static const char *const profile_names[] = {"default", "latency", "throughput", 
 static const char *const mode_names[] = {"auto", "generic", "native", NULL};
 static const char *const tri_names[] = {"auto", "off", "on", NULL};
 /* In the order of LANE_XDP_F_* */
-static const char *const feature_names[] = {"sg",	 "tx-metadata", "map-late",
-					    "need-wakeup", "sk-lookup",	"syncookie",
-					    "unaligned", "busy-poll",	"zerocopy",
-					    NULL};
+static const char *const feature_names[] = {"sg",        "tx-metadata", "map-late",  "need-wakeup",
+					    "sk-lookup", "syncookie",   "unaligned", "busy-poll",
+					    "zerocopy",  NULL};
 
 static const struct {
 	const char *name, *env;
@@ -224,9 +223,9 @@ int lane_settings_set(struct lane_settings *s, enum lane_setting which, const ch
 		      enum lane_setting_from from, char *err)
 {
 	static int (*const set[LANE_NR_SETTINGS])(struct lane_settings *, const char *, char *) = {
-		[LANE_SET_IF] = set_if,		    [LANE_SET_MEMORY] = set_memory,
-		[LANE_SET_SPIN_US] = set_spin,	    [LANE_SET_PROFILE] = set_profile,
-		[LANE_SET_MODE] = set_mode,	    [LANE_SET_ZEROCOPY] = set_zerocopy,
+		[LANE_SET_IF] = set_if,           [LANE_SET_MEMORY] = set_memory,
+		[LANE_SET_SPIN_US] = set_spin,    [LANE_SET_PROFILE] = set_profile,
+		[LANE_SET_MODE] = set_mode,       [LANE_SET_ZEROCOPY] = set_zerocopy,
 		[LANE_SET_WITHOUT] = set_without, [LANE_SET_PORTS] = set_ports,
 	};
 	int r = set[which](s, value, err);
@@ -249,7 +248,8 @@ static void get_without(uint32_t mask, char *out, size_t size)
 	}
 }
 
-void lane_settings_get(const struct lane_settings *s, enum lane_setting which, char *out, size_t size)
+void lane_settings_get(const struct lane_settings *s, enum lane_setting which, char *out,
+		       size_t size)
 {
 	switch (which) {
 	case LANE_SET_IF:
@@ -356,7 +356,8 @@ static int load_file(struct lane_settings *s, char *err)
 		snprintf(err, CONFIG_ERR, "%.150s: %s", path, strerror(errno));
 		return -EINVAL;
 	}
-	while (len < CONFIG_FILE_MAX && (n = read(fd, text + len, (size_t)(CONFIG_FILE_MAX - len))) > 0)
+	while (len < CONFIG_FILE_MAX &&
+	       (n = read(fd, text + len, (size_t)(CONFIG_FILE_MAX - len))) > 0)
 		len += n;
 	close(fd);
 	if (len == CONFIG_FILE_MAX)

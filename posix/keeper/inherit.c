@@ -88,7 +88,8 @@ int keeper_fork_prepare(struct shim_view *v)
 }
 
 /* 'pid' is the child's: said by parent and child, whoever is first, so that neither waits. A child
- * that has come and gone meanwhile left another pid than the reservation's: then nothing is said. */
+ * that has come and gone meanwhile left another pid than the reservation's: then nothing is said.
+ */
 static void row_go_live(struct shim_view *v, int row, int32_t reserved_by, int32_t pid)
 {
 	uint32_t want = SHIM_ROW_RESERVED;
@@ -106,7 +107,9 @@ void keeper_fork_parent(struct shim_view *v, int row, int32_t pid)
 	if (child_conn >= 0)
 		sys_close(child_conn);
 	child_conn = -1;
-	if (pid >= 0) {
+	if (pid == 0)
+		return; /* a fork inside libc: the child says it */
+	if (pid > 0) {
 		row_go_live(v, row, -getpid(), pid);
 		return;
 	}

@@ -157,7 +157,8 @@ static int try_join(const char *ifname, struct shim_view *v, enum shim_fallback 
 	return r;
 }
 
-int keeper_join(const struct lane_settings *s, struct shim_view *v, enum shim_fallback *why, char *err)
+int keeper_join(const struct lane_settings *s, struct shim_view *v, enum shim_fallback *why,
+		char *err)
 {
 	uint64_t end = shim_now_us() + KEEPER_RETRY_US;
 	struct lane_settings own = *s;

@@ -9,7 +9,7 @@
 #include "drivers/control/netlink/netlink.h"
 #include "proto.h"
 
-#define K_CONNS 256
+#define K_CONNS      256
 #define K_REGISTERED 256
 
 /* What an epoll event is about: the upper half of its data; the lower is an index. */
@@ -26,8 +26,8 @@ struct keeper_conn {
 
 /* What the keeper knows of a row beyond the arena. */
 struct keeper_row {
-	int pidfd; /* -1 */
-	int conn;  /* -1 */
+	int pidfd;            /* -1 */
+	int conn;             /* -1 */
 	uint64_t reserved_us; /* when it was first seen reserved without a live parent */
 };
 
@@ -49,7 +49,7 @@ struct keeper {
 	struct keeper_reg reg[K_REGISTERED];
 	uint64_t started_us;
 	uint64_t linger_until_us; /* 0: somebody is there */
-	unsigned int naps;	  /* left to take */
+	unsigned int naps;        /* left to take */
 	uint32_t deferred_seen;
 	bool bound, somebody_seen, stop, if_gone;
 	bool xsk_ready; /* found in this look */
@@ -57,10 +57,11 @@ struct keeper {
 };
 
 /* ---- open.c ---- */
-/* Makes everything: name, arena, device, mirror, doorbells. 0 or -errno with err[]. -EALREADY: another
- * keeper serves the interface. */
+/* Makes everything: name, arena, device, mirror, doorbells. 0 or -errno with err[]. -EALREADY:
+ * another keeper serves the interface. */
 int keeper_open(struct keeper *k, char *err);
-int keeper_watch(struct keeper *k, int fd, uint32_t events, enum keeper_tag tag, unsigned int index);
+int keeper_watch(struct keeper *k, int fd, uint32_t events, enum keeper_tag tag,
+		 unsigned int index);
 
 /* ---- serve.c ---- */
 void keeper_accept(struct keeper *k);

@@ -105,7 +105,7 @@ int keeper_observe(const char *ifname, struct shim_view *v, char *err);
 int keeper_stop(const char *ifname, char *err);
 /* Reserves a row for a child about to be forked, with all that 'v->row' holds; -EAGAIN: none free. */
 int keeper_fork_prepare(struct shim_view *v);
-void keeper_fork_parent(struct shim_view *v, int row, int32_t pid); /* pid < 0: the fork failed */
+void keeper_fork_parent(struct shim_view *v, int row, int32_t pid); /* pid < 0: the fork failed, 0: not known here */
 /* In the child, where v->row is still the parent's. */
 void keeper_fork_child(struct shim_view *v, int row);
 

@@ -20,14 +20,14 @@
 #include "k.h"
 #include "lane-int/engine.h"
 
-#define LOOP_NAP_US 1500
-#define LOOP_NAPS 4
-#define LOOP_MIN_US 500
-#define LOOP_MAX_US 100000	 /* the longest sleep while anything is armed */
-#define LOOP_GRACE_US 2000	 /* a member that waits fires its timers itself */
-#define LOOP_START_US 5000000	 /* somebody must come within it */
+#define LOOP_NAP_US    1500
+#define LOOP_NAPS      4
+#define LOOP_MIN_US    500
+#define LOOP_MAX_US    100000  /* the longest sleep while anything is armed */
+#define LOOP_GRACE_US  2000    /* a member that waits fires its timers itself */
+#define LOOP_START_US  5000000 /* somebody must come within it */
 #define LOOP_LINGER_US 60000000
-#define LOOP_EVENTS 64
+#define LOOP_EVENTS    64
 
 void keeper_turn(struct keeper *k)
 {

@@ -204,7 +204,8 @@ static int open_loop(struct keeper *k, char *err)
 
 int keeper_open(struct keeper *k, char *err)
 {
-	struct rlimit files = {.rlim_cur = 1024, .rlim_max = 1024}, lock = {RLIM_INFINITY, RLIM_INFINITY};
+	struct rlimit files = {.rlim_cur = 1024, .rlim_max = 1024},
+		      lock = {RLIM_INFINITY, RLIM_INFINITY};
 	int i, r;
 
 	shim_view_init(&k->v);

@@ -9,9 +9,10 @@
 
 #include "keeper.h"
 
-#define KEEPER_ERR 256	      /* bytes of an error text */
+#define KEEPER_ERR     256 /* bytes of an error text */
 #define KEEPER_FDS_MAX (4 + LANE_QUEUES_MAX + SHIM_ROWS)
-#define KEEPER_RETRY_US 1000000 /* one generation may follow another: how long both sides try again */
+#define KEEPER_RETRY_US                                                                            \
+	1000000 /* one generation may follow another: how long both sides try again */
 
 /* The keeper's address; returns its length. */
 socklen_t keeper_address(struct sockaddr_un *sun, const char *ifname);
@@ -26,8 +27,8 @@ int keeper_recv(int fd, struct keeper_msg *m, int fds[KEEPER_FDS_MAX]);
 void keeper_close_fds(int *fds, int n);
 /* True if the other end is the superuser's or our own. */
 bool keeper_peer_ok(int fd, struct ucred *cred);
-/* Connects to who serves 'ifname': the descriptor (one second of patience for each message), or -errno
- * and err[]. -ECONNREFUSED: nobody does. */
+/* Connects to who serves 'ifname': the descriptor (one second of patience for each message), or
+ * -errno and err[]. -ECONNREFUSED: nobody does. */
 int keeper_connect(const char *ifname, char *err);
 /* A message with the sender's pid and version. */
 void keeper_msg_init(struct keeper_msg *m, enum keeper_op op, const char *ifname);

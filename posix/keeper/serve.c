@@ -64,17 +64,18 @@ void keeper_accept(struct keeper *k)
 			continue;
 		}
 		k->conn[i] = (struct keeper_conn){.fd = fd,
-					     .pid = cred.pid,
-					     .uid = cred.uid,
-					     .row = -1,
-					     .since_us = shim_now_us()};
+						  .pid = cred.pid,
+						  .uid = cred.uid,
+						  .row = -1,
+						  .since_us = shim_now_us()};
 	}
 }
 
 /* Says no, and why. The connection stays until the other end has read it. */
-static void refuse(struct keeper *k, struct keeper_conn *c, enum shim_fallback why, const char *fmt, ...)
-	__attribute__((format(printf, 4, 5)));
-static void refuse(struct keeper *k, struct keeper_conn *c, enum shim_fallback why, const char *fmt, ...)
+static void refuse(struct keeper *k, struct keeper_conn *c, enum shim_fallback why, const char *fmt,
+		   ...) __attribute__((format(printf, 4, 5)));
+static void refuse(struct keeper *k, struct keeper_conn *c, enum shim_fallback why, const char *fmt,
+		   ...)
 {
 	struct keeper_msg m;
 	va_list ap;

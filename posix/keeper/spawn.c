@@ -54,8 +54,8 @@ static int find_tool(char path[PATH_MAX], char *err)
 }
 
 /* In the grandchild: nothing but system calls. */
-static void __attribute__((noreturn)) exec_keeper(const char *path, char *const argv[],
-						  char *const envp[], int ready_fd)
+static void __attribute__((noreturn))
+exec_keeper(const char *path, char *const argv[], char *const envp[], int ready_fd)
 {
 	static const char failed[] = "the lane tool cannot be executed\n";
 

@@ -1,0 +1,237 @@
+/*
+ * settings_test.c - posix/keeper/config.c
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "posix/keeper/keeper.h"
+
+static char conf[64];
+
+static void clear(void)
+{
+	int i;
+
+	for (i = 0; i < LANE_NR_SETTINGS; i++)
+		unsetenv(lane_setting_env((enum lane_setting)i));
+	setenv("LANE_CONF", "/dev/null", 1);
+}
+
+static void write_conf(const char *text)
+{
+	FILE *f;
+
+	snprintf(conf, sizeof(conf), "/tmp/lane-%d.conf", getpid());
+	f = fopen(conf, "w");
+	assert_non_null(f);
+	fputs(text, f);
+	fclose(f);
+	setenv("LANE_CONF", conf, 1);
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	if (conf[0])
+		unlink(conf);
+	clear();
+	return 0;
+}
+
+static void test_load__defaults(void **state)
+{
+	struct lane_settings s;
+	char err[256];
+
+	(void)state;
+	clear();
+	assert_int_equal(lane_settings_load(&s, err), 0);
+	assert_string_equal(s.ifname, "");
+	assert_int_equal(s.memory, 64 << 20);
+	assert_int_equal(s.profile, 0);
+	assert_int_equal(s.spin_us, 20);
+	assert_int_equal(s.xdp.mode, LANE_XDP_AUTO);
+	assert_int_equal(s.from[LANE_SET_MEMORY], LANE_FROM_DEFAULT);
+}
+
+static void test_load__file_then_environment(void **state)
+{
+	struct lane_settings s;
+	char err[256];
+
+	(void)state;
+	clear();
+	write_conf("# a comment\n\n  memory = 128M # more\nif=eth7\r\nprofile = latency\nwithout=sg,busy-poll\n");
+	setenv("LANE_IF", "eth8", 1);
+	assert_int_equal(lane_settings_load(&s, err), 0);
+	assert_int_equal(s.memory, 128 << 20);
+	assert_int_equal(s.from[LANE_SET_MEMORY], LANE_FROM_FILE);
+	assert_int_equal(s.line[LANE_SET_MEMORY], 3);
+	assert_string_equal(s.ifname, "eth8");
+	assert_string_equal(s.xdp.ifname, "eth8");
+	assert_int_equal(s.from[LANE_SET_IF], LANE_FROM_ENV);
+	assert_int_equal(s.spin_us, 1000000);
+	assert_int_equal(s.xdp.without, LANE_XDP_F_SG | LANE_XDP_F_BUSY_POLL);
+}
+
+static void test_load__unknown_key_names_file_and_line(void **state)
+{
+	struct lane_settings s;
+	char err[256], want[128];
+
+	(void)state;
+	clear();
+	write_conf("memory = 64M\nmemroy = 64M\n");
+	assert_int_equal(lane_settings_load(&s, err), -EINVAL);
+	snprintf(want, sizeof(want), "%s:2: unknown key: 'memroy'", conf);
+	assert_string_equal(err, want);
+}
+
+static void test_load__no_equals_sign(void **state)
+{
+	struct lane_settings s;
+	char err[256];
+
+	(void)state;
+	clear();
+	write_conf("memory 64M\n");
+	assert_int_equal(lane_settings_load(&s, err), -EINVAL);
+	assert_non_null(strstr(err, ":1: not 'key = value'"));
+}
+
+static void test_load__a_file_that_is_named_must_exist(void **state)
+{
+	struct lane_settings s;
+	char err[256];
+
+	(void)state;
+	clear();
+	setenv("LANE_CONF", "/nonexistent/lane.conf", 1);
+	assert_int_equal(lane_settings_load(&s, err), -EINVAL);
+	assert_non_null(strstr(err, "/nonexistent/lane.conf"));
+}
+
+static void test_load__bad_environment_names_the_variable(void **state)
+{
+	struct lane_settings s;
+	char err[256];
+
+	(void)state;
+	clear();
+	setenv("LANE_MEMORY", "much", 1);
+	assert_int_equal(lane_settings_load(&s, err), -EINVAL);
+	assert_non_null(strstr(err, "LANE_MEMORY"));
+}
+
+static void test_set__bad_values(void **state)
+{
+	static const struct {
+		enum lane_setting which;
+		const char *value;
+	} bad[] = {
+		{LANE_SET_IF, "a-name-that-is-too-long"}, {LANE_SET_IF, "a/b"},
+		{LANE_SET_MEMORY, "1M"},		  {LANE_SET_MEMORY, "64MB"},
+		{LANE_SET_MEMORY, "-1"},		  {LANE_SET_MEMORY, ""},
+		{LANE_SET_SPIN_US, "-5"},		  {LANE_SET_SPIN_US, "20us"},
+		{LANE_SET_PROFILE, "fast"},		  {LANE_SET_MODE, "skb"},
+		{LANE_SET_ZEROCOPY, "yes"},		  {LANE_SET_WITHOUT, "sg,,busy-poll"},
+		{LANE_SET_WITHOUT, "everything"},	  {LANE_SET_PORTS, "80,"},
+		{LANE_SET_PORTS, "80-"},		  {LANE_SET_PORTS, "90-80"},
+		{LANE_SET_PORTS, "70000"},		  {LANE_SET_PORTS, "http"},
+	};
+	struct lane_settings s;
+	char err[256];
+	size_t i;
+
+	(void)state;
+	lane_settings_default(&s);
+	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		err[0] = 0;
+		assert_int_equal(lane_settings_set(&s, bad[i].which, bad[i].value, LANE_FROM_OPTION, err),
+				 -EINVAL);
+		assert_true(err[0] != 0);
+		assert_int_equal(s.from[bad[i].which], LANE_FROM_DEFAULT);
+	}
+}
+
+static void test_get__gives_what_set_takes(void **state)
+{
+	static const char *const values[LANE_NR_SETTINGS] = {
+		[LANE_SET_IF] = "eth0",	      [LANE_SET_MEMORY] = "67108864",
+		[LANE_SET_SPIN_US] = "35",    [LANE_SET_PROFILE] = "throughput",
+		[LANE_SET_MODE] = "native",   [LANE_SET_ZEROCOPY] = "off",
+		[LANE_SET_WITHOUT] = "sg,zerocopy", [LANE_SET_PORTS] = "80,8000-8100",
+	};
+	struct lane_settings s;
+	char err[256], text[256];
+	int i;
+
+	(void)state;
+	lane_settings_default(&s);
+	for (i = 0; i < LANE_NR_SETTINGS; i++) {
+		assert_int_equal(lane_settings_set(&s, (enum lane_setting)i, values[i],
+						   LANE_FROM_OPTION, err), 0);
+		lane_settings_get(&s, (enum lane_setting)i, text, sizeof(text));
+		assert_string_equal(text, values[i]);
+	}
+}
+
+static void test_port_ok__ranges(void **state)
+{
+	struct lane_settings s;
+	char err[256];
+
+	(void)state;
+	lane_settings_default(&s);
+	assert_true(lane_settings_port_ok(&s, 22));
+	assert_int_equal(lane_settings_set(&s, LANE_SET_PORTS, "80,8000-8100", LANE_FROM_OPTION, err), 0);
+	assert_true(lane_settings_port_ok(&s, 80));
+	assert_true(lane_settings_port_ok(&s, 8000));
+	assert_true(lane_settings_port_ok(&s, 8100));
+	assert_false(lane_settings_port_ok(&s, 8101));
+	assert_false(lane_settings_port_ok(&s, 22));
+}
+
+static void test_export__is_loaded_again(void **state)
+{
+	struct lane_settings s, t;
+	char err[256];
+
+	(void)state;
+	clear();
+	lane_settings_default(&s);
+	lane_settings_set(&s, LANE_SET_IF, "veth3", LANE_FROM_OPTION, err);
+	lane_settings_set(&s, LANE_SET_SPIN_US, "7", LANE_FROM_FILE, err);
+	lane_settings_export(&s);
+	assert_null(getenv("LANE_MEMORY")); /* defaults are not handed on */
+	assert_int_equal(lane_settings_load(&t, err), 0);
+	assert_string_equal(t.ifname, "veth3");
+	assert_int_equal(t.spin_us, 7);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_teardown(test_load__defaults, teardown),
+		cmocka_unit_test_teardown(test_load__file_then_environment, teardown),
+		cmocka_unit_test_teardown(test_load__unknown_key_names_file_and_line, teardown),
+		cmocka_unit_test_teardown(test_load__no_equals_sign, teardown),
+		cmocka_unit_test_teardown(test_load__a_file_that_is_named_must_exist, teardown),
+		cmocka_unit_test_teardown(test_load__bad_environment_names_the_variable, teardown),
+		cmocka_unit_test_teardown(test_set__bad_values, teardown),
+		cmocka_unit_test_teardown(test_get__gives_what_set_takes, teardown),
+		cmocka_unit_test_teardown(test_port_ok__ranges, teardown),
+		cmocka_unit_test_teardown(test_export__is_loaded_again, teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
