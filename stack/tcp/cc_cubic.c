@@ -62,7 +62,7 @@ static uint32_t cube_root(uint64_t x)
 /* RFC 9438 4.2 (2): K, for a window that is 'below' bytes below W_max. */
 static uint32_t k_of(uint32_t below, uint32_t mss)
 {
-	return cube_root(((uint64_t)below << 30) / (C_SCALED * mss) << UNIT_BITS);
+	return cube_root(((uint64_t)below << 30) / ((uint64_t)C_SCALED * mss) << UNIT_BITS);
 }
 
 /* RFC 9438 4.2 (1): W_cubic at 't_us' of the epoch, in bytes. */
@@ -70,12 +70,12 @@ static uint64_t w_cubic(const struct cubic *p, uint64_t t_us, uint32_t mss)
 {
 	uint64_t t = (t_us << UNIT_BITS) / 1000000;
 	uint64_t d = t > p->k ? t - p->k : p->k - t;
-	uint64_t bytes;
+	uint64_t cube, bytes;
 
 	if (d > MAX_UNITS)
 		d = MAX_UNITS;
-	bytes = (uint64_t)((unsigned __int128)(d * d * d) * ((uint64_t)C_SCALED * mss) >>
-			   (4 * UNIT_BITS));
+	cube = d * d * d;
+	bytes = (uint64_t)((unsigned __int128)cube * C_SCALED * mss >> (4 * UNIT_BITS));
 	if (t > p->k)
 		return p->w_max + bytes;
 	return p->w_max > bytes ? p->w_max - bytes : 0;

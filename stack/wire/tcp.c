@@ -36,9 +36,10 @@ static void parse_sack(const uint8_t *p, uint32_t len, struct lane_tcp_opts *o)
 
 	if ((len - 2) % 8 != 0 || nr == 0 || nr > SACK_MAX)
 		return;
-	for (uint32_t i = 0; i < nr; i++) {
-		o->sack[i].start = get32(p + 2 + 8 * i);
-		o->sack[i].end = get32(p + 6 + 8 * i);
+	p += 2;
+	for (uint32_t i = 0; i < nr; i++, p += 8) {
+		o->sack[i].start = get32(p);
+		o->sack[i].end = get32(p + 4);
 	}
 	o->nr_sack = (uint8_t)nr;
 	o->have |= LANE_OPT_SACK;
