@@ -177,6 +177,17 @@ unsigned int lane_poll(struct lane *ln, uint64_t now_us)
 	return nr;
 }
 
+/* Queues whose rings hold frames that no kick has handed over. */
+static uint32_t unkicked(const struct lane *ln)
+{
+	uint32_t mask = 0;
+
+	for (unsigned int i = 0; i < ln->nr_queues; i++)
+		if (__atomic_load_n(&ln->queues[i]->nr_unkicked, __ATOMIC_RELAXED))
+			mask |= 1u << i;
+	return mask;
+}
+
 uint32_t lane_flush(struct lane *ln)
 {
 	uint32_t mask;
@@ -184,7 +195,8 @@ uint32_t lane_flush(struct lane *ln)
 	lane_tcp_flush(ln);
 	if (ln->st->nr_txq)
 		lane_ip_retry(ln);
-	mask = ln->kick_mask;
+	/* nr_unkicked: a kick that the kernel cut short, or that another process put off. */
+	mask = ln->kick_mask | unkicked(ln);
 	ln->kick_mask = 0;
 	return mask;
 }
@@ -205,7 +217,7 @@ uint64_t lane_next_timer(const struct lane *ln)
 	/* What waits for a neighbour or for room in a ring is looked after every tick. */
 	uint64_t retry = ln->st->now_us + LANE_WHEEL_TICK_US;
 
-	if ((ln->st->nr_pending || ln->st->nr_txq) && retry < at)
+	if ((ln->st->nr_pending || ln->st->nr_txq || unkicked(ln)) && retry < at)
 		return retry;
 	return at;
 }

@@ -91,6 +91,7 @@ static int add_queue(struct lane *ln, struct lane_xdp_share *share, const struct
 	q->partial_ok = share->partial_ok;
 	q->reserve = lane_bufs(ln)->nr / 4;
 	q->rx_position = &share->queue[i].rx_position;
+	q->unkicked = &share->queue[i].nr_unkicked;
 	q->fd = fds->xsk[i];
 	r = map_all(q, share, fds, i);
 	if (r == 0)

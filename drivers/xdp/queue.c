@@ -177,10 +177,12 @@ static void note_unkicked(struct lane_xdp_queue *q)
 {
 	uint32_t n = entries(&q->tx);
 
-	/* With zero copy the kernel may sleep for want of frames to fill: a kick wakes it. */
-	if (n == 0 && q->have & LANE_XDP_F_ZEROCOPY && needs_wakeup(q, &q->fill))
-		n = 1;
+	/* With zero copy the kernel takes frames by itself, but may sleep until it is woken. */
+	if (q->have & LANE_XDP_F_ZEROCOPY && (n == 0 || !needs_wakeup(q, &q->tx)))
+		n = needs_wakeup(q, &q->fill);
 	__atomic_store_n(&q->q.nr_unkicked, n, __ATOMIC_RELAXED);
+	if (__atomic_load_n(q->unkicked, __ATOMIC_RELAXED) != n)
+		__atomic_store_n(q->unkicked, n, __ATOMIC_RELAXED);
 }
 
 static uint16_t rx_burst(struct lane_queue *lq, struct lane_buf *bufs[], uint16_t n)
@@ -281,7 +283,7 @@ static void kick(struct lane_queue *lq)
 		if (left >= before)
 			break;
 	}
-	__atomic_store_n(&lq->nr_unkicked, left, __ATOMIC_RELAXED);
+	note_unkicked(q);
 	errno = saved;
 }
 
