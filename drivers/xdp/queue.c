@@ -178,7 +178,8 @@ static void note_unkicked(struct lane_xdp_queue *q)
 	uint32_t n = entries(&q->tx);
 
 	/* With zero copy the kernel takes frames by itself, but may sleep until it is woken. */
-	if (q->have & LANE_XDP_F_ZEROCOPY && (n == 0 || !needs_wakeup(q, &q->tx)))
+	if (q->have & LANE_XDP_F_ZEROCOPY && q->have & LANE_XDP_F_NEED_WAKEUP &&
+	    (n == 0 || !needs_wakeup(q, &q->tx)))
 		n = needs_wakeup(q, &q->fill);
 	__atomic_store_n(&q->q.nr_unkicked, n, __ATOMIC_RELAXED);
 	if (__atomic_load_n(q->unkicked, __ATOMIC_RELAXED) != n)
@@ -287,6 +288,11 @@ static void kick(struct lane_queue *lq)
 	errno = saved;
 }
 
+static bool pending(const struct lane_queue *lq)
+{
+	return entries(&((const struct lane_xdp_queue *)lq)->rx) > 0;
+}
+
 static int arm(struct lane_queue *lq)
 {
 	return ((struct lane_xdp_queue *)lq)->fd;
@@ -307,6 +313,7 @@ const struct lane_driver lane_xdp_driver = {
 	.rx_burst = rx_burst,
 	.tx_burst = tx_burst,
 	.kick = kick,
+	.pending = pending,
 	.arm = arm,
 	.claim = claim,
 	.close = lane_xdp_queue_close,
