@@ -12,7 +12,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "arena.h"
+#include "keeper.h"
+#include "sys.h"
+
+int (*keeper_hide_fd)(int fd);
+void (*keeper_unhide_fd)(int fd);
 
 #define ARENA_MEMORY_DEFAULT ((size_t)64 << 20)
 #define ARENA_PAGE           4096u
@@ -251,8 +255,11 @@ out_map:
 static void fd_close(int *fd, void *arg)
 {
 	(void)arg;
-	if (*fd >= 0)
-		close(*fd);
+	if (*fd < 0)
+		return;
+	if (keeper_unhide_fd)
+		keeper_unhide_fd(*fd);
+	sys_close(*fd);
 	*fd = -1;
 }
 

@@ -12,7 +12,6 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "drivers/control/netlink/netlink.h"
 #include "keeper.h"
 
 #define CONFIG_ERR        256
@@ -421,18 +420,4 @@ unsigned int lane_settings_envp(const struct lane_settings *s, char *out[], unsi
 			nr++;
 	}
 	return nr;
-}
-
-int lane_settings_ifname(struct lane_settings *s, char *err)
-{
-	int r;
-
-	if (s->ifname[0])
-		return 0;
-	r = lane_netlink_default_if(s->ifname);
-	if (r)
-		snprintf(err, CONFIG_ERR, "no default route: name an interface (-i or LANE_IF)");
-	else
-		memcpy(s->xdp.ifname, s->ifname, sizeof(s->xdp.ifname));
-	return r;
 }

@@ -81,6 +81,13 @@ int keeper_stop(const char *ifname, char *err)
 	return ask(ifname, KEEPER_STOP, err);
 }
 
+static void hide(int *fd, void *arg)
+{
+	(void)arg;
+	if (*fd >= 0 && keeper_hide_fd)
+		*fd = keeper_hide_fd(*fd);
+}
+
 /* Distributes the descriptors of a WELCOME, in the order that the keeper sends them (serve.c). */
 static int take_welcome(struct shim_view *v, const struct keeper_msg *m, int *fds, int n)
 {
@@ -126,6 +133,7 @@ static int map_and_ready(struct shim_view *v, struct keeper_msg *m, char *err)
 	r = converse(v->conn, m, fds, err);
 	if (r > 0 && m->has_link && v->xdp.link < 0) {
 		v->xdp.link = fds[0];
+		hide(&v->xdp.link, NULL);
 		fds[0] = -1;
 	}
 	if (r > 0)
@@ -147,6 +155,8 @@ static int try_join(const char *ifname, struct shim_view *v, enum shim_fallback 
 	r = converse(v->conn, &m, fds, err);
 	if (r >= 0)
 		r = take_welcome(v, &m, fds, r);
+	/* Before the driver remembers the numbers. */
+	shim_view_each_fd(v, hide, NULL);
 	if (!r)
 		r = map_and_ready(v, &m, err);
 	if (r) {
@@ -166,7 +176,7 @@ int keeper_join(const struct lane_settings *s, struct shim_view *v, enum shim_fa
 
 	*why = SHIM_FB_NO_LANE;
 	shim_view_init(v);
-	r = lane_settings_ifname(&own, err);
+	r = own.ifname[0] ? 0 : keeper_start(&own, err);
 	if (r)
 		return r;
 	do {

@@ -87,8 +87,9 @@ unsigned int lane_settings_envp(const struct lane_settings *s, char *out[], unsi
 int lane_settings_ifname(struct lane_settings *s, char *err);
 
 /* Starts the keeper for s->ifname unless one serves it; returns when it accepts connections or has
- * failed, with its error in err[256]. From `lane run`: forks; the keeper's stdio is /dev/null. */
-int keeper_start(const struct lane_settings *s, char *err);
+ * failed, with its error in err[256]. Where s->ifname is empty the keeper finds the interface, and
+ * it is filled in. The keeper's stdio is /dev/null. */
+int keeper_start(struct lane_settings *s, char *err);
 /* The keeper itself: never returns. 'ready_fd' gets one line, "ok" or the error, and is closed. */
 void keeper_main(const struct lane_settings *s, int ready_fd) __attribute__((noreturn));
 /* Tells the keeper of 'ifname' that 'pid' will be a member. */
@@ -99,6 +100,10 @@ int keeper_join(const struct lane_settings *s, struct shim_view *v, enum shim_fa
 /* How a joiner moves each received descriptor out of the program's way, before anything is mapped
  * from it: returns the new number. NULL (the tool): it stays. start.c sets it. */
 extern int (*keeper_hide_fd)(int fd);
+/* The shim's: called for each descriptor that a join receives, before anything is mapped; returns the
+ * number that it has now; and before such a number is closed. NULL: they stay where they are. */
+extern int (*keeper_hide_fd)(int fd);
+extern void (*keeper_unhide_fd)(int fd);
 /* For lane stat and conns: a read-only view (row -1). */
 int keeper_observe(const char *ifname, struct shim_view *v, char *err);
 /* Asks the keeper of 'ifname' to end as soon as no member is left. 0 or -errno with err[256]. */

@@ -252,7 +252,7 @@ void keeper_main(const struct lane_settings *s, int ready_fd)
 			lane_xdp_close(k.dev);
 		_exit(1);
 	}
-	dprintf(ready_fd, "ok\n");
+	dprintf(ready_fd, "ok %s\n", k.s.ifname);
 	close(ready_fd);
 	if (r)
 		_exit(0);

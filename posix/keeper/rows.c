@@ -141,14 +141,15 @@ bool keeper_rows_reserved(const struct keeper *k)
 	return false;
 }
 
-/* A reserved row whose parent lives is the parent's affair; else the child has a second to come. */
+/* A reserved row with a living parent and a connection is about to be born; else, and where the fork
+ * failed, the child has a second to come. */
 static void reserved_look(struct keeper *k, int row)
 {
 	struct keeper_row *kr = &k->row[row];
 	uint64_t now = shim_now_us();
 	int32_t pid = k->v.a->row[row].pid;
 
-	if (pid < 0 && keeper_row_of(k, -pid) >= 0)
+	if (pid < 0 && kr->conn >= 0 && keeper_row_of(k, -pid) >= 0)
 		kr->reserved_us = 0;
 	else if (!kr->reserved_us)
 		kr->reserved_us = now;

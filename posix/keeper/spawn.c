@@ -87,19 +87,18 @@ static int spawn(const char *path, char *const argv[], char *const envp[], int r
 	return 0;
 }
 
-/* Waits for the keeper's line. 0 for "ok", else -EIO with the line in err[]. */
-static int read_ready(int fd, char *err)
+/* Reads the keeper's line, without its end; "": it said none. */
+static void read_line(int fd, char line[KEEPER_ERR])
 {
 	uint64_t end = shim_now_us() + SPAWN_WAIT_MS * 1000ULL, now;
 	struct pollfd pfd = {.fd = fd, .events = POLLIN};
-	char line[KEEPER_ERR];
 	size_t len = 0;
 	ssize_t n;
 
-	while (len < sizeof(line) - 1 && (now = shim_now_us()) < end) {
+	while (len < KEEPER_ERR - 1 && (now = shim_now_us()) < end) {
 		if (poll(&pfd, 1, (int)((end - now) / 1000 + 1)) <= 0)
 			continue;
-		n = read(fd, line + len, sizeof(line) - 1 - len);
+		n = read(fd, line + len, KEEPER_ERR - 1 - len);
 		if (n <= 0)
 			break;
 		len += (size_t)n;
@@ -108,20 +107,31 @@ static int read_ready(int fd, char *err)
 	}
 	line[len] = 0;
 	line[strcspn(line, "\n")] = 0;
-	if (!strcmp(line, "ok"))
-		return 0;
-	snprintf(err, KEEPER_ERR, "%s", len ? line : "the keeper ended without a word");
-	return -EIO;
 }
 
-int keeper_start(const struct lane_settings *s, char *err)
+/* Waits for "ok IFNAME". 0, or -EIO with what the keeper said in err[]. */
+static int read_ready(int fd, struct lane_settings *s, char *err)
+{
+	char line[KEEPER_ERR];
+
+	read_line(fd, line);
+	if (strncmp(line, "ok ", 3)) {
+		snprintf(err, KEEPER_ERR, "%s", *line ? line : "the keeper ended without a word");
+		return -EIO;
+	}
+	snprintf(s->ifname, sizeof(s->ifname), "%.15s", line + 3);
+	memcpy(s->xdp.ifname, s->ifname, sizeof(s->xdp.ifname));
+	return 0;
+}
+
+int keeper_start(struct lane_settings *s, char *err)
 {
 	char path[PATH_MAX], number[16], *envp[SPAWN_ENV_MAX + 1] = {NULL};
 	char *argv[] = {"lane", "keeper", "--ready-fd", number, NULL};
 	unsigned int i, n;
 	int fds[2], r;
 
-	r = keeper_connect(s->ifname, err);
+	r = s->ifname[0] ? keeper_connect(s->ifname, err) : -ECONNREFUSED;
 	if (r >= 0) {
 		close(r);
 		return 0;
@@ -144,7 +154,7 @@ int keeper_start(const struct lane_settings *s, char *err)
 	if (r)
 		snprintf(err, KEEPER_ERR, "the keeper cannot be forked: %s", strerror(-r));
 	else
-		r = read_ready(fds[0], err);
+		r = read_ready(fds[0], s, err);
 	close(fds[0]);
 	for (i = 0; i < n; i++)
 		free(envp[i]);

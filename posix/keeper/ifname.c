@@ -1,0 +1,24 @@
+/*
+ * ifname.c - the interface where none is given: the one with the default route
+ *
+ * Apart from config.c, so that the shim does not need the netlink mirror: under a bare LD_PRELOAD the
+ * keeper finds the interface and says its name (spawn.c).
+ */
+#include <stdio.h>
+
+#include "drivers/control/netlink/netlink.h"
+#include "proto.h"
+
+int lane_settings_ifname(struct lane_settings *s, char *err)
+{
+	int r;
+
+	if (s->ifname[0])
+		return 0;
+	r = lane_netlink_default_if(s->ifname);
+	if (r)
+		snprintf(err, KEEPER_ERR, "no default route: name an interface (-i or LANE_IF)");
+	else
+		memcpy(s->xdp.ifname, s->ifname, sizeof(s->xdp.ifname));
+	return r;
+}
