@@ -66,7 +66,7 @@ void lane_check(struct lane *ln)
 /* Whoever may still use a frame that no list of the lane has. */
 static bool is_held(const struct lane_buf *b, uint64_t live_owners)
 {
-	if (b->flags & LANE_BUF_TX || b->owner == LANE_OWNER_DRIVER)
+	if (b->flags & LANE_BUF_TX || b->owner == LANE_BUF_DRIVER)
 		return true;
 	return b->owner >= 1 && b->owner <= 64 && (live_owners >> (b->owner - 1)) & 1;
 }

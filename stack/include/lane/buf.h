@@ -39,10 +39,6 @@
 				  * folded pseudo-header sum */
 #define LANE_BUF_FREE 0x80    /* in the pool: for the checks */
 
-/* 'owner' of a frame that a driver holds to receive into: set when it enters the ring, 0 when it
- * leaves it. So the rebuild after a death leaves it alone (lane_recover). */
-#define LANE_OWNER_DRIVER 255
-
 /* lane_buf.owner of a frame that waits in a driver's ring to be filled: nobody's until it comes back
  * from rx_burst(), whoever dies. (Frames being sent are marked LANE_BUF_TX.) */
 #define LANE_BUF_DRIVER 0xff

@@ -1,0 +1,195 @@
+/*
+ * out_test.c - tests of stack/net/path.c and ip_out.c, seen from the cable
+ */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <cmocka.h>
+
+#include <errno.h>
+
+#include <lane/udp.h>
+
+#include "stack/wire/eth.h"
+#include "tests/sim/world.h"
+
+#define PORT 7000
+
+static struct world w;
+static struct lane_udp *udp[2];
+
+static void open_world(struct world_config *cfg)
+{
+	struct lane_ep local = {.port = PORT};
+
+	world_open(&w, cfg);
+	for (unsigned int i = 0; i < 2; i++) {
+		udp[i] = lane_udp_create(w.ln[i], 1);
+		assert_int_equal(lane_udp_bind(w.ln[i], udp[i], &local, false), 0);
+	}
+}
+
+static void close_world(void)
+{
+	for (unsigned int i = 0; i < 2; i++)
+		lane_udp_put(w.ln[i], udp[i]);
+	world_run(&w, 5000000);
+	for (unsigned int i = 0; i < 2; i++) {
+		lane_check(w.ln[i]);
+		assert_int_equal(w.ln[i]->st->bufs.nr_free, w.ln[i]->st->bufs.nr);
+	}
+	world_close(&w);
+}
+
+static ssize_t send_to(unsigned int from, bool v6, size_t len)
+{
+	static const uint8_t text[4096];
+	struct lane_ep remote = {.ip = world_ip(!from, v6), .port = PORT};
+
+	return lane_udp_write(w.ln[from], udp[from], &remote, NULL, text, len, NULL);
+}
+
+static uint64_t drops(unsigned int i, enum lane_drop why)
+{
+	return lane_stats(w.ln[i])->drops[why];
+}
+
+static void test_path__answers_the_mac_it_came_from(void **state)
+{
+	struct world_config cfg;
+	struct lane_path path = {0};
+	struct lane_ip src = {.d = {0, 0}}, dst = world_ip(0, false);
+	struct lane_mac mac = world_mac(0);
+
+	world_config_default(&cfg);
+	cfg.no_neighbours = true;
+	open_world(&cfg);
+	world_set_neighbour(&w, 0, true);
+	assert_int_equal(lane_path_update(w.ln[1], &path, &src, &dst), -EAGAIN);
+	assert_int_equal(send_to(0, false, 10), 10);
+	world_run(&w, 1000);
+	assert_int_equal(lane_udp_nr_queued(udp[1]), 1);
+	assert_int_equal(lane_path_update(w.ln[1], &path, &src, &dst), 0);
+	assert_true(path.from_peer);
+	assert_memory_equal(&path.mac, &mac, sizeof(mac));
+	/* As soon as the mirror knows, its word counts. */
+	world_set_neighbour(&w, 1, true);
+	assert_int_equal(lane_path_update(w.ln[1], &path, &src, &dst), 0);
+	assert_false(path.from_peer);
+	close_world();
+}
+
+static void test_path__follows_routes_and_mtu(void **state)
+{
+	struct world_config cfg;
+	struct lane_path path = {0};
+	struct lane_ip src = {.d = {0, 0}}, dst = world_ip(1, true), own = world_ip(0, true);
+	struct lane_nettab *t;
+
+	world_config_default(&cfg);
+	open_world(&cfg);
+	t = lane_nettab(w.ln[0]);
+	assert_int_equal(lane_path_update(w.ln[0], &path, &src, &dst), 0);
+	assert_true(lane_ip_equal(&src, &own));
+	assert_int_equal(path.mtu, 1500);
+	lane_net_write_begin(t);
+	t->mtu = 1300;
+	lane_net_write_end(t, true);
+	assert_int_equal(lane_path_update(w.ln[0], &path, &src, &dst), 0);
+	assert_int_equal(path.mtu, 1300);
+	lane_net_write_begin(t);
+	t->nr_routes = 0;
+	lane_net_write_end(t, true);
+	assert_int_equal(lane_path_update(w.ln[0], &path, &src, &dst), -ENETUNREACH);
+	close_world();
+}
+
+static void test_out__waits_for_the_neighbour(void **state)
+{
+	struct world_config cfg;
+
+	world_config_default(&cfg);
+	cfg.no_neighbours = true;
+	open_world(&cfg);
+	assert_int_equal(send_to(0, false, 10), 10);
+	assert_int_equal(send_to(0, true, 10), 10);
+	world_run(&w, 10000);
+	assert_int_equal(w.ln[0]->st->nr_pending, 2);
+	lane_check(w.ln[0]);
+	world_set_neighbour(&w, 0, true);
+	world_run(&w, 10000);
+	assert_int_equal(w.ln[0]->st->nr_pending, 0);
+	assert_int_equal(lane_udp_nr_queued(udp[1]), 2);
+	close_world();
+}
+
+static void test_out__gives_up_without_neighbour(void **state)
+{
+	struct world_config cfg;
+
+	world_config_default(&cfg);
+	cfg.no_neighbours = true;
+	open_world(&cfg);
+	for (unsigned int i = 0; i < LANE_NR_PENDING + 1; i++)
+		assert_int_equal(send_to(0, false, 10), 10);
+	assert_int_equal(drops(0, LANE_DROP_NO_NEIGHBOUR), 1);
+	world_run(&w, 2 * LANE_PENDING_US);
+	assert_int_equal(drops(0, LANE_DROP_NO_NEIGHBOUR), LANE_NR_PENDING + 1);
+	assert_int_equal(w.ln[0]->st->nr_pending, 0);
+	close_world();
+}
+
+static void test_out__full_ring_waits_in_order(void **state)
+{
+	struct world_config cfg;
+	struct lane_udp_msg msg;
+	uint8_t buf[100];
+
+	world_config_default(&cfg);
+	cfg.pair.ring_size = 2;
+	open_world(&cfg);
+	for (size_t i = 0; i < 6; i++)
+		assert_int_equal(send_to(0, false, 10 + i), 10 + i);
+	assert_int_equal(w.ln[0]->st->nr_txq, 4);
+	lane_check(w.ln[0]);
+	world_run(&w, 10000);
+	for (size_t i = 0; i < 6; i++)
+		assert_int_equal(lane_udp_read(w.ln[1], udp[1], buf, sizeof(buf), false, &msg, NULL),
+				 10 + i);
+	close_world();
+}
+
+/* Without the driver's help, and with it, the other side finds the sum right. */
+static void test_out__checksums(void **state)
+{
+	struct world_config cfg;
+
+	for (unsigned int how = 0; how < 3; how++) {
+		world_config_default(&cfg);
+		cfg.pair.caps = how ? LANE_CAP_TX_CSUM : 0;
+		cfg.pair.partial = how == 2;
+		open_world(&cfg);
+		for (size_t len = 0; len < 50; len++) {
+			assert_int_equal(send_to(0, false, len), len);
+			assert_int_equal(send_to(0, true, len), len);
+			world_run(&w, 10);
+		}
+		assert_int_equal(lane_udp_nr_queued(udp[1]), 100);
+		assert_int_equal(drops(1, LANE_DROP_UDP_CSUM), 0);
+		close_world();
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_path__answers_the_mac_it_came_from),
+		cmocka_unit_test(test_path__follows_routes_and_mtu),
+		cmocka_unit_test(test_out__waits_for_the_neighbour),
+		cmocka_unit_test(test_out__gives_up_without_neighbour),
+		cmocka_unit_test(test_out__full_ring_waits_in_order),
+		cmocka_unit_test(test_out__checksums),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
