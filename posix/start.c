@@ -95,6 +95,7 @@ static void join(void)
 		return;
 	shim.nr_cpus = usable_cpus();
 	keeper_hide_fd = shim_fd_hide;
+	keeper_unhide_fd = shim_fd_unhide;
 	if (keeper_join(&shim.settings, &shim.view, &why, err) < 0) {
 		shim.why = why;
 		settle(NO_LANE);
