@@ -105,7 +105,7 @@ static void sort_entry(struct call *c, unsigned int i)
 		c->sets = true;
 	}
 	if (l && l->kind == SHIM_SOCK) {
-		kernel = shim.view.socks[l->index].kind != SHIM_SOCK_TCP;
+		kernel = l->shadow >= 0;
 		c->socks[c->nr_ours] = l->index;
 		c->ours[c->nr_ours++] = (struct entry){.l = l, .at = i};
 	} else if (l) {

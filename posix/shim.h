@@ -37,6 +37,10 @@
 
 enum shim_kind { SHIM_NONE, SHIM_FRESH, SHIM_SOCK, SHIM_EPOLL };
 
+#define SHIM_OPTS_SO 1
+#define SHIM_OPTS_TCP 2
+#define SHIM_OPTS_IP 4
+
 /* An epoll registration of a FRESH socket, made in the kernel: moved to the lane with the socket. */
 struct shim_reg {
 	struct shim_reg *next;
@@ -67,6 +71,7 @@ struct shim_local {
 	int nest_evfd;	       /* EPOLL: eventfd of ours inside the kernel set when it is nested, -1 */
 	int epfd;	       /* EPOLL: one number of it that is open */
 	uint32_t nr, next_free; /* fd.c: its own number, 1 + the next free object's */
+	uint8_t opts_set;	/* FRESH: SHIM_OPTS_*, levels at which the program has set options */
 	uint8_t accept_turn;	/* listener: connections taken from the lane since the kernel was asked */
 };
 
@@ -163,8 +168,6 @@ struct shim_wait {
 #define SHIM_WAIT_KERNEL 0x40000000
 /* > 0: what 'ready' returned, or SHIM_WAIT_KERNEL; 0: timed out; -EINTR. Flushes deferred kicks first. */
 int shim_wait(struct shim_wait *w);
-/* Waits until a sock has any of 'events' (POLLIN...; ERR and HUP always). > 0 mask, 0 timed out, -EINTR. */
-int shim_wait_sock(struct shim_local *l, uint32_t events, int64_t timeout_us);
 /* Wakes this process' threads that wait for what became ready (after shim_unlock). */
 void shim_wake_local(void);
 /* After a lane call that queued output: kicks now, or leaves it to the end of the event loop's turn

@@ -311,7 +311,8 @@ void shim_wake_local(void)
 	uint32_t armed;
 
 	shim_epoll_nest_sync();
-	if (!atomic_load(&nr_armed))
+	armed = atomic_load(&nr_armed);
+	if (!armed || (armed == 1 && atomic_load(&shim_self.state) == SHIM_WAITER_ARMED))
 		return;
 	hold();
 	for (w = registry; w; w = w->next) {
