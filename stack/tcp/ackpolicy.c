@@ -1,0 +1,72 @@
+/*
+ * ackpolicy.c - when we acknowledge: tcp.md 1; RFC 9293 3.8.6.3, RFC 5681 4.2
+ *
+ * An ACK is decided during input and sent by the flush at the end of the turn, unless text that
+ * leaves carries it: so a burst of one flow gets one ACK.
+ */
+#include "stack/tcp/pcb.h"
+
+#define CHALLENGES_PER_S 1000
+
+void lane_tcp_ack_now(struct lane *ln, struct lane_tcp *pcb)
+{
+	pcb->flags |= LANE_TF_ACK_NOW;
+	lane_tcp_want_output(ln, pcb);
+}
+
+static uint32_t delay_us(const struct lane_tcp *pcb)
+{
+	uint32_t d = pcb->rto.srtt_us / 4;
+
+	return d && d < LANE_DACK_MAX_US ? d : LANE_DACK_MAX_US;
+}
+
+/* So much unacknowledged text is ACKed at once: two full segments, or a part of a small window. */
+static uint32_t threshold(const struct lane_tcp *pcb)
+{
+	uint32_t two = 2 * pcb->rcv_mss;
+
+	return two < pcb->rcv_limit / 4 ? two : pcb->rcv_limit / 4;
+}
+
+void lane_tcp_ack_text(struct lane *ln, struct lane_tcp *pcb, uint32_t len)
+{
+	uint32_t now = lane_now_ms(ln);
+	uint32_t mss = lane_tcp_adv_mss(ln, pcb);
+
+	if (len > pcb->rcv_mss)
+		pcb->rcv_mss = len < mss ? len : mss;
+	/* After a pause the peer starts again with a small window. */
+	if (now - pcb->last_rxtext_ms > pcb->rto.rto_us / 1000)
+		pcb->quick = LANE_QUICK_ACKS;
+	pcb->last_rxtext_ms = now;
+	if (pcb->quick && pcb->opts.quickack) {
+		pcb->quick--;
+		lane_tcp_ack_now(ln, pcb);
+	} else if (pcb->rcv_nxt - pcb->rcv_acked >= threshold(pcb)) {
+		lane_tcp_ack_now(ln, pcb);
+	} else if (!lane_tcp_armed(pcb, LANE_TT_DACK)) {
+		lane_tcp_arm(ln, pcb, LANE_TT_DACK, delay_us(pcb));
+	}
+}
+
+void lane_tcp_challenge(struct lane *ln, struct lane_tcp *pcb)
+{
+	struct lane_state *st = ln->st;
+
+	if (ln->now_us - st->challenge_window_us >= 1000000) {
+		st->challenge_window_us = ln->now_us;
+		st->nr_challenges = 0;
+	}
+	if (st->nr_challenges >= CHALLENGES_PER_S)
+		return;
+	st->nr_challenges++;
+	lane_tcp_ack_now(ln, pcb);
+}
+
+void lane_tcp_ack_sent(struct lane *ln, struct lane_tcp *pcb)
+{
+	pcb->rcv_acked = pcb->rcv_nxt;
+	pcb->flags &= ~LANE_TF_ACK_NOW;
+	lane_tcp_disarm(pcb, LANE_TT_DACK);
+}

@@ -1,0 +1,158 @@
+/*
+ * api.c - what a program asks about a pcb: status, options, figures
+ */
+#include "stack/tcp/pcb.h"
+
+#include "lane-int/tcp_info.h"
+
+void lane_tcp_get_status(const struct lane *ln, const struct lane_tcp *pcb, struct lane_tcp_status *st)
+{
+	uint32_t end = pcb->snd_end, pos = lane_tcp_copied_seq(pcb);
+	bool live = pcb->flags & LANE_TF_HASHED;
+
+	*st = (struct lane_tcp_status){
+		.state = pcb->state,
+		.err = pcb->err,
+		.rcv_queued = pcb->rcv_queued,
+		.nr_accept = pcb->lq.nr_waiting,
+		.peer_fin = pcb->flags & LANE_TF_PEER_FIN,
+		.rd_shut = pcb->flags & LANE_TF_RD_SHUT,
+		.wr_shut = pcb->flags & LANE_TF_WR_SHUT,
+		.was_connected = pcb->flags & LANE_TF_CONNECTED,
+		.urgent = pcb->urg_state == LANE_URG_AHEAD &&
+			  lane_seq_lt(pcb->urg_seq, pos + pcb->rcv_queued),
+		.at_mark = pcb->urg_state != LANE_URG_NONE && pcb->urg_seq == pos,
+	};
+	if (!live || pcb->state == LANE_TCP_LISTEN)
+		return;
+	if (pcb->flags & LANE_TF_CONNECTED) {
+		st->snd_queued = lane_seq_gt(end, pcb->snd_una) ? end - pcb->snd_una : 0;
+		st->snd_unsent = lane_seq_gt(end, pcb->snd_nxt) ? end - pcb->snd_nxt : 0;
+		st->snd_space = lane_tcp_snd_space(ln, pcb);
+		st->writable = lane_tcp_is_writable(ln, pcb);
+	}
+}
+
+int lane_tcp_take_error(struct lane *ln, struct lane_tcp *pcb)
+{
+	int err = pcb->err ? pcb->err : pcb->soft_err;
+
+	lane_tcp_work(ln, pcb);
+	if (pcb->err)
+		pcb->err = 0;
+	else
+		pcb->soft_err = 0;
+	return err;
+}
+
+void lane_tcp_get_local(const struct lane_tcp *pcb, struct lane_ep *ep)
+{
+	*ep = lane_tcp_local_ep(pcb);
+}
+
+int lane_tcp_get_remote(const struct lane_tcp *pcb, struct lane_ep *ep)
+{
+	if (pcb->state < LANE_TCP_SYN_RECEIVED || pcb->state == LANE_TCP_TIME_WAIT)
+		return -ENOTCONN;
+	*ep = lane_tcp_remote_ep(pcb);
+	return 0;
+}
+
+void lane_tcp_get_opts(const struct lane_tcp *pcb, struct lane_tcp_opts_set *o)
+{
+	*o = pcb->opts;
+}
+
+void lane_tcp_set_opts(struct lane *ln, struct lane_tcp *pcb, const struct lane_tcp_opts_set *o)
+{
+	struct lane_tcp_opts_set old = pcb->opts;
+	bool live = pcb->state >= LANE_TCP_ESTABLISHED && (pcb->flags & LANE_TF_HASHED);
+
+	lane_tcp_work(ln, pcb);
+	pcb->opts = *o;
+	if (o->rcvbuf != old.rcvbuf) {
+		pcb->flags |= LANE_TF_RCVBUF_SET;
+		pcb->rcv_limit = o->rcvbuf / 2;
+	}
+	if (o->sndbuf != old.sndbuf)
+		pcb->flags |= LANE_TF_SNDBUF_SET;
+	if (!live)
+		return;
+	/* The congestion control starts anew on the window that there is. */
+	if (o->cc != old.cc) {
+		uint32_t cwnd = pcb->cc.cwnd, ssthresh = pcb->cc.ssthresh;
+
+		lane_cc_ops_at(o->cc)->init(&pcb->cc, pcb->snd_mss);
+		pcb->cc.cwnd = cwnd;
+		pcb->cc.ssthresh = ssthresh;
+	}
+	if (o->maxseg != old.maxseg)
+		lane_tcp_update_mss(ln, pcb);
+	if (o->keepalive != old.keepalive || o->keepidle_us != old.keepidle_us)
+		lane_tcp_keepalive_start(ln, pcb);
+	if ((old.cork && !o->cork) || (o->nodelay && !old.nodelay)) {
+		pcb->push = 1;
+		lane_tcp_want_output(ln, pcb);
+	}
+	if (o->quickack && pcb->rcv_nxt != pcb->rcv_acked)
+		lane_tcp_ack_now(ln, pcb);
+	lane_tcp_space_back(ln, pcb);
+}
+
+static uint32_t ago_us(const struct lane *ln, uint32_t since_ms)
+{
+	uint64_t us = (uint64_t)(lane_now_ms(ln) - since_ms) * 1000;
+
+	return us < UINT32_MAX ? (uint32_t)us : UINT32_MAX;
+}
+
+void lane_tcp_get_info(const struct lane *ln, const struct lane_tcp *pcb, struct lane_tcp_info_out *out)
+{
+	uint32_t mss = pcb->snd_mss ? pcb->snd_mss : 1;
+	uint32_t flight = pcb->flags & LANE_TF_CONNECTED ? pcb->snd_nxt - pcb->snd_una : 0;
+
+	*out = (struct lane_tcp_info_out){
+		.state = pcb->state,
+		.ca_state = pcb->ca_state,
+		.retransmits = pcb->retries,
+		.probes = pcb->keep_probes,
+		.backoff = pcb->rto.nr_backoffs,
+		.snd_wscale = pcb->snd_wscale,
+		.rcv_wscale = pcb->rcv_wscale,
+		.ts_ok = !!(pcb->flags & LANE_TF_TS),
+		.sack_ok = !!(pcb->flags & LANE_TF_SACK),
+		.wscale_ok = !!(pcb->flags & LANE_TF_WSCALE),
+		.rto_us = pcb->rto.rto_us,
+		.ato_us = LANE_DACK_MAX_US,
+		.rtt_us = pcb->rto.srtt_us,
+		.rttvar_us = pcb->rto.rttvar_us,
+		.min_rtt_us = pcb->min_rtt_us,
+		.snd_mss = pcb->snd_mss,
+		.rcv_mss = pcb->rcv_mss,
+		.advmss = lane_tcp_adv_mss(ln, pcb),
+		.pmtu = pcb->path.mtu,
+		.cwnd = pcb->cc.cwnd / mss,
+		.ssthresh = pcb->cc.ssthresh / mss,
+		.unacked = (flight + mss - 1) / mss,
+		.sacked = pcb->dupacks,
+		.last_data_sent_us = ago_us(ln, pcb->last_tx_ms),
+		.last_data_recv_us = ago_us(ln, pcb->last_rxtext_ms),
+		.last_ack_recv_us = ago_us(ln, pcb->last_rx_ms),
+		.rcv_wnd = pcb->rcv_adv - pcb->rcv_nxt,
+		.snd_wnd = pcb->snd_wnd,
+		.bytes_acked = pcb->delivered,
+		.bytes_received = pcb->bytes_received,
+		.bytes_sent = pcb->bytes_sent,
+		.bytes_retrans = pcb->bytes_retrans,
+		.segs_out = pcb->segs_out,
+		.segs_in = pcb->segs_in,
+		.total_retrans = pcb->nr_retrans,
+		.notsent_bytes =
+			lane_seq_gt(pcb->snd_end, pcb->snd_nxt) ? pcb->snd_end - pcb->snd_nxt : 0,
+		.cc_name = lane_cc_ops_at(pcb->opts.cc)->name,
+	};
+	if (pcb->ca_state == LANE_CA_RECOVERY)
+		out->lost = 1;
+	else if (pcb->ca_state == LANE_CA_LOSS)
+		out->lost = out->unacked;
+}

@@ -1,0 +1,263 @@
+/*
+ * connect.c - opening a connection: active opens, and what both kinds of handshake share
+ *
+ * RFC 9293 3.5 and 3.10.7.3, RFC 6056 (ports), RFC 6528 (ISN), RFC 7323 and 2018 (options).
+ */
+#include "stack/tcp/pcb.h"
+
+#include <netinet/in.h>
+
+#include "stack/tcp/isn.h"
+
+#define MSS_DEFAULT 536 /* RFC 9293 3.7.1, IPv4; 1220 for IPv6 */
+#define MSS_MIN	    64
+
+static uint32_t ip_tcp_hlen(const struct lane_tcp *pcb)
+{
+	return (lane_ip_is4(&pcb->remote_ip) ? 20 : 40) + sizeof(struct lane_tcp_hdr);
+}
+
+/* Text of a segment that fills a packet of the path, without TCP options. */
+static uint32_t path_mss(const struct lane_tcp *pcb)
+{
+	uint32_t mtu = pcb->path.mtu ? pcb->path.mtu : 1500;
+
+	if (mtu > UINT16_MAX)
+		mtu = UINT16_MAX;
+	return mtu > ip_tcp_hlen(pcb) + MSS_MIN ? mtu - ip_tcp_hlen(pcb) : MSS_MIN;
+}
+
+uint16_t lane_tcp_adv_mss(const struct lane *ln, const struct lane_tcp *pcb)
+{
+	uint32_t m = path_mss(pcb);
+
+	(void)ln;
+	if (pcb->opts.maxseg && m > pcb->opts.maxseg)
+		m = pcb->opts.maxseg;
+	return (uint16_t)m;
+}
+
+void lane_tcp_update_mss(struct lane *ln, struct lane_tcp *pcb)
+{
+	uint32_t m = lane_tcp_adv_mss(ln, pcb);
+	uint32_t frame = ln->bufs.size - LANE_HEADROOM;
+
+	if (pcb->peer_mss && m > pcb->peer_mss)
+		m = pcb->peer_mss;
+	/* RFC 6691 2: options come out of the MSS. */
+	if (pcb->flags & LANE_TF_TS)
+		m -= 12;
+	if (m > frame)
+		m = frame;
+	pcb->snd_mss = (uint16_t)(m > MSS_MIN ? m : MSS_MIN);
+}
+
+static uint8_t pick_wscale(const struct lane *ln)
+{
+	uint8_t s = 0;
+
+	while (s < 14 && (uint32_t)UINT16_MAX << s < ln->st->cfg.rmem_max / 2)
+		s++;
+	return s;
+}
+
+void lane_tcp_start(struct lane *ln, struct lane_tcp *pcb, uint32_t iss)
+{
+	struct lane_ep l = lane_tcp_local_ep(pcb), r = lane_tcp_remote_ep(pcb);
+
+	if (iss == 0)
+		iss = lane_isn(&ln->st->key, &l, &r, ln->now_us);
+	pcb->snd_una = pcb->recover = pcb->snd_sml = iss;
+	pcb->snd_nxt = pcb->snd_end = iss + 1;
+	pcb->ts_offset = lane_ts_offset(&ln->st->key, &l, &r);
+	pcb->rcv_wscale = pick_wscale(ln);
+	pcb->rcv_limit = pcb->opts.rcvbuf / 2;
+	pcb->rcv_adv = pcb->rcv_nxt + (pcb->rcv_limit < UINT16_MAX ? pcb->rcv_limit : UINT16_MAX);
+	pcb->rcv_mss = MSS_DEFAULT;
+	pcb->start_ms = pcb->last_rx_ms = lane_now_ms(ln);
+	pcb->flags |= LANE_TF_SYN_DUE;
+	lane_rto_init(&pcb->rto, ln->st->cfg.rto_min_us);
+	lane_tcp_update_mss(ln, pcb);
+	lane_tcp_arm(ln, pcb, LANE_TT_RTX, pcb->rto.rto_us);
+	lane_tcp_want_output(ln, pcb);
+}
+
+void lane_tcp_take_syn(struct lane *ln, struct lane_tcp *pcb, const struct lane_seg *seg)
+{
+	const struct lane_tcp_opts *o = &seg->ti.opts;
+	const struct lane_config *cfg = &ln->st->cfg;
+	uint32_t wnd = pcb->rcv_adv - pcb->rcv_nxt;
+
+	pcb->rcv_nxt = pcb->rcv_acked = seg->ti.seq + 1;
+	pcb->rcv_adv = pcb->rcv_nxt + wnd;
+	pcb->tune_seq = pcb->rcv_nxt;
+	pcb->peer_mss = (o->have & LANE_OPT_MSS) ? o->mss : MSS_DEFAULT;
+	/* RFC 7323 2.2: only if both ends offered it. */
+	if ((o->have & LANE_OPT_WSCALE) && cfg->window_scaling) {
+		pcb->flags |= LANE_TF_WSCALE;
+		pcb->snd_wscale = o->wscale < 14 ? o->wscale : 14;
+	} else {
+		pcb->rcv_wscale = 0;
+	}
+	if ((o->have & LANE_OPT_TS) && cfg->timestamps) {
+		pcb->flags |= LANE_TF_TS;
+		pcb->ts_recent = o->tsval;
+	}
+	if (o->have & LANE_OPT_SACK_OK)
+		pcb->flags |= LANE_TF_SACK;
+	pcb->snd_wnd = pcb->snd_max_wnd = seg->wnd;
+	pcb->snd_wl1 = seg->ti.seq;
+	pcb->snd_wl2 = seg->ack;
+	lane_tcp_update_mss(ln, pcb);
+}
+
+void lane_tcp_established(struct lane *ln, struct lane_tcp *pcb, const struct lane_seg *seg)
+{
+	pcb->state = LANE_TCP_ESTABLISHED;
+	pcb->flags |= LANE_TF_CONNECTED;
+	pcb->flags &= ~(LANE_TF_SYN_DUE | LANE_TF_DEFER_ACKED);
+	pcb->retries = 0;
+	lane_tcp_disarm(pcb, LANE_TT_RTX);
+	pcb->snd_una = pcb->recover = pcb->snd_sml = pcb->snd_una + 1;
+	if (!(seg->ti.flags & LANE_WIRE_SYN)) {
+		pcb->snd_wnd = seg->wnd << pcb->snd_wscale;
+		pcb->snd_max_wnd = pcb->snd_wnd;
+	}
+	pcb->snd_wl1 = seg->seq;
+	pcb->snd_wl2 = seg->ack;
+	if (pcb->ctl_tx_us) {
+		pcb->min_rtt_us = (uint32_t)ln->now_us - pcb->ctl_tx_us;
+		lane_rto_sample(&pcb->rto, pcb->min_rtt_us ? pcb->min_rtt_us : 1);
+	} else {
+		lane_rto_reset_backoff(&pcb->rto);
+	}
+	lane_cc_ops_at(pcb->opts.cc)->init(&pcb->cc, pcb->snd_mss);
+	pcb->quick = LANE_QUICK_ACKS;
+	pcb->tune_us = (uint32_t)ln->now_us;
+	pcb->start_ms = pcb->last_rxtext_ms = pcb->last_tx_ms = lane_now_ms(ln);
+	lane_tcp_keepalive_start(ln, pcb);
+	if (pcb->flags & LANE_TF_PASSIVE)
+		lane_tcp_complete(ln, pcb);
+	else
+		lane_tcp_notify(ln, pcb, LANE_EV_CONNECTED | LANE_EV_WRITABLE);
+}
+
+/* ---- active opens ---- */
+
+/* May 'port' be the local one? A 4-tuple in TIME_WAIT may give way (RFC 6191), telling 'iss'. */
+static bool port_fits(struct lane *ln, struct lane_tcp *pcb, uint16_t port, uint32_t *iss)
+{
+	struct lane_ep l = {pcb->local_ip, port}, r = lane_tcp_remote_ep(pcb);
+	uint32_t hash = lane_flow_hash(&ln->st->key, IPPROTO_TCP, &l, &r);
+	struct lane_tw *tw;
+
+	if (lane_tcp_find(ln, hash, &l, &r))
+		return false;
+	tw = lane_tcp_tw_find(ln, hash, &l, &r);
+	return !tw || lane_tcp_tw_yield(ln, tw, iss);
+}
+
+static bool port_listens(const struct lane *ln, uint16_t port)
+{
+	struct lane_ftable_iter it;
+
+	return lane_ftable_first(ln->listeners, lane_port_hash(&ln->st->key, IPPROTO_TCP, port),
+				 &it) != LANE_NIL;
+}
+
+/* A free port first; when the range is used up, one that is free towards this peer. */
+static int pick_port(struct lane *ln, struct lane_tcp *pcb, uint32_t *iss)
+{
+	struct lane_ep r = lane_tcp_remote_ep(pcb);
+	uint16_t min = ln->net->port_min, max = ln->net->port_max;
+	uint32_t n = (uint32_t)max - min + 1;
+
+	if (min == 0 || max < min)
+		return -EADDRNOTAVAIL;
+	for (uint32_t pass = 0; pass < 2; pass++) {
+		for (uint32_t i = 0; i < n; i++) {
+			uint32_t k = (uint32_t)ln->st->next_port + i;
+			uint16_t port = lane_port_pick(&ln->st->key, &pcb->local_ip, &r, min, max, k);
+
+			if (pass == 0 ? !lane_claim_is_free(ln, IPPROTO_TCP, port) :
+					port_listens(ln, port) || !port_fits(ln, pcb, port, iss))
+				continue;
+			ln->st->next_port = (uint16_t)(k + 1);
+			pcb->local_port = port;
+			return 0;
+		}
+	}
+	return -EADDRNOTAVAIL;
+}
+
+int lane_tcp_connect(struct lane *ln, struct lane_tcp *pcb, const struct lane_ep *local,
+		     const struct lane_ep *remote)
+{
+	uint32_t iss = 0;
+	int r;
+
+	if (pcb->state != LANE_TCP_CLOSED || (pcb->flags & (LANE_TF_CONNECTED | LANE_TF_WAS_RESET)))
+		return -EISCONN;
+	lane_tcp_work(ln, pcb);
+	pcb->local_ip = local->ip;
+	pcb->local_port = local->port;
+	pcb->remote_ip = remote->ip;
+	pcb->remote_port = remote->port;
+	r = lane_path_update(ln, &pcb->path, &pcb->local_ip, &pcb->remote_ip);
+	if (r && r != -EAGAIN)
+		return r;
+	if (local->port == 0)
+		r = pick_port(ln, pcb, &iss);
+	else
+		r = port_fits(ln, pcb, local->port, &iss) ? 0 : -EADDRNOTAVAIL;
+	if (r)
+		return r;
+	pcb->state = LANE_TCP_SYN_SENT;
+	if (lane_tcp_hash(ln, pcb) < 0) {
+		pcb->state = LANE_TCP_CLOSED;
+		return -EADDRNOTAVAIL;
+	}
+	lane_tcp_claim(ln, pcb, LANE_CLAIM_ANY);
+	ln->st->stats.tcp_connects++;
+	lane_tcp_start(ln, pcb, iss);
+	return 0;
+}
+
+/* RFC 9293 3.10.7.3. */
+enum lane_drop lane_tcp_in_syn_sent(struct lane *ln, struct lane_tcp *pcb, struct lane_seg *seg)
+{
+	bool ack = seg->flags & LANE_WIRE_ACK;
+
+	if (ack && (lane_seq_le(seg->ack, pcb->snd_una) || lane_seq_gt(seg->ack, pcb->snd_nxt))) {
+		lane_tcp_reply_rst(ln, seg);
+		return LANE_DROP_TCP_ACK_INVALID;
+	}
+	if (seg->flags & LANE_WIRE_RST) {
+		if (!ack)
+			return LANE_DROP_TCP_RST_IGNORED;
+		ln->st->stats.tcp_resets_in++;
+		seg->done = true;
+		lane_tcp_fail(ln, pcb, ECONNREFUSED);
+		return LANE_OK;
+	}
+	if (!(seg->flags & LANE_WIRE_SYN))
+		return LANE_DROP_TCP_NO_ACK;
+	lane_tcp_take_syn(ln, pcb, seg);
+	seg->seq++;
+	if (ack) {
+		lane_tcp_established(ln, pcb, seg);
+		lane_tcp_ack_now(ln, pcb);
+		/* Text beyond the window that our SYN offered stays out. */
+		if (lane_seq_gt(seg->seq + seg->len, pcb->rcv_adv)) {
+			seg->len = pcb->rcv_adv - seg->seq;
+			seg->flags &= (uint8_t)~LANE_WIRE_FIN;
+		}
+		return LANE_OK;
+	}
+	/* Simultaneous open: text and FIN are sent again, they are not acknowledged here. */
+	pcb->state = LANE_TCP_SYN_RECEIVED;
+	pcb->flags |= LANE_TF_SYN_DUE;
+	lane_tcp_want_output(ln, pcb);
+	seg->done = true;
+	return LANE_OK;
+}

@@ -1,0 +1,69 @@
+/*
+ * icmp.c - ICMP errors about TCP segments (RFC 5927, RFC 1122 4.2.3.9, RFC 1191, RFC 8201)
+ *
+ * An error is believed only if it quotes a sequence number that is in flight. For a connection that
+ * is established, unreachability is advice: the timers decide, and name it as the reason.
+ */
+#include "stack/tcp/pcb.h"
+
+#include <netinet/in.h>
+
+#define MTU_MIN4 552 /* what Linux believes at least (route/min_pmtu) */
+#define MTU_MIN6 1280
+
+/* The path takes packets of at most 'mtu' bytes: what was lost goes again in smaller ones. */
+static void too_big(struct lane *ln, struct lane_tcp *pcb, uint32_t mtu)
+{
+	uint32_t min = lane_ip_is4(&pcb->remote_ip) ? MTU_MIN4 : MTU_MIN6;
+	struct lane_buf *b = lane_buf_at(&ln->bufs, pcb->sndq_head);
+
+	if (mtu < min)
+		mtu = min;
+	if (mtu >= pcb->path.mtu)
+		return;
+	pcb->path.mtu = mtu;
+	lane_tcp_update_mss(ln, pcb);
+	if (pcb->state < LANE_TCP_ESTABLISHED || !b || b->nr_tx == 0)
+		return;
+	/* RFC 8201 5.4: no congestion; send anew from the oldest on. */
+	pcb->recover = pcb->snd_nxt;
+	pcb->ca_state = LANE_CA_LOSS;
+	pcb->dupacks = 0;
+	pcb->rtx_frame = pcb->sndq_head;
+	lane_tcp_want_output(ln, pcb);
+}
+
+static int to_errno(enum lane_icmp_kind kind)
+{
+	switch (kind) {
+	case LANE_ICMP_UNREACH_PORT:
+		return ECONNREFUSED;
+	case LANE_ICMP_PROHIBITED:
+		return EACCES;
+	default:
+		return EHOSTUNREACH;
+	}
+}
+
+void lane_tcp_icmp(struct lane *ln, const struct lane_icmp_info *icmp)
+{
+	uint32_t hash =
+		lane_flow_hash(&ln->st->key, IPPROTO_TCP, &icmp->local, &icmp->remote);
+	struct lane_tcp *pcb = lane_tcp_find(ln, hash, &icmp->local, &icmp->remote);
+
+	if (!pcb || !icmp->has_seq || lane_seq_lt(icmp->seq, pcb->snd_una) ||
+	    lane_seq_ge(icmp->seq, pcb->snd_nxt)) {
+		lane_count_drop(ln, LANE_DROP_ICMP_INVALID);
+		return;
+	}
+	lane_tcp_work(ln, pcb);
+	if (icmp->kind == LANE_ICMP_TOO_BIG) {
+		too_big(ln, pcb, icmp->mtu);
+	} else if (icmp->kind != LANE_ICMP_OTHER) {
+		if (pcb->state == LANE_TCP_SYN_SENT)
+			lane_tcp_fail(ln, pcb, to_errno(icmp->kind));
+		else
+			pcb->soft_err = (uint8_t)to_errno(icmp->kind);
+	}
+	ln->st->pcb_at_work = LANE_NIL;
+}

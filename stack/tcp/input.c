@@ -1,0 +1,409 @@
+/*
+ * input.c - the way in: a segment finds its connection and goes through RFC 9293 3.10.7 in order
+ *
+ * Theory of operation. lane_tcp_in() parses, checks the sum and looks up, in this order: a
+ * connection, a TIME_WAIT record, a listener; what fits none is answered with RST. For a connection
+ * the steps in_seq, in_rst, in_syn, in_ack, in_urg, in_text, in_fin run until one says why the segment
+ * ends there, or that the connection does (seg->done). A step trims the segment so that the next need
+ * not look again. in_fast() is the common case of them all: an established connection, the next
+ * segment, nothing but ACK and text.
+ *
+ * The packet is the caller's as long as a drop is returned and pkt->b is set; text that was queued has
+ * pkt->b NULL, and what happened after is counted here.
+ */
+#include "stack/tcp/pcb.h"
+
+#include <netinet/in.h>
+
+/* RFC 7323 5.5: after 24 days without a segment ts_recent means nothing. */
+#define TS_VALID_MS (24U * 24 * 3600 * 1000)
+
+static bool paws_ok(const struct lane *ln, const struct lane_tcp *pcb, const struct lane_seg *seg)
+{
+	if (!(pcb->flags & LANE_TF_TS) || !(seg->ti.opts.have & LANE_OPT_TS) ||
+	    (seg->flags & LANE_WIRE_RST))
+		return true;
+	return lane_seq_ge(seg->ti.opts.tsval, pcb->ts_recent) ||
+	       lane_now_ms(ln) - pcb->last_rx_ms > TS_VALID_MS;
+}
+
+/* RFC 7323 4.3 (2). */
+static void take_ts(struct lane_tcp *pcb, const struct lane_seg *seg)
+{
+	if ((pcb->flags & LANE_TF_TS) && (seg->ti.opts.have & LANE_OPT_TS) &&
+	    lane_seq_ge(seg->ti.opts.tsval, pcb->ts_recent) &&
+	    lane_seq_le(seg->ti.seq, pcb->rcv_acked))
+		pcb->ts_recent = seg->ti.opts.tsval;
+}
+
+/* Not in the window at all: tell the peer where we are. */
+static enum lane_drop outside(struct lane *ln, struct lane_tcp *pcb, struct lane_seg *seg)
+{
+	if (seg->flags & LANE_WIRE_RST)
+		return LANE_DROP_TCP_SEQ;
+	/* Two ends that disagree must not answer each other for ever; text is not endless. */
+	if (seg->len)
+		lane_tcp_ack_now(ln, pcb);
+	else
+		lane_tcp_challenge(ln, pcb);
+	return LANE_DROP_TCP_SEQ;
+}
+
+/* Cuts off what came before and what lies beyond the window. */
+static void trim(struct lane *ln, struct lane_tcp *pcb, struct lane_seg *seg)
+{
+	uint32_t dup = pcb->rcv_nxt - seg->seq, end;
+
+	if (lane_seq_lt(seg->seq, pcb->rcv_nxt)) {
+		if (dup > seg->len || (dup == seg->len && !(seg->flags & LANE_WIRE_FIN))) {
+			/* All of it is old: our ACK was lost, or a probe. */
+			lane_count_drop(ln, LANE_DROP_TCP_DUP);
+			pcb->quick = LANE_QUICK_ACKS;
+			seg->flags &= (uint8_t)~LANE_WIRE_FIN;
+			dup = seg->len;
+		}
+		lane_tcp_ack_now(ln, pcb);
+		seg->seq = pcb->rcv_nxt;
+		seg->skip += dup;
+		seg->len -= dup;
+	}
+	end = seg->seq + seg->len;
+	if (seg->len && lane_seq_gt(end, pcb->rcv_adv)) {
+		seg->len = lane_seq_lt(seg->seq, pcb->rcv_adv) ? pcb->rcv_adv - seg->seq : 0;
+		seg->flags &= (uint8_t)~LANE_WIRE_FIN;
+		lane_count_drop(ln, LANE_DROP_TCP_RCV_FULL);
+		lane_tcp_ack_now(ln, pcb);
+	}
+}
+
+/* The peer repeats its SYN, or answers our SYN of a simultaneous open. True: the segment goes on. */
+static bool in_syn_again(struct lane *ln, struct lane_tcp *pcb, struct lane_seg *seg)
+{
+	if (seg->flags & LANE_WIRE_ACK) {
+		seg->flags &= (uint8_t)~LANE_WIRE_SYN;
+		seg->seq++;
+		return true;
+	}
+	pcb->flags |= LANE_TF_SYN_DUE;
+	lane_tcp_want_output(ln, pcb);
+	return false;
+}
+
+/* First: the sequence number; RFC 7323 5.3 before it. */
+static enum lane_drop in_seq(struct lane *ln, struct lane_tcp *pcb, struct lane_seg *seg)
+{
+	uint32_t end;
+
+	if (!paws_ok(ln, pcb, seg)) {
+		if (seg->len)
+			lane_tcp_ack_now(ln, pcb);
+		else
+			lane_tcp_challenge(ln, pcb);
+		return LANE_DROP_TCP_PAWS;
+	}
+	if ((seg->flags & LANE_WIRE_SYN) && pcb->state == LANE_TCP_SYN_RECEIVED &&
+	    seg->seq + 1 == pcb->rcv_nxt && !in_syn_again(ln, pcb, seg))
+		return LANE_DROP_TCP_DUP;
+	/* A SYN that comes now is never taken: in_syn challenges it (RFC 5961 4). */
+	if (seg->flags & LANE_WIRE_SYN)
+		return LANE_OK;
+	end = seg->seq + seg->len + !!(seg->flags & LANE_WIRE_FIN);
+	if (lane_seq_gt(seg->seq, pcb->rcv_adv) || lane_seq_lt(end, pcb->rcv_nxt))
+		return outside(ln, pcb, seg);
+	take_ts(pcb, seg);
+	if (!(seg->flags & LANE_WIRE_RST))
+		trim(ln, pcb, seg);
+	return LANE_OK;
+}
+
+/* What the program of a connection that was reset learns, as Linux has it. */
+static int reset_error(const struct lane_tcp *pcb)
+{
+	switch (pcb->state) {
+	case LANE_TCP_SYN_SENT:
+		return ECONNREFUSED;
+	case LANE_TCP_CLOSE_WAIT:
+		return EPIPE;
+	default:
+		return ECONNRESET;
+	}
+}
+
+/* Second: RST, which must be exact (RFC 5961 3.2). */
+static enum lane_drop in_rst(struct lane *ln, struct lane_tcp *pcb, struct lane_seg *seg)
+{
+	if (!(seg->flags & LANE_WIRE_RST))
+		return LANE_OK;
+	if (seg->flags & LANE_WIRE_SYN)
+		return LANE_DROP_TCP_FLAGS;
+	if (seg->seq != pcb->rcv_nxt) {
+		lane_tcp_challenge(ln, pcb);
+		return LANE_DROP_TCP_RST_CHALLENGE;
+	}
+	ln->st->stats.tcp_resets_in++;
+	seg->done = true;
+	lane_tcp_fail(ln, pcb, reset_error(pcb));
+	return LANE_OK;
+}
+
+/* Fourth: SYN in a synchronised state: RFC 5961 4.2. */
+static enum lane_drop in_syn(struct lane *ln, struct lane_tcp *pcb, struct lane_seg *seg)
+{
+	if (!(seg->flags & LANE_WIRE_SYN))
+		return LANE_OK;
+	lane_tcp_challenge(ln, pcb);
+	return LANE_DROP_TCP_SYN_CHALLENGE;
+}
+
+/* Our FIN is acknowledged. */
+static void fin_acked(struct lane *ln, struct lane_tcp *pcb, struct lane_seg *seg)
+{
+	switch (pcb->state) {
+	case LANE_TCP_FIN_WAIT_1:
+		pcb->state = LANE_TCP_FIN_WAIT_2;
+		lane_tcp_notify(ln, pcb, LANE_EV_DRAINED);
+		if (pcb->flags & LANE_TF_ORPHAN)
+			lane_tcp_arm(ln, pcb, LANE_TT_KEEP, pcb->opts.linger2_us);
+		break;
+	case LANE_TCP_CLOSING:
+		lane_tcp_notify(ln, pcb, LANE_EV_DRAINED);
+		seg->done = true;
+		lane_tcp_time_wait(ln, pcb);
+		break;
+	case LANE_TCP_LAST_ACK:
+		lane_tcp_notify(ln, pcb, LANE_EV_DRAINED);
+		seg->done = true;
+		lane_tcp_done(ln, pcb);
+		break;
+	default:
+		break;
+	}
+}
+
+/* Fifth: the ACK. */
+static enum lane_drop in_ack(struct lane *ln, struct lane_tcp *pcb, struct lane_seg *seg)
+{
+	enum lane_drop r;
+
+	if (!(seg->flags & LANE_WIRE_ACK))
+		return LANE_DROP_TCP_NO_ACK;
+	if (pcb->state == LANE_TCP_SYN_RECEIVED) {
+		if (lane_seq_le(seg->ack, pcb->snd_una) || lane_seq_gt(seg->ack, pcb->snd_nxt)) {
+			lane_tcp_reply_rst(ln, seg);
+			return LANE_DROP_TCP_ACK_INVALID;
+		}
+		if (!lane_tcp_may_complete(ln, pcb, seg))
+			return LANE_DROP_TCP_BACKLOG;
+		lane_tcp_established(ln, pcb, seg);
+	}
+	r = lane_tcp_ack_in(ln, pcb, seg);
+	if (r == LANE_OK && lane_tcp_fin_acked(pcb))
+		fin_acked(ln, pcb, seg);
+	return r;
+}
+
+/* Sixth: the urgent pointer. */
+static enum lane_drop in_urg(struct lane *ln, struct lane_tcp *pcb, struct lane_seg *seg)
+{
+	if (seg->flags & LANE_WIRE_URG)
+		lane_tcp_urg_in(ln, pcb, seg);
+	return LANE_OK;
+}
+
+/* Nobody will read what came: RFC 9293 3.10.7.4 with RFC 1122 4.2.2.13, as Linux does. */
+static bool unwanted(const struct lane_tcp *pcb)
+{
+	return (pcb->flags & LANE_TF_ORPHAN) ||
+	       ((pcb->flags & LANE_TF_RD_SHUT) && (pcb->state == LANE_TCP_FIN_WAIT_1 ||
+						   pcb->state == LANE_TCP_FIN_WAIT_2));
+}
+
+/* Seventh: the text. */
+static enum lane_drop in_text(struct lane *ln, struct lane_tcp *pcb, struct lane_seg *seg)
+{
+	uint32_t end = seg->seq + seg->len;
+
+	if (seg->len == 0)
+		return LANE_OK;
+	if (pcb->state != LANE_TCP_ESTABLISHED && pcb->state != LANE_TCP_FIN_WAIT_1 &&
+	    pcb->state != LANE_TCP_FIN_WAIT_2)
+		return LANE_DROP_TCP_SECOND_FIN;
+	if ((pcb->flags & LANE_TF_OOO_FIN) && lane_seq_gt(end, pcb->fin_seq))
+		return LANE_DROP_TCP_SECOND_FIN;
+	if (unwanted(pcb)) {
+		lane_tcp_xmit_rst(ln, pcb);
+		seg->done = true;
+		lane_tcp_fail(ln, pcb, ECONNRESET);
+		return LANE_DROP_TCP_CLOSED;
+	}
+	return lane_tcp_text_in(ln, pcb, seg);
+}
+
+/* The peer's FIN is next. */
+static void take_fin(struct lane *ln, struct lane_tcp *pcb, struct lane_seg *seg)
+{
+	pcb->rcv_nxt++;
+	pcb->flags |= LANE_TF_PEER_FIN;
+	pcb->flags &= ~LANE_TF_OOO_FIN;
+	lane_tcp_ack_now(ln, pcb);
+	lane_tcp_notify(ln, pcb, LANE_EV_EOF | LANE_EV_READABLE);
+	switch (pcb->state) {
+	case LANE_TCP_ESTABLISHED:
+		pcb->state = LANE_TCP_CLOSE_WAIT;
+		break;
+	case LANE_TCP_FIN_WAIT_1: /* ours is unacked: in_ack stayed here */
+		pcb->state = LANE_TCP_CLOSING;
+		break;
+	default: /* FIN_WAIT_2 */
+		lane_tcp_xmit_ctl(ln, pcb, 0, pcb->snd_nxt);
+		seg->done = true;
+		lane_tcp_time_wait(ln, pcb);
+	}
+}
+
+/* Eighth: the FIN bit. 'seg' is trimmed and its text is queued. */
+static enum lane_drop in_fin(struct lane *ln, struct lane_tcp *pcb, struct lane_seg *seg)
+{
+	uint32_t at = seg->seq + seg->len;
+
+	if (pcb->state != LANE_TCP_ESTABLISHED && pcb->state != LANE_TCP_FIN_WAIT_1 &&
+	    pcb->state != LANE_TCP_FIN_WAIT_2)
+		return seg->flags & LANE_WIRE_FIN ? LANE_DROP_TCP_SECOND_FIN : LANE_OK;
+	if ((seg->flags & LANE_WIRE_FIN) && !(pcb->flags & LANE_TF_OOO_FIN)) {
+		/* Behind a hole it waits for its turn. */
+		pcb->fin_seq = at;
+		pcb->flags |= LANE_TF_OOO_FIN;
+		if (at != pcb->rcv_nxt)
+			lane_tcp_ack_now(ln, pcb);
+	}
+	if ((pcb->flags & LANE_TF_OOO_FIN) && pcb->fin_seq == pcb->rcv_nxt)
+		take_fin(ln, pcb, seg);
+	return LANE_OK;
+}
+
+/* Header prediction: true when the segment is the next, with nothing but ACK and text. */
+static bool is_plain(const struct lane_tcp *pcb, const struct lane_seg *seg)
+{
+	return pcb->state == LANE_TCP_ESTABLISHED && seg->seq == pcb->rcv_nxt &&
+	       (seg->flags & ~LANE_WIRE_PSH) == LANE_WIRE_ACK &&
+	       !(pcb->flags & (LANE_TF_OOO_FIN | LANE_TF_ORPHAN)) &&
+	       lane_seq_le(seg->seq + seg->len, pcb->rcv_adv);
+}
+
+static enum lane_drop in_fast(struct lane *ln, struct lane_tcp *pcb, struct lane_seg *seg)
+{
+	enum lane_drop r;
+
+	take_ts(pcb, seg);
+	r = lane_tcp_ack_in(ln, pcb, seg);
+	return r || seg->len == 0 ? r : lane_tcp_text_in(ln, pcb, seg);
+}
+
+static enum lane_drop in_steps(struct lane *ln, struct lane_tcp *pcb, struct lane_seg *seg)
+{
+	static enum lane_drop (*const step[])(struct lane *, struct lane_tcp *,
+					      struct lane_seg *) = {
+		in_seq, in_rst, in_syn, in_ack, in_urg, in_text, in_fin,
+	};
+	unsigned int i = 0;
+	enum lane_drop r = LANE_OK;
+
+	if (pcb->state == LANE_TCP_SYN_SENT) {
+		/* It looks at SYN, RST and ACK itself. */
+		r = lane_tcp_in_syn_sent(ln, pcb, seg);
+		i = 4;
+	}
+	for (; r == LANE_OK && !seg->done && i < sizeof(step) / sizeof(step[0]); i++)
+		r = step[i](ln, pcb, seg);
+	return r;
+}
+
+static enum lane_drop in_conn(struct lane *ln, struct lane_tcp *pcb, struct lane_seg *seg)
+{
+	enum lane_drop r;
+
+	lane_tcp_work(ln, pcb);
+	pcb->segs_in++;
+	pcb->path.queue = seg->pkt->b->queue;
+	if (is_plain(pcb, seg) && paws_ok(ln, pcb, seg))
+		r = in_fast(ln, pcb, seg);
+	else
+		r = in_steps(ln, pcb, seg);
+	/* A dropped segment is no sign of life, but a duplicate's sender is there. */
+	if (!seg->done && (r == LANE_OK || r == LANE_DROP_TCP_SEQ)) {
+		pcb->last_rx_ms = lane_now_ms(ln);
+		pcb->keep_probes = 0;
+	}
+	return r;
+}
+
+/* No connection: a TIME_WAIT record, a listener, or nobody. */
+static enum lane_drop in_no_conn(struct lane *ln, struct lane_seg *seg, uint32_t hash,
+				 const struct lane_ep *local, const struct lane_ep *remote)
+{
+	struct lane_tw *tw = lane_tcp_tw_find(ln, hash, local, remote);
+	struct lane_tcp *l = NULL;
+
+	if (tw) {
+		enum lane_drop r = lane_tcp_tw_in(ln, tw, seg);
+
+		/* LANE_OK: a SYN that may open the connection anew (RFC 6191). */
+		if (r)
+			return r;
+	}
+	if (!(seg->flags & LANE_WIRE_RST))
+		l = lane_tcp_find_listener(ln, local, hash);
+	if (l)
+		return lane_tcp_listen_in(ln, l, seg);
+	if (seg->flags & LANE_WIRE_RST)
+		return LANE_DROP_TCP_RST_IGNORED;
+	lane_tcp_reply_rst(ln, seg);
+	return LANE_DROP_TCP_NO_PORT;
+}
+
+/* RFC 9293 3.5: what no TCP sends. */
+static bool bad_flags(uint8_t f)
+{
+	return ((f & LANE_WIRE_SYN) && (f & (LANE_WIRE_FIN | LANE_WIRE_RST))) ||
+	       !(f & (LANE_WIRE_SYN | LANE_WIRE_FIN | LANE_WIRE_RST | LANE_WIRE_ACK));
+}
+
+enum lane_drop lane_tcp_in(struct lane *ln, struct lane_pkt *pkt)
+{
+	struct lane_buf *b = pkt->b;
+	struct lane_seg seg = {.pkt = pkt};
+	struct lane_ep local = {.ip = pkt->ip.dst}, remote = {.ip = pkt->ip.src};
+	struct lane_tcp *pcb;
+	uint32_t hash;
+	enum lane_drop r;
+
+	r = lane_tcp_parse(lane_buf_frame(&ln->bufs, b) + b->l4_off,
+			   (uint32_t)b->off + b->len - b->l4_off, pkt->ip.l4_len, &seg.ti);
+	if (r)
+		return r;
+	if (bad_flags(seg.ti.flags))
+		return LANE_DROP_TCP_FLAGS;
+	if (!pkt->csum_ok && !lane_l4_csum_ok(ln, pkt))
+		return LANE_DROP_TCP_CSUM;
+	seg.seq = seg.ti.seq;
+	seg.ack = seg.ti.ack;
+	seg.len = seg.ti.len;
+	seg.wnd = seg.ti.wnd;
+	seg.flags = seg.ti.flags;
+	local.port = seg.ti.dport;
+	remote.port = seg.ti.sport;
+	hash = lane_flow_hash(&ln->st->key, IPPROTO_TCP, &local, &remote);
+	pcb = lane_tcp_find(ln, hash, &local, &remote);
+	r = pcb ? in_conn(ln, pcb, &seg) : in_no_conn(ln, &seg, hash, &local, &remote);
+	ln->st->pcb_at_work = LANE_NIL;
+	if (!pkt->b) {
+		if (r)
+			lane_count_drop(ln, r);
+		return LANE_OK;
+	}
+	if (r == LANE_OK) {
+		lane_buf_free_packet(&ln->bufs, pkt->b);
+		pkt->b = NULL;
+	}
+	return r;
+}

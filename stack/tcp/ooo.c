@@ -1,0 +1,214 @@
+/*
+ * ooo.c - text that arrived out of order
+ *
+ * Theory of operation. A list of ranges in order of sequence numbers, disjoint and not touching. A
+ * range is a chain of frames (LANE_BUF_MORE); its first frame has 'seq', the bytes of all in
+ * 'pkt_len', and the index of the last in 'user'; the last one's 'next' is the next range. So a range
+ * is joined, delivered and skipped in constant time, and SACK blocks are the ranges.
+ */
+#include "stack/tcp/pcb.h"
+
+static struct lane_buf *range(const struct lane *ln, uint32_t i)
+{
+	return lane_buf_at(&ln->bufs, i);
+}
+
+static struct lane_buf *last_of(const struct lane *ln, const struct lane_buf *r)
+{
+	return lane_buf_at(&ln->bufs, r->user);
+}
+
+static struct lane_buf *next_of(const struct lane *ln, const struct lane_buf *r)
+{
+	return range(ln, last_of(ln, r)->next);
+}
+
+static uint32_t end_of(const struct lane_buf *r)
+{
+	return r->seq + r->pkt_len;
+}
+
+static uint16_t nr_frames(const struct lane *ln, const struct lane_buf *r)
+{
+	uint16_t n = 1;
+
+	while (r->flags & LANE_BUF_MORE) {
+		r = range(ln, r->next);
+		n++;
+	}
+	return n;
+}
+
+/* Takes the range behind 'prev' (NULL: the first) out of the list. */
+static void unlink_range(struct lane *ln, struct lane_tcp *pcb, struct lane_buf *prev,
+			 struct lane_buf *r)
+{
+	uint32_t next = last_of(ln, r)->next;
+
+	if (prev)
+		last_of(ln, prev)->next = next;
+	else
+		pcb->ooo_head = next;
+	last_of(ln, r)->next = LANE_NIL;
+}
+
+static void free_range(struct lane *ln, struct lane_tcp *pcb, struct lane_buf *r)
+{
+	pcb->nr_ooo -= nr_frames(ln, r);
+	lane_buf_free_packet(&ln->bufs, r);
+}
+
+/* Appends 'b', which starts where 'r' ends. */
+static void join(struct lane *ln, struct lane_tcp *pcb, struct lane_buf *r, struct lane_buf *b)
+{
+	struct lane_bufs *bs = &ln->bufs;
+	struct lane_buf *last = last_of(ln, r), *b_last = last_of(ln, b);
+
+	r->pkt_len += b->pkt_len;
+	if (!(b->flags & LANE_BUF_MORE) && (uint32_t)last->off + last->len + b->len <= bs->size) {
+		memcpy(lane_buf_data(bs, last) + last->len, lane_buf_data(bs, b), b->len);
+		last->len += b->len;
+		pcb->nr_ooo--;
+		lane_buf_free(bs, b);
+		return;
+	}
+	b_last->next = last->next;
+	last->next = lane_buf_index(bs, b);
+	last->flags |= LANE_BUF_MORE;
+	r->user = lane_buf_index(bs, b_last);
+}
+
+/* So many frames may wait: four times what a window of full frames takes. */
+static uint32_t max_frames(const struct lane_tcp *pcb)
+{
+	uint32_t n = 64 + pcb->rcv_limit / 512;
+
+	return n < UINT16_MAX / 2 ? n : UINT16_MAX / 2;
+}
+
+/* Frees the ranges behind 'prev' that lie wholly within [.., end). */
+static void swallow(struct lane *ln, struct lane_tcp *pcb, struct lane_buf *prev, uint32_t end)
+{
+	for (;;) {
+		struct lane_buf *r = prev ? next_of(ln, prev) : range(ln, pcb->ooo_head);
+
+		if (!r || lane_seq_gt(end_of(r), end))
+			return;
+		unlink_range(ln, pcb, prev, r);
+		free_range(ln, pcb, r);
+	}
+}
+
+/* Puts 'b' (trimmed against both neighbours) behind 'prev', joined with what it touches. */
+static void place(struct lane *ln, struct lane_tcp *pcb, struct lane_buf *prev, struct lane_buf *b)
+{
+	struct lane_buf *next = prev ? next_of(ln, prev) : range(ln, pcb->ooo_head);
+
+	pcb->sack_seq = b->seq;
+	pcb->nr_ooo += nr_frames(ln, b);
+	if (prev && end_of(prev) == b->seq) {
+		join(ln, pcb, prev, b);
+		b = prev;
+	} else {
+		last_of(ln, b)->next = next ? lane_buf_index(&ln->bufs, next) : LANE_NIL;
+		if (prev)
+			last_of(ln, prev)->next = lane_buf_index(&ln->bufs, b);
+		else
+			pcb->ooo_head = lane_buf_index(&ln->bufs, b);
+	}
+	if (next && end_of(b) == next->seq) {
+		unlink_range(ln, pcb, b, next);
+		join(ln, pcb, b, next);
+	}
+}
+
+enum lane_drop lane_tcp_ooo_insert(struct lane *ln, struct lane_tcp *pcb, struct lane_buf *b,
+				   uint32_t seq)
+{
+	struct lane_buf *prev = NULL, *r = range(ln, pcb->ooo_head);
+	uint32_t start = seq, end = seq + b->pkt_len;
+
+	while (r && lane_seq_le(r->seq, start)) {
+		prev = r;
+		r = next_of(ln, r);
+	}
+	if (prev && lane_seq_lt(start, end_of(prev)))
+		start = end_of(prev);
+	if (lane_seq_ge(start, end)) {
+		pcb->sack_seq = seq;
+		lane_buf_free_packet(&ln->bufs, b);
+		return LANE_DROP_TCP_DUP;
+	}
+	if (pcb->nr_ooo + nr_frames(ln, b) > max_frames(pcb)) {
+		lane_buf_free_packet(&ln->bufs, b);
+		return LANE_DROP_TCP_OOO_FULL;
+	}
+	swallow(ln, pcb, prev, end);
+	r = prev ? next_of(ln, prev) : range(ln, pcb->ooo_head);
+	if (r && lane_seq_gt(end, r->seq))
+		end = r->seq;
+	b = lane_tcp_trim(ln, b, start - seq, end - start);
+	b->seq = start;
+	place(ln, pcb, prev, b);
+	return LANE_OK;
+}
+
+bool lane_tcp_ooo_deliver(struct lane *ln, struct lane_tcp *pcb)
+{
+	struct lane_buf *r = range(ln, pcb->ooo_head);
+	bool moved = false;
+
+	while (r && lane_seq_le(r->seq, pcb->rcv_nxt)) {
+		uint32_t dup = pcb->rcv_nxt - r->seq, len = r->pkt_len;
+
+		unlink_range(ln, pcb, NULL, r);
+		if (dup >= len) {
+			free_range(ln, pcb, r);
+		} else {
+			pcb->nr_ooo -= nr_frames(ln, r);
+			lane_tcp_rcvq_append(ln, pcb, lane_tcp_trim(ln, r, dup, len - dup));
+			moved = true;
+		}
+		r = range(ln, pcb->ooo_head);
+	}
+	return moved;
+}
+
+void lane_tcp_ooo_free(struct lane *ln, struct lane_tcp *pcb)
+{
+	struct lane_buf *r;
+
+	while ((r = range(ln, pcb->ooo_head)) != NULL) {
+		unlink_range(ln, pcb, NULL, r);
+		free_range(ln, pcb, r);
+	}
+	pcb->flags &= ~LANE_TF_OOO_FIN;
+}
+
+static void put_block(struct lane_tcp_opts *o, const struct lane_buf *r)
+{
+	o->sack[o->nr_sack].start = r->seq;
+	o->sack[o->nr_sack].end = end_of(r);
+	o->nr_sack++;
+}
+
+void lane_tcp_ooo_sack(const struct lane *ln, const struct lane_tcp *pcb, struct lane_tcp_opts *o,
+		       uint8_t max)
+{
+	const struct lane_buf *latest = NULL, *r;
+
+	o->nr_sack = 0;
+	for (r = range(ln, pcb->ooo_head); r; r = next_of(ln, r)) {
+		if (lane_seq_le(r->seq, pcb->sack_seq) && lane_seq_lt(pcb->sack_seq, end_of(r))) {
+			latest = r;
+			put_block(o, r);
+			break;
+		}
+	}
+	for (r = range(ln, pcb->ooo_head); r && o->nr_sack < max; r = next_of(ln, r)) {
+		if (r != latest)
+			put_block(o, r);
+	}
+	if (o->nr_sack)
+		o->have |= LANE_OPT_SACK;
+}

@@ -1,0 +1,267 @@
+/*
+ * output.c - what is sent when: RFC 9293 3.8.6, RFC 1122 4.2.3.4 (Nagle, in Minshall's form), RFC 6691
+ *
+ * Theory of operation. lane_tcp_output() runs once a turn for each pcb that wants it, in this order:
+ * SYN; what is lost; new text as far as the peer's window, the congestion window and Nagle allow; FIN;
+ * a probe; and an ACK if none of these carried it. Where a frame, the neighbour or room in the
+ * transmit queue is missing, LANE_TT_RETRY calls again soon.
+ */
+#include "stack/tcp/pcb.h"
+
+static void retry_soon(struct lane *ln, struct lane_tcp *pcb)
+{
+	if (!lane_tcp_armed(pcb, LANE_TT_RETRY) ||
+	    (int32_t)(pcb->due_ms[LANE_TT_RETRY] - lane_now_ms(ln)) > LANE_RETRY_US / 1000)
+		lane_tcp_arm(ln, pcb, LANE_TT_RETRY, LANE_RETRY_US);
+}
+
+/* Cuts the frame 'b' (not with a driver) behind its first 'n' bytes of text. */
+static bool split(struct lane *ln, struct lane_tcp *pcb, struct lane_buf *b, uint32_t n)
+{
+	struct lane_buf *c = lane_buf_alloc(&ln->bufs);
+
+	if (!c)
+		return false;
+	c->text_off = c->off;
+	c->text_len = b->text_len - n;
+	memcpy(lane_buf_frame(&ln->bufs, c) + c->text_off,
+	       lane_buf_frame(&ln->bufs, b) + b->text_off + n, c->text_len);
+	c->seq = b->seq + n;
+	c->flags |= LANE_BUF_SNDQ;
+	c->tcp_flags = b->tcp_flags;
+	c->nr_tx = b->nr_tx;
+	c->tx_us = b->tx_us;
+	c->first_tx_us = b->first_tx_us;
+	c->next = b->next;
+	b->next = lane_buf_index(&ln->bufs, c);
+	b->text_len = n;
+	b->tcp_flags &= (uint16_t)~LANE_WIRE_PSH;
+	if (pcb->sndq_tail == lane_buf_index(&ln->bufs, b))
+		pcb->sndq_tail = b->next;
+	pcb->nr_sndq++;
+	return true;
+}
+
+/* ---- retransmission ---- */
+
+/* Sends a frame again, cut to the MSS if that has shrunk. */
+static bool resend(struct lane *ln, struct lane_tcp *pcb, struct lane_buf *b)
+{
+	if (b->text_len > pcb->snd_mss && !split(ln, pcb, b, pcb->snd_mss))
+		return false;
+	return lane_tcp_xmit(ln, pcb, b);
+}
+
+static bool resend_head(struct lane *ln, struct lane_tcp *pcb)
+{
+	struct lane_buf *b = lane_buf_at(&ln->bufs, pcb->sndq_head);
+
+	if (b && b->nr_tx) {
+		if (!resend(ln, pcb, b))
+			return false;
+	} else if ((pcb->flags & LANE_TF_FIN_SENT) &&
+		   !lane_tcp_xmit_ctl(ln, pcb, LANE_WIRE_FIN, pcb->snd_end)) {
+		return false;
+	}
+	pcb->flags &= ~LANE_TF_RTX_HEAD;
+	return true;
+}
+
+static bool retransmit(struct lane *ln, struct lane_tcp *pcb)
+{
+	struct lane_buf *b;
+
+	if ((pcb->flags & LANE_TF_RTX_HEAD) && !resend_head(ln, pcb))
+		return false;
+	while ((b = lane_buf_at(&ln->bufs, pcb->rtx_frame)) != NULL) {
+		uint32_t out = lane_tcp_in_flight(ln, pcb);
+
+		if (b->nr_tx == 0 || lane_seq_ge(b->seq, pcb->recover)) {
+			pcb->rtx_frame = LANE_NIL;
+			return true;
+		}
+		if (out && out + b->text_len > pcb->cc.cwnd)
+			return true;
+		if (!resend(ln, pcb, b))
+			return false;
+		pcb->rtx_frame = b->next;
+	}
+	return true;
+}
+
+/* ---- new text ---- */
+
+/* Is the last, short segment to wait for more, or for an ACK? */
+static bool hold_short(struct lane *ln, struct lane_tcp *pcb, const struct lane_buf *b)
+{
+	if (b->next != LANE_NIL || b->text_len >= pcb->snd_mss || (pcb->flags & LANE_TF_WR_SHUT) ||
+	    (pcb->flags & LANE_TF_URG_SND))
+		return false;
+	if (pcb->push)
+		return false;
+	if (pcb->opts.cork || (pcb->flags & LANE_TF_MORE)) {
+		if (!lane_tcp_armed(pcb, LANE_TT_CORK))
+			lane_tcp_arm(ln, pcb, LANE_TT_CORK, LANE_CORK_US);
+		return true;
+	}
+	/* Minshall: only another short segment in flight makes it wait. */
+	return !pcb->opts.nodelay && lane_seq_gt(pcb->snd_sml, pcb->snd_una);
+}
+
+/* How much of 'b' the peer's window takes now; 0: it has to wait. */
+static uint32_t window_takes(const struct lane_tcp *pcb, const struct lane_buf *b)
+{
+	uint32_t edge = pcb->snd_una + pcb->snd_wnd;
+	uint32_t n = lane_seq_gt(edge, b->seq) ? edge - b->seq : 0;
+
+	if (n >= b->text_len)
+		return b->text_len;
+	/* RFC 9293 3.8.6.2.1: a part is worth sending when it is half the largest window ever. */
+	return n >= pcb->snd_max_wnd / 2 ? n : 0;
+}
+
+/* Before the first text after a pause (RFC 5681 4.1). */
+static void after_idle(struct lane *ln, struct lane_tcp *pcb)
+{
+	uint32_t idle_ms = lane_now_ms(ln) - pcb->last_tx_ms;
+
+	lane_tcp_disarm(pcb, LANE_TT_RTX);
+	if (pcb->bytes_sent && idle_ms)
+		lane_cc_ops_at(pcb->opts.cc)
+			->on_idle(&pcb->cc, ln->now_us, (uint64_t)idle_ms * 1000, pcb->rto.rto_us,
+				  pcb->snd_mss);
+}
+
+enum send_result { SENT, HELD, WINDOW_FULL, CWND_FULL, NO_MEANS };
+
+/* Sends the next frame that never left, if it may go. */
+static enum send_result send_next(struct lane *ln, struct lane_tcp *pcb, struct lane_buf *b)
+{
+	uint32_t out = lane_tcp_in_flight(ln, pcb), n, end;
+
+	if (hold_short(ln, pcb, b))
+		return HELD;
+	n = window_takes(pcb, b);
+	if (n == 0)
+		return WINDOW_FULL;
+	if (n > pcb->snd_mss)
+		n = pcb->snd_mss;
+	if (out && out + n > pcb->cc.cwnd)
+		return CWND_FULL;
+	if (n < b->text_len && !split(ln, pcb, b, n))
+		return NO_MEANS;
+	if (pcb->snd_nxt == pcb->snd_una)
+		after_idle(ln, pcb);
+	if (ln->st->nr_txq > LANE_TXQ_HIGH || !lane_tcp_xmit(ln, pcb, b))
+		return NO_MEANS;
+	end = b->seq + b->text_len;
+	if (b->text_len < pcb->snd_mss)
+		pcb->snd_sml = end;
+	pcb->snd_unsent = b->next;
+	return SENT;
+}
+
+static enum send_result send_new(struct lane *ln, struct lane_tcp *pcb)
+{
+	enum send_result r = SENT;
+	struct lane_buf *b;
+
+	while (r == SENT && (b = lane_buf_at(&ln->bufs, pcb->snd_unsent)) != NULL)
+		r = send_next(ln, pcb, b);
+	pcb->push = 0;
+	if (r != HELD)
+		lane_tcp_disarm(pcb, LANE_TT_CORK);
+	if (r == CWND_FULL)
+		pcb->flags |= LANE_TF_CWND_LIMITED;
+	else if (r != NO_MEANS)
+		pcb->flags &= ~LANE_TF_CWND_LIMITED;
+	if (r == NO_MEANS)
+		retry_soon(ln, pcb);
+	return r;
+}
+
+/* A FIN that could not ride on text. */
+static void send_fin(struct lane *ln, struct lane_tcp *pcb)
+{
+	if (!(pcb->flags & LANE_TF_WR_SHUT) || (pcb->flags & LANE_TF_FIN_SENT) ||
+	    pcb->snd_unsent != LANE_NIL)
+		return;
+	if (!lane_tcp_xmit_ctl(ln, pcb, LANE_WIRE_FIN, pcb->snd_end))
+		retry_soon(ln, pcb);
+}
+
+/* RFC 6298 5.1; RFC 9293 3.8.6.1: what cannot leave for the peer's window is probed for. */
+static void arm_rtx(struct lane *ln, struct lane_tcp *pcb, enum send_result r)
+{
+	if (pcb->snd_una != pcb->snd_nxt || r == WINDOW_FULL) {
+		if (!lane_tcp_armed(pcb, LANE_TT_RTX)) {
+			pcb->start_ms = lane_now_ms(ln);
+			lane_tcp_arm(ln, pcb, LANE_TT_RTX, pcb->rto.rto_us);
+		}
+	} else {
+		lane_tcp_disarm(pcb, LANE_TT_RTX);
+	}
+}
+
+static void output_text(struct lane *ln, struct lane_tcp *pcb)
+{
+	enum send_result r;
+
+	if (!retransmit(ln, pcb)) {
+		retry_soon(ln, pcb);
+		arm_rtx(ln, pcb, NO_MEANS);
+		return;
+	}
+	r = send_new(ln, pcb);
+	send_fin(ln, pcb);
+	arm_rtx(ln, pcb, r);
+}
+
+static void output_syn(struct lane *ln, struct lane_tcp *pcb)
+{
+	if (!(pcb->flags & LANE_TF_SYN_DUE))
+		return;
+	if (lane_tcp_xmit_syn(ln, pcb))
+		pcb->flags &= ~LANE_TF_SYN_DUE;
+	else
+		retry_soon(ln, pcb);
+}
+
+/* Can packets leave? Waits for a neighbour; a dead end is an error only for a new connection. */
+static bool path_ready(struct lane *ln, struct lane_tcp *pcb)
+{
+	uint32_t mtu = pcb->path.mtu;
+	int r = lane_path_update(ln, &pcb->path, &pcb->local_ip, &pcb->remote_ip);
+
+	if (r == 0) {
+		if (pcb->path.mtu != mtu)
+			lane_tcp_update_mss(ln, pcb);
+		return true;
+	}
+	if (r == -EAGAIN) {
+		retry_soon(ln, pcb);
+	} else if (pcb->state == LANE_TCP_SYN_SENT) {
+		lane_tcp_fail(ln, pcb, -r == EXDEV ? ENETUNREACH : -r);
+	} else {
+		pcb->soft_err = (uint8_t)-r;
+		/* The timers go on: RFC 1122 4.2.3.9. */
+		if (pcb->snd_una != pcb->snd_nxt || pcb->snd_unsent != LANE_NIL)
+			arm_rtx(ln, pcb, WINDOW_FULL);
+	}
+	return false;
+}
+
+void lane_tcp_output(struct lane *ln, struct lane_tcp *pcb)
+{
+	if (pcb->state == LANE_TCP_CLOSED || pcb->state == LANE_TCP_LISTEN ||
+	    pcb->state == LANE_TCP_TIME_WAIT || !path_ready(ln, pcb))
+		return;
+	output_syn(ln, pcb);
+	if (pcb->state != LANE_TCP_SYN_SENT && pcb->state != LANE_TCP_SYN_RECEIVED)
+		output_text(ln, pcb);
+	if ((pcb->flags & LANE_TF_PROBE_DUE) && lane_tcp_xmit_ctl(ln, pcb, 0, pcb->snd_una - 1))
+		pcb->flags &= ~LANE_TF_PROBE_DUE;
+	/* RFC 9293 3.10.7.3: SYN_SENT has nothing to acknowledge yet. */
+	if ((pcb->flags & LANE_TF_ACK_NOW) && pcb->state != LANE_TCP_SYN_SENT)
+		lane_tcp_xmit_ctl(ln, pcb, 0, pcb->snd_nxt);
+}

@@ -1,0 +1,357 @@
+/*
+ * pcb.h - a TCP connection's control block, and how the parts of stack/tcp call each other
+ *
+ * Theory of operation. A pcb lies in the lane's shared memory and is named by its index; all links
+ * are indices. It is on up to four lists at once, each with a link of its own: the flow table (or
+ * listener table), its listener's SYN or accept queue (link, qprev), the events list and the output
+ * list. The last two are drained once a turn, so a pcb that ends while it is on them is only
+ * marked LANE_TF_DEAD and its slot is freed when it is taken off.
+ *
+ * Sequence numbers: snd_una <= snd_nxt <= snd_end + 1 (FIN). snd_nxt is the highest ever sent and
+ * never moves back; what is to be sent again is told by rtx_frame (after a time-out: from this
+ * frame on) and LANE_TF_RTX_HEAD (the oldest segment, now). Text lies in frames from sndq_head on, one
+ * segment a frame; snd_unsent is the first that never left. SYN and FIN have no frame.
+ *
+ * The receive queue is a flat list of frames; rcv_used counts also what lane_tcp_take() lent and
+ * lane_tcp_received() did not give back. rcv_adv is the right edge of the window that the peer was
+ * told; it never moves left, and nothing beyond it is taken.
+ *
+ * Timers: a few deadlines in milliseconds (mod 2^32), one entry in the lane's wheel (timer.c).
+ */
+#ifndef LANE_TCP_PCB_H
+#define LANE_TCP_PCB_H
+
+#include <assert.h>
+#include <errno.h>
+
+#include <lane/tcp.h>
+
+#include "lane-int/engine.h"
+#include "stack/base/seq.h"
+#include "stack/tcp/cc.h"
+#include "stack/tcp/rto.h"
+#include "stack/wire/tcp.h"
+
+#define LANE_TF_USED        0x00000001U /* the slot is taken */
+#define LANE_TF_ORPHAN      0x00000002U /* the program let go */
+#define LANE_TF_HASHED      0x00000004U /* in conns (or listeners) */
+#define LANE_TF_CLAIMED     0x00000008U /* counts in the claim of its local port */
+#define LANE_TF_OUTPUT      0x00000010U /* on st->output */
+#define LANE_TF_EVENTS      0x00000020U /* on st->events */
+#define LANE_TF_DEAD        0x00000040U /* free it when it leaves the lists */
+#define LANE_TF_SYNQ        0x00000080U /* in its listener's SYN queue */
+#define LANE_TF_ACCQ        0x00000100U /* in its listener's accept queue */
+#define LANE_TF_TS          0x00000200U /* timestamps were agreed on */
+#define LANE_TF_SACK        0x00000400U /* SACK was agreed on */
+#define LANE_TF_WSCALE      0x00000800U /* window scaling was agreed on */
+#define LANE_TF_ACK_NOW     0x00001000U /* an ACK is due at the end of this turn */
+#define LANE_TF_SYN_DUE     0x00002000U /* a SYN or SYN-ACK is due */
+#define LANE_TF_RTX_HEAD    0x00004000U /* the oldest segment is due again */
+#define LANE_TF_PROBE_DUE   0x00008000U /* a window or keepalive probe is due */
+#define LANE_TF_WR_SHUT     0x00010000U /* nothing will be written any more: a FIN follows the text */
+#define LANE_TF_FIN_SENT    0x00020000U /* our FIN has left (it is snd_end) */
+#define LANE_TF_RD_SHUT     0x00040000U /* the program wants no more text */
+#define LANE_TF_PEER_FIN    0x00080000U /* the peer's FIN came, and all before it */
+#define LANE_TF_OOO_FIN     0x00100000U /* a FIN waits at fin_seq */
+#define LANE_TF_CONNECTED   0x00200000U /* got to ESTABLISHED */
+#define LANE_TF_NOSPACE     0x00400000U /* a write fell short: tell when space is back */
+#define LANE_TF_MORE        0x00800000U /* the last write said MSG_MORE */
+#define LANE_TF_URG_SND     0x01000000U /* snd_up is ahead of snd_una */
+#define LANE_TF_RCVBUF_SET  0x02000000U /* the program chose rcvbuf: no autotuning */
+#define LANE_TF_SNDBUF_SET  0x04000000U /* the same for sndbuf */
+#define LANE_TF_V6ONLY      0x08000000U /* listener */
+#define LANE_TF_CWND_LIMITED 0x10000000U /* the window stopped output last time */
+#define LANE_TF_DEFER_ACKED 0x20000000U /* TCP_DEFER_ACCEPT: the third ACK came without text */
+#define LANE_TF_WAS_RESET   0x40000000U /* ended by error: read gives 0 and write EPIPE after it */
+#define LANE_TF_PASSIVE     0x80000000U /* opened by the peer */
+
+/* The deadlines of a pcb. */
+enum lane_tcp_timer {
+	LANE_TT_RTX,  /* retransmission; zero-window probe while nothing is in flight */
+	LANE_TT_DACK, /* delayed ACK */
+	LANE_TT_KEEP, /* keepalive; an orphan's FIN_WAIT_2 */
+	LANE_TT_CORK, /* the limit of TCP_CORK and MSG_MORE */
+	LANE_TT_RETRY, /* a neighbour, a frame or room in a queue that output waits for */
+	LANE_TT_TIMERS
+};
+
+/* As Linux' tcpi_ca_state. */
+enum lane_tcp_ca { LANE_CA_OPEN = 0, LANE_CA_DISORDER = 1, LANE_CA_RECOVERY = 3, LANE_CA_LOSS = 4 };
+
+enum lane_tcp_urg { LANE_URG_NONE, LANE_URG_AHEAD, LANE_URG_HERE, LANE_URG_READ };
+
+#define LANE_QUICK_ACKS     16	   /* segments that are ACKed at once at the start and after loss */
+#define LANE_DACK_MAX_US    40000  /* tcp.md 1 */
+#define LANE_CORK_US	    200000 /* TCP_CORK holds no longer */
+#define LANE_RETRY_US	    2000   /* look again for a neighbour, a frame, room in the tx queue */
+#define LANE_DUP_THRESH	    3	   /* RFC 5681 */
+#define LANE_TXQ_HIGH	    128	   /* packets on st->txq beyond which no new text is sent */
+#define LANE_SYNQ_MIN	    128	   /* half-open connections that any listener may have */
+
+/* A listener's own; it has no congestion control. */
+struct lane_tcp_lq {
+	struct lane_list syns;	  /* SYN_RECEIVED, oldest first */
+	struct lane_list waiting; /* for accept */
+	uint32_t nr_syns, nr_waiting, backlog;
+};
+
+struct lane_tcp {
+	/* RX-hot */
+	uint32_t link;	/* free list; next in the listener's queue */
+	uint32_t flags; /* LANE_TF_* */
+	uint8_t state;	/* enum lane_tcp_state */
+	uint8_t snd_wscale, rcv_wscale;
+	uint8_t quick; /* segments still to be ACKed at once */
+	uint32_t rcv_nxt, rcv_adv;
+	uint32_t rcv_acked; /* rcv_nxt in the last ACK that we sent */
+	uint32_t snd_una, snd_nxt, snd_wnd, snd_wl1, snd_wl2;
+	uint32_t ts_recent, ts_offset;
+	uint32_t rcvq_head;
+	uint32_t last_rx_ms;
+
+	struct lane_ip local_ip, remote_ip;
+	uint16_t local_port, remote_port;
+	uint32_t rcvq_tail;
+	uint32_t rcv_queued; /* bytes in the receive queue */
+	uint32_t rcv_used;   /* bytes of the receive buffer in use: queued and lent */
+	uint32_t rcv_limit;  /* bytes of payload that it may hold */
+	uint32_t ooo_head;   /* out-of-order ranges (ooo.c) */
+
+	/* TX-hot */
+	struct lane_path path;
+	uint32_t sndq_head, sndq_tail, snd_unsent, rtx_frame;
+	uint32_t snd_end;     /* behind the last byte written */
+	uint32_t nr_sndq;     /* frames */
+	uint32_t snd_max_wnd; /* the largest that the peer offered */
+	uint32_t snd_sml;     /* end of the last short segment sent (Minshall) */
+	uint32_t recover;     /* RFC 6582 */
+
+	struct lane_rto rto;
+	struct lane_timer timer;
+	uint32_t due_ms[LANE_TT_TIMERS];
+	uint16_t snd_mss;  /* text bytes of a full segment now */
+	uint16_t peer_mss; /* the peer's MSS option, 536 without */
+	uint8_t armed;	   /* 1 << enum lane_tcp_timer */
+	uint8_t ca_state;
+	uint16_t dupacks;
+	uint8_t retries; /* retransmissions or probes in a row */
+
+	struct lane_cc cc; /* unused by a listener, as is what follows */
+	uint64_t delivered;
+	struct lane_tcp_lq lq;
+
+	uint32_t out_next, ev_next, qprev;
+	uint32_t parent; /* listener, while in one of its queues */
+	uint64_t cookie;
+	uint8_t events; /* LANE_EV_* */
+	uint8_t err;	/* pending errno */
+	uint8_t soft_err;
+	uint8_t urg_state; /* enum lane_tcp_urg */
+	uint8_t keep_probes;
+	uint8_t push; /* the cork limit passed: the last segment goes now */
+	uint16_t nr_ooo; /* frames */
+	uint32_t rcv_mss;
+	uint32_t sack_seq; /* lies in the range that changed last */
+	uint32_t fin_seq;  /* LANE_TF_OOO_FIN */
+	uint32_t urg_seq;  /* of the urgent byte, while urg_state is not NONE */
+	uint32_t snd_up;
+	uint32_t ctl_tx_us; /* when SYN or FIN was sent, mod 2^32; 0: never or twice */
+	uint32_t tune_seq, tune_us; /* receive autotuning: start of this round */
+	uint32_t start_ms;	/* when it was opened; user time-out: since when nothing is acked */
+	uint32_t last_tx_ms;	/* text */
+	uint32_t last_rxtext_ms;
+	uint32_t min_rtt_us;
+	uint32_t segs_in, segs_out, nr_retrans;
+	uint64_t bytes_received, bytes_sent, bytes_retrans;
+	struct lane_tcp_opts_set opts;
+} __attribute__((aligned(64)));
+
+/* A received segment on its way through input; its text lies in pkt->b once stripped. */
+struct lane_seg {
+	struct lane_pkt *pkt;
+	uint32_t seq, ack;
+	uint32_t len; /* bytes of text */
+	uint32_t wnd; /* unscaled */
+	uint8_t flags;
+	uint32_t skip; /* bytes of text cut off in front */
+	uint32_t iss;  /* from a TIME_WAIT record that gave way, 0: none */
+	bool done;     /* the connection is no more: leave the pcb alone */
+	struct lane_tcp_info ti; /* as it came */
+};
+
+/* ---- pcb.c ---- */
+static inline uint32_t lane_tcp_idx(const struct lane *ln, const struct lane_tcp *pcb)
+{
+	return (uint32_t)(pcb - ln->tcps);
+}
+
+static inline struct lane_tcp *lane_tcp_get(const struct lane *ln, uint32_t i)
+{
+	return i < ln->st->tcp_pool.nr ? &ln->tcps[i] : NULL;
+}
+
+static inline uint32_t lane_now_ms(const struct lane *ln)
+{
+	return (uint32_t)(ln->now_us / 1000);
+}
+
+/* Names the pcb that a call is about to change: it is reset if the caller dies in the lock. */
+static inline void lane_tcp_work(struct lane *ln, const struct lane_tcp *pcb)
+{
+	ln->st->pcb_at_work = lane_tcp_idx(ln, pcb);
+}
+
+struct lane_ep lane_tcp_local_ep(const struct lane_tcp *pcb);
+struct lane_ep lane_tcp_remote_ep(const struct lane_tcp *pcb);
+/* Enters and removes a connection in ln->conns (a listener in ln->listeners). -ENOSPC. */
+int lane_tcp_hash(struct lane *ln, struct lane_tcp *pcb);
+void lane_tcp_unhash(struct lane *ln, struct lane_tcp *pcb);
+/* The connection local <- remote, whose flow hash is 'hash', or NULL. */
+struct lane_tcp *lane_tcp_find(const struct lane *ln, uint32_t hash, const struct lane_ep *local,
+			       const struct lane_ep *remote);
+void lane_tcp_claim(struct lane *ln, struct lane_tcp *pcb, enum lane_claim_kind kind);
+void lane_tcp_unclaim(struct lane *ln, struct lane_tcp *pcb);
+/* Ends a connection's life in the network: no timers, tables, claims, frames to send; state CLOSED. */
+void lane_tcp_detach(struct lane *ln, struct lane_tcp *pcb);
+/* Detaches, and frees the slot once it is off the lists. 'pcb' must not be used again. */
+void lane_tcp_free(struct lane *ln, struct lane_tcp *pcb);
+/* A connection that ended: detached, kept for a program that holds it, else freed. */
+void lane_tcp_done(struct lane *ln, struct lane_tcp *pcb);
+/* The same with an error for the program. */
+void lane_tcp_fail(struct lane *ln, struct lane_tcp *pcb, int err);
+void lane_tcp_notify(struct lane *ln, struct lane_tcp *pcb, uint8_t events);
+/* Puts it on the output list. */
+void lane_tcp_want_output(struct lane *ln, struct lane_tcp *pcb);
+/* Every link of a zeroed pcb names nothing. */
+void lane_tcp_reset_fields(struct lane_tcp *pcb);
+void lane_tcp_default_opts(const struct lane *ln, struct lane_tcp_opts_set *o);
+/* Frees a flat list of frames. */
+void lane_tcp_free_frames(struct lane *ln, uint32_t head);
+
+/* ---- listen.c ---- */
+/* A listener for a SYN to 'local' whose flow hash is 'hash', or NULL. */
+struct lane_tcp *lane_tcp_find_listener(const struct lane *ln, const struct lane_ep *local,
+					uint32_t hash);
+enum lane_drop lane_tcp_listen_in(struct lane *ln, struct lane_tcp *l, struct lane_seg *seg);
+/* A SYN_RECEIVED connection got its ACK: it is moved to the accept queue. False: that is full. */
+bool lane_tcp_may_complete(struct lane *ln, struct lane_tcp *pcb, const struct lane_seg *seg);
+void lane_tcp_complete(struct lane *ln, struct lane_tcp *pcb);
+/* Takes it out of its listener's queues. */
+void lane_tcp_unqueue(struct lane *ln, struct lane_tcp *pcb);
+/* Puts a pcb back into the queue that its flags name (recover.c). */
+void lane_tcp_requeue(struct lane *ln, struct lane_tcp *pcb);
+/* Ends a listener: its queued connections are reset. */
+void lane_tcp_listen_stop(struct lane *ln, struct lane_tcp *l);
+
+/* ---- connect.c, handshake of both kinds ---- */
+/* Takes what the peer's SYN (or SYN-ACK) offers; 'seg' also gives irs. */
+void lane_tcp_take_syn(struct lane *ln, struct lane_tcp *pcb, const struct lane_seg *seg);
+/* Sets up sequence numbers and windows of a new connection; 'iss' 0: RFC 6528. */
+void lane_tcp_start(struct lane *ln, struct lane_tcp *pcb, uint32_t iss);
+/* SYN_SENT or SYN_RECEIVED -> ESTABLISHED. */
+void lane_tcp_established(struct lane *ln, struct lane_tcp *pcb, const struct lane_seg *seg);
+/* snd_mss from the peer's MSS, the path's MTU and the options that each segment carries. */
+void lane_tcp_update_mss(struct lane *ln, struct lane_tcp *pcb);
+/* The MSS that we offer. */
+uint16_t lane_tcp_adv_mss(const struct lane *ln, const struct lane_tcp *pcb);
+enum lane_drop lane_tcp_in_syn_sent(struct lane *ln, struct lane_tcp *pcb, struct lane_seg *seg);
+
+/* ---- ack.c ---- */
+enum lane_drop lane_tcp_ack_in(struct lane *ln, struct lane_tcp *pcb, struct lane_seg *seg);
+/* Bytes that are thought to be in the network (RFC 6675's pipe; by counting until SACK is used). */
+uint32_t lane_tcp_in_flight(const struct lane *ln, const struct lane_tcp *pcb);
+/* The retransmission timer expired: all in flight counts as lost. */
+void lane_tcp_enter_loss(struct lane *ln, struct lane_tcp *pcb);
+/* True when our FIN was sent and is acknowledged. */
+bool lane_tcp_fin_acked(const struct lane_tcp *pcb);
+
+/* ---- ackpolicy.c: when we acknowledge (tcp.md 1) ---- */
+void lane_tcp_ack_now(struct lane *ln, struct lane_tcp *pcb);
+/* 'len' bytes came in order. */
+void lane_tcp_ack_text(struct lane *ln, struct lane_tcp *pcb, uint32_t len);
+/* An ACK for something wrong, at most 1000 a second (RFC 5961 7). */
+void lane_tcp_challenge(struct lane *ln, struct lane_tcp *pcb);
+/* A segment with our ACK has left. */
+void lane_tcp_ack_sent(struct lane *ln, struct lane_tcp *pcb);
+
+/* ---- rcv.c, ooo.c ---- */
+/* Leaves 'keep' (> 0) bytes behind the first 'skip' of a packet; frees emptied frames. Sets pkt_len and,
+ * in 'user', the index of the last frame. Returns owned the first frame left. */
+struct lane_buf *lane_tcp_trim(struct lane *ln, struct lane_buf *b, uint32_t skip, uint32_t keep);
+/* Takes the text of 'seg', which lies in the window; in order or not. */
+enum lane_drop lane_tcp_text_in(struct lane *ln, struct lane_tcp *pcb, struct lane_seg *seg);
+/* Appends a packet made by lane_tcp_trim() that starts at rcv_nxt. Consumes 'b'. */
+void lane_tcp_rcvq_append(struct lane *ln, struct lane_tcp *pcb, struct lane_buf *b);
+enum lane_drop lane_tcp_ooo_insert(struct lane *ln, struct lane_tcp *pcb, struct lane_buf *b,
+				   uint32_t seq);
+/* Moves what became in order to the receive queue. True if it did. */
+bool lane_tcp_ooo_deliver(struct lane *ln, struct lane_tcp *pcb);
+void lane_tcp_ooo_free(struct lane *ln, struct lane_tcp *pcb);
+/* Fills in SACK blocks, the latest range first (RFC 2018 4). */
+void lane_tcp_ooo_sack(const struct lane *ln, const struct lane_tcp *pcb, struct lane_tcp_opts *o,
+		       uint8_t max);
+/* The window to advertise now, in bytes, scale applied; moves rcv_adv. */
+uint16_t lane_tcp_select_window(struct lane *ln, struct lane_tcp *pcb);
+uint32_t lane_tcp_rcv_space(const struct lane *ln, const struct lane_tcp *pcb);
+/* True when few frames are left: buffers take less. */
+bool lane_tcp_frames_short(const struct lane *ln);
+void lane_tcp_urg_in(struct lane *ln, struct lane_tcp *pcb, const struct lane_seg *seg);
+/* Sequence number of the next byte that the program reads. */
+uint32_t lane_tcp_copied_seq(const struct lane_tcp *pcb);
+
+/* ---- output.c, segment.c ---- */
+/* Sends all that may be sent: control, retransmissions, new text, FIN, a due ACK. */
+void lane_tcp_output(struct lane *ln, struct lane_tcp *pcb);
+/* Transmits the frame 'b' of the send queue, in place or by a copy. False: no frame. */
+bool lane_tcp_xmit(struct lane *ln, struct lane_tcp *pcb, struct lane_buf *b);
+/* Sends a segment without text: ACK, FIN, SYN, probe (seq snd_una - 1). False: no frame. */
+bool lane_tcp_xmit_ctl(struct lane *ln, struct lane_tcp *pcb, uint8_t flags, uint32_t seq);
+bool lane_tcp_xmit_syn(struct lane *ln, struct lane_tcp *pcb);
+/* RST for a connection, at snd_nxt. */
+void lane_tcp_xmit_rst(struct lane *ln, struct lane_tcp *pcb);
+/* RST that answers a stray segment (RFC 9293 3.5.2). */
+void lane_tcp_reply_rst(struct lane *ln, const struct lane_seg *seg);
+/* Sends a segment of no pcb: 'info' has ports, seq, ack, flags, wnd, options. */
+void lane_tcp_reply(struct lane *ln, const struct lane_pkt *pkt, struct lane_tcp_info *info);
+/* Fills in the timestamp option. */
+void lane_tcp_put_ts(const struct lane *ln, const struct lane_tcp *pcb, struct lane_tcp_opts *o);
+
+/* ---- write.c ---- */
+uint32_t lane_tcp_snd_limit(const struct lane *ln, const struct lane_tcp *pcb);
+uint32_t lane_tcp_snd_space(const struct lane *ln, const struct lane_tcp *pcb);
+bool lane_tcp_is_writable(const struct lane *ln, const struct lane_tcp *pcb);
+/* Tells a writer that waits when space is back. */
+void lane_tcp_space_back(struct lane *ln, struct lane_tcp *pcb);
+
+/* ---- timer.c ---- */
+void lane_tcp_arm(struct lane *ln, struct lane_tcp *pcb, enum lane_tcp_timer t, uint64_t in_us);
+static inline void lane_tcp_disarm(struct lane_tcp *pcb, enum lane_tcp_timer t)
+{
+	pcb->armed &= (uint8_t)~(1U << t);
+}
+static inline bool lane_tcp_armed(const struct lane_tcp *pcb, enum lane_tcp_timer t)
+{
+	return pcb->armed & (1U << t);
+}
+/* Starts the wheel's entry for what is armed. */
+void lane_tcp_rearm(struct lane *ln, struct lane_tcp *pcb);
+void lane_tcp_keepalive_start(struct lane *ln, struct lane_tcp *pcb);
+
+/* ---- timewait.c ---- */
+/* The connection goes to TIME_WAIT: a record answers for it from now on. */
+void lane_tcp_time_wait(struct lane *ln, struct lane_tcp *pcb);
+struct lane_tw *lane_tcp_tw_find(const struct lane *ln, uint32_t hash, const struct lane_ep *local,
+				 const struct lane_ep *remote);
+/* A segment for a record. LANE_OK: a SYN that may open the connection anew (RFC 6191); the record is
+ * gone and seg->iss is where to start. */
+enum lane_drop lane_tcp_tw_in(struct lane *ln, struct lane_tw *tw, struct lane_seg *seg);
+void lane_tcp_tw_remove(struct lane *ln, struct lane_tw *tw);
+/* May an active open take a 4-tuple that is in TIME_WAIT? Then the record is gone, and *iss (if not 0)
+ * is where to start. */
+bool lane_tcp_tw_yield(struct lane *ln, struct lane_tw *tw, uint32_t *iss);
+/* Enters all records in their table and list anew (recover.c). */
+void lane_tcp_tw_recover(struct lane *ln);
+void lane_tcp_tw_timers(struct lane *ln);
+uint64_t lane_tcp_tw_next(const struct lane *ln);
+
+#endif

@@ -1,0 +1,213 @@
+/*
+ * read.c - received text on its way to the program
+ *
+ * What a read gives when there is no text, and in which order (end of file, pending error, end after a
+ * reset), is Linux' order. A read stops before the urgent byte, and the next one skips it unless it is
+ * kept inline (RFC 6093).
+ */
+#include "stack/tcp/pcb.h"
+
+/* No text: 0 (end), -EAGAIN, or the pending error once. */
+static int nothing(struct lane_tcp *pcb)
+{
+	int err = pcb->err;
+
+	if (pcb->state == LANE_TCP_LISTEN)
+		return -ENOTCONN;
+	if (pcb->flags & LANE_TF_PEER_FIN)
+		return 0;
+	if (err) {
+		pcb->err = 0;
+		return -err;
+	}
+	if (pcb->flags & LANE_TF_RD_SHUT)
+		return 0;
+	return pcb->state == LANE_TCP_CLOSED ? -ENOTCONN : -EAGAIN;
+}
+
+/* Takes 'n' bytes off the front of the queue. */
+static void consume(struct lane *ln, struct lane_tcp *pcb, uint32_t n)
+{
+	struct lane_bufs *bs = &ln->bufs;
+	struct lane_buf *b;
+
+	pcb->rcv_queued -= n;
+	while (n && (b = lane_buf_at(bs, pcb->rcvq_head)) != NULL) {
+		if (b->len > n) {
+			b->off += n;
+			b->len -= n;
+			return;
+		}
+		n -= b->len;
+		pcb->rcvq_head = b->next;
+		if (pcb->rcvq_head == LANE_NIL)
+			pcb->rcvq_tail = LANE_NIL;
+		b->flags &= (uint8_t)~LANE_BUF_MORE;
+		b->next = LANE_NIL;
+		lane_buf_free(bs, b);
+	}
+}
+
+/* The mark is behind the program: it means nothing any more. */
+static void pass_mark(struct lane_tcp *pcb)
+{
+	if (pcb->urg_state != LANE_URG_NONE &&
+	    lane_seq_gt(lane_tcp_copied_seq(pcb), pcb->urg_seq))
+		pcb->urg_state = LANE_URG_NONE;
+}
+
+/* At most so many of 'n' bytes from 'pos' on may be read in one go: not beyond the mark. */
+static uint32_t until_mark(const struct lane_tcp *pcb, uint32_t pos, uint32_t n)
+{
+	if (pcb->urg_state != LANE_URG_NONE && lane_seq_gt(pcb->urg_seq, pos) &&
+	    pcb->urg_seq - pos < n)
+		return pcb->urg_seq - pos;
+	return n;
+}
+
+static bool at_hidden_mark(const struct lane_tcp *pcb, uint32_t pos)
+{
+	return pcb->urg_state != LANE_URG_NONE && pcb->urg_seq == pos && !pcb->opts.oobinline;
+}
+
+/* Copies 'n' bytes from 'skip' on, all of which are queued. */
+static int copy_out(struct lane *ln, const struct lane_tcp *pcb, uint8_t *dst, uint32_t skip,
+		    uint32_t n, lane_copy_fn copy)
+{
+	const struct lane_buf *b = lane_buf_at(&ln->bufs, pcb->rcvq_head);
+
+	for (; b && n; b = lane_buf_at(&ln->bufs, b->next)) {
+		const uint8_t *src = lane_buf_data(&ln->bufs, b) + skip;
+		uint32_t part = b->len > skip ? b->len - skip : 0;
+
+		if (part == 0) {
+			skip -= b->len;
+			continue;
+		}
+		skip = 0;
+		if (part > n)
+			part = n;
+		if (!copy)
+			memcpy(dst, src, part);
+		else if (copy(dst, src, part))
+			return -EFAULT;
+		dst += part;
+		n -= part;
+	}
+	return 0;
+}
+
+ssize_t lane_tcp_read(struct lane *ln, struct lane_tcp *pcb, void *dst, size_t len, bool peek,
+		      size_t skip, lane_copy_fn copy)
+{
+	uint32_t n, at = (uint32_t)skip, hidden;
+
+	lane_tcp_work(ln, pcb);
+	if (skip >= pcb->rcv_queued)
+		return nothing(pcb);
+	hidden = at_hidden_mark(pcb, lane_tcp_copied_seq(pcb) + at);
+	if (hidden && pcb->rcv_queued == at + 1) {
+		if (!peek) {
+			consume(ln, pcb, 1);
+			pass_mark(pcb);
+			lane_tcp_received(ln, pcb, 1);
+		}
+		return nothing(pcb);
+	}
+	n = pcb->rcv_queued - at - hidden;
+	if (len < n)
+		n = (uint32_t)len;
+	n = until_mark(pcb, lane_tcp_copied_seq(pcb) + at + hidden, n);
+	if (dst && copy_out(ln, pcb, dst, at + hidden, n, copy))
+		return -EFAULT;
+	if (!peek && n) {
+		consume(ln, pcb, n + hidden);
+		pass_mark(pcb);
+		lane_tcp_received(ln, pcb, n + hidden);
+	}
+	return n;
+}
+
+/* The front of the queue is larger than 'max': a frame with its first bytes. */
+static int take_part(struct lane *ln, struct lane_tcp *pcb, struct lane_buf *out[], uint32_t max)
+{
+	struct lane_buf *b = lane_buf_alloc(&ln->bufs);
+
+	if (!b)
+		return -ENOBUFS;
+	if (max > ln->bufs.size - b->off)
+		max = ln->bufs.size - b->off;
+	copy_out(ln, pcb, lane_buf_data(&ln->bufs, b), 0, max, NULL);
+	b->len = max;
+	b->pkt_len = max;
+	consume(ln, pcb, max);
+	out[0] = b;
+	return 1;
+}
+
+int lane_tcp_take(struct lane *ln, struct lane_tcp *pcb, struct lane_buf *out[], uint32_t n, size_t max)
+{
+	uint32_t pos = lane_tcp_copied_seq(pcb), left = max < UINT32_MAX ? (uint32_t)max : UINT32_MAX;
+	struct lane_buf *b;
+	uint32_t i = 0;
+
+	lane_tcp_work(ln, pcb);
+	if (pcb->rcv_queued && at_hidden_mark(pcb, pos)) {
+		consume(ln, pcb, 1);
+		pass_mark(pcb);
+		lane_tcp_received(ln, pcb, 1);
+		pos++;
+	}
+	if (pcb->rcv_queued == 0)
+		return nothing(pcb);
+	if (n == 0 || left == 0)
+		return 0;
+	left = until_mark(pcb, pos, left);
+	b = lane_buf_at(&ln->bufs, pcb->rcvq_head);
+	if (b && b->len > left)
+		return take_part(ln, pcb, out, left);
+	for (; b && i < n && b->len <= left; b = lane_buf_at(&ln->bufs, pcb->rcvq_head)) {
+		pcb->rcvq_head = b->next;
+		if (pcb->rcvq_head == LANE_NIL)
+			pcb->rcvq_tail = LANE_NIL;
+		pcb->rcv_queued -= b->len;
+		left -= b->len;
+		b->next = LANE_NIL;
+		b->flags &= (uint8_t)~LANE_BUF_MORE;
+		b->pkt_len = b->len;
+		out[i++] = b;
+	}
+	pass_mark(pcb);
+	return (int)i;
+}
+
+void lane_tcp_untake(struct lane *ln, struct lane_tcp *pcb, struct lane_buf *bufs[], uint32_t n)
+{
+	lane_tcp_work(ln, pcb);
+	while (n--) {
+		struct lane_buf *b = bufs[n];
+
+		b->owner = 0;
+		b->next = pcb->rcvq_head;
+		pcb->rcvq_head = lane_buf_index(&ln->bufs, b);
+		if (pcb->rcvq_tail == LANE_NIL)
+			pcb->rcvq_tail = pcb->rcvq_head;
+		pcb->rcv_queued += b->len;
+	}
+}
+
+int lane_tcp_read_oob(struct lane *ln, struct lane_tcp *pcb, uint8_t *byte, bool peek)
+{
+	uint32_t pos = lane_tcp_copied_seq(pcb);
+
+	lane_tcp_work(ln, pcb);
+	if (pcb->opts.oobinline || pcb->urg_state == LANE_URG_NONE ||
+	    pcb->urg_state == LANE_URG_READ)
+		return -EINVAL;
+	if (lane_seq_ge(pcb->urg_seq, pos + pcb->rcv_queued))
+		return -EAGAIN;
+	copy_out(ln, pcb, byte, pcb->urg_seq - pos, 1, NULL);
+	if (!peek)
+		pcb->urg_state = LANE_URG_READ;
+	return 1;
+}

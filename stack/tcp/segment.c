@@ -1,0 +1,266 @@
+/*
+ * segment.c - building one TCP segment and handing it to IP
+ */
+#include "stack/tcp/pcb.h"
+
+#include <netinet/in.h>
+
+#include "stack/base/csum.h"
+#include "stack/tcp/isn.h"
+
+#define CSUM_OFF offsetof(struct lane_tcp_hdr, csum)
+
+void lane_tcp_put_ts(const struct lane *ln, const struct lane_tcp *pcb, struct lane_tcp_opts *o)
+{
+	o->have |= LANE_OPT_TS;
+	o->tsval = lane_now_ms(ln) + pcb->ts_offset;
+	o->tsecr = pcb->ts_recent;
+}
+
+/* The pseudo-header's part of the checksum, which the edge completes (engine.h). */
+static void put_csum(struct lane *ln, struct lane_buf *b, const struct lane_ip *src,
+		     const struct lane_ip *dst)
+{
+	uint16_t sum = lane_csum_fold(lane_csum_pseudo(src, dst, IPPROTO_TCP, b->pkt_len));
+
+	memcpy(lane_buf_data(&ln->bufs, b) + CSUM_OFF, &sum, sizeof(sum));
+}
+
+/* The header fields and options that every segment of a connection has; selects the window. */
+static void fill_info(struct lane *ln, struct lane_tcp *pcb, struct lane_tcp_info *info)
+{
+	info->sport = pcb->local_port;
+	info->dport = pcb->remote_port;
+	info->ack = pcb->rcv_nxt;
+	info->flags |= LANE_WIRE_ACK;
+	info->wnd = lane_tcp_select_window(ln, pcb);
+	if (pcb->flags & LANE_TF_TS)
+		lane_tcp_put_ts(ln, pcb, &info->opts);
+	if ((pcb->flags & LANE_TF_SACK) && pcb->ooo_head != LANE_NIL)
+		lane_tcp_ooo_sack(ln, pcb, &info->opts, pcb->flags & LANE_TF_TS ? 3 : 4);
+}
+
+/* Writes the header in front of the text of 'b' and sends it. 'b' is not with a driver. */
+static void emit(struct lane *ln, struct lane_tcp *pcb, struct lane_buf *b,
+		 struct lane_tcp_info *info)
+{
+	uint8_t hlen = sizeof(struct lane_tcp_hdr) + lane_tcp_opts_len(&info->opts);
+
+	b->off = b->text_off - hlen;
+	b->len = hlen + b->text_len;
+	b->pkt_len = b->len;
+	lane_tcp_emit(lane_buf_data(&ln->bufs, b), info);
+	put_csum(ln, b, &pcb->local_ip, &pcb->remote_ip);
+	pcb->segs_out++;
+	lane_ip_out(ln, b, &pcb->path, &pcb->local_ip, &pcb->remote_ip, IPPROTO_TCP, pcb->opts.tos,
+		    pcb->opts.ttl, CSUM_OFF);
+}
+
+/* A frame of its own with the text of 'b', whose own frame the driver still reads. */
+static struct lane_buf *copy_frame(struct lane *ln, const struct lane_buf *b)
+{
+	struct lane_buf *c = lane_buf_alloc(&ln->bufs);
+
+	if (!c)
+		return NULL;
+	c->text_off = c->off;
+	c->text_len = b->text_len;
+	memcpy(lane_buf_frame(&ln->bufs, c) + c->text_off,
+	       lane_buf_frame(&ln->bufs, b) + b->text_off, b->text_len);
+	return c;
+}
+
+/* What leaves with the text of 'b': PSH, URG and FIN. */
+static void text_flags(struct lane_tcp *pcb, const struct lane_buf *b, struct lane_tcp_info *info)
+{
+	info->flags = (uint8_t)(b->tcp_flags & LANE_WIRE_PSH);
+	if ((pcb->flags & LANE_TF_URG_SND) && lane_seq_gt(pcb->snd_up, b->seq) &&
+	    pcb->snd_up - b->seq <= UINT16_MAX) {
+		info->flags |= LANE_WIRE_URG;
+		info->urg = (uint16_t)(pcb->snd_up - b->seq);
+	}
+	if ((pcb->flags & LANE_TF_WR_SHUT) && b->seq + b->text_len == pcb->snd_end)
+		info->flags |= LANE_WIRE_FIN | LANE_WIRE_PSH;
+}
+
+static uint64_t nr_refused(const struct lane *ln)
+{
+	return ln->st->stats.drops[LANE_DROP_TX_FULL] +
+	       ln->st->stats.drops[LANE_DROP_NO_NEIGHBOUR];
+}
+
+/* Books that the text of 'b' left. */
+static void xmit_done(struct lane *ln, struct lane_tcp *pcb, struct lane_buf *b, uint8_t flags)
+{
+	uint32_t end = b->seq + b->text_len;
+
+	b->tx_us = ln->now_us;
+	if (b->nr_tx == 0)
+		b->first_tx_us = ln->now_us;
+	else {
+		pcb->nr_retrans++;
+		pcb->bytes_retrans += b->text_len;
+		ln->st->stats.tcp_retransmits++;
+	}
+	if (b->nr_tx < UINT8_MAX)
+		b->nr_tx++;
+	pcb->bytes_sent += b->text_len;
+	pcb->last_tx_ms = lane_now_ms(ln);
+	if (flags & LANE_WIRE_FIN) {
+		pcb->ctl_tx_us = pcb->flags & LANE_TF_FIN_SENT ? 0 : (uint32_t)ln->now_us;
+		pcb->flags |= LANE_TF_FIN_SENT;
+		end++;
+	}
+	if (lane_seq_gt(end, pcb->snd_nxt))
+		pcb->snd_nxt = end;
+	lane_tcp_ack_sent(ln, pcb);
+}
+
+bool lane_tcp_xmit(struct lane *ln, struct lane_tcp *pcb, struct lane_buf *b)
+{
+	struct lane_tcp_info info = {.seq = b->seq};
+	struct lane_buf *out = b;
+	uint64_t before = nr_refused(ln);
+
+	if (b->flags & LANE_BUF_TX) {
+		out = copy_frame(ln, b);
+		if (!out) {
+			lane_count_drop(ln, LANE_DROP_NO_BUF);
+			return false;
+		}
+	}
+	text_flags(pcb, b, &info);
+	fill_info(ln, pcb, &info);
+	emit(ln, pcb, out, &info);
+	if (nr_refused(ln) != before)
+		return false;
+	xmit_done(ln, pcb, b, info.flags);
+	return true;
+}
+
+static struct lane_buf *ctl_frame(struct lane *ln)
+{
+	struct lane_buf *b = lane_buf_alloc(&ln->bufs);
+
+	if (!b) {
+		lane_count_drop(ln, LANE_DROP_NO_BUF);
+		return NULL;
+	}
+	b->text_off = b->off;
+	b->text_len = 0;
+	return b;
+}
+
+bool lane_tcp_xmit_ctl(struct lane *ln, struct lane_tcp *pcb, uint8_t flags, uint32_t seq)
+{
+	struct lane_tcp_info info = {.seq = seq, .flags = flags};
+	struct lane_buf *b = ctl_frame(ln);
+
+	if (!b)
+		return false;
+	fill_info(ln, pcb, &info);
+	emit(ln, pcb, b, &info);
+	if (flags & LANE_WIRE_FIN) {
+		pcb->ctl_tx_us = pcb->flags & LANE_TF_FIN_SENT ? 0 : (uint32_t)ln->now_us;
+		pcb->flags |= LANE_TF_FIN_SENT;
+		if (lane_seq_gt(seq + 1, pcb->snd_nxt))
+			pcb->snd_nxt = seq + 1;
+	}
+	lane_tcp_ack_sent(ln, pcb);
+	return true;
+}
+
+bool lane_tcp_xmit_syn(struct lane *ln, struct lane_tcp *pcb)
+{
+	bool answer = pcb->state == LANE_TCP_SYN_RECEIVED;
+	const struct lane_config *cfg = &ln->st->cfg;
+	struct lane_tcp_info info = {
+		.sport = pcb->local_port,
+		.dport = pcb->remote_port,
+		.seq = pcb->snd_una,
+		.ack = answer ? pcb->rcv_nxt : 0,
+		.flags = answer ? LANE_WIRE_SYN | LANE_WIRE_ACK : LANE_WIRE_SYN,
+		.opts.have = LANE_OPT_MSS,
+		.opts.mss = lane_tcp_adv_mss(ln, pcb),
+	};
+	struct lane_buf *b = ctl_frame(ln);
+	uint32_t wnd = pcb->rcv_adv - pcb->rcv_nxt;
+
+	if (!b)
+		return false;
+	/* RFC 7323 2.2: the window of a segment with SYN is not scaled. */
+	info.wnd = wnd < UINT16_MAX ? wnd : UINT16_MAX;
+	if (answer ? pcb->flags & LANE_TF_WSCALE : cfg->window_scaling) {
+		info.opts.have |= LANE_OPT_WSCALE;
+		info.opts.wscale = pcb->rcv_wscale;
+	}
+	if (answer ? pcb->flags & LANE_TF_TS : cfg->timestamps)
+		lane_tcp_put_ts(ln, pcb, &info.opts);
+	if (!answer || (pcb->flags & LANE_TF_SACK))
+		info.opts.have |= LANE_OPT_SACK_OK;
+	emit(ln, pcb, b, &info);
+	pcb->ctl_tx_us = pcb->retries ? 0 : (uint32_t)ln->now_us;
+	return true;
+}
+
+void lane_tcp_xmit_rst(struct lane *ln, struct lane_tcp *pcb)
+{
+	struct lane_tcp_info info = {
+		.sport = pcb->local_port,
+		.dport = pcb->remote_port,
+		.seq = pcb->snd_nxt,
+		.ack = pcb->rcv_nxt,
+		.flags = LANE_WIRE_RST | LANE_WIRE_ACK,
+	};
+	struct lane_buf *b;
+
+	if (lane_path_update(ln, &pcb->path, &pcb->local_ip, &pcb->remote_ip) < 0)
+		return;
+	b = ctl_frame(ln);
+	if (!b)
+		return;
+	if (pcb->flags & LANE_TF_TS)
+		lane_tcp_put_ts(ln, pcb, &info.opts);
+	ln->st->stats.tcp_resets_out++;
+	emit(ln, pcb, b, &info);
+}
+
+void lane_tcp_reply(struct lane *ln, const struct lane_pkt *pkt, struct lane_tcp_info *info)
+{
+	struct lane_path path = {
+		.mac = pkt->mac, .have_mac = 1, .from_peer = 1, .queue = pkt->b->queue};
+	struct lane_ip src = pkt->ip.dst;
+	struct lane_buf *b;
+	uint8_t hlen;
+
+	if (lane_path_update(ln, &path, &src, &pkt->ip.src) < 0)
+		return;
+	b = ctl_frame(ln);
+	if (!b)
+		return;
+	hlen = sizeof(struct lane_tcp_hdr) + lane_tcp_opts_len(&info->opts);
+	b->off -= hlen;
+	b->len = hlen;
+	b->pkt_len = hlen;
+	lane_tcp_emit(lane_buf_data(&ln->bufs, b), info);
+	put_csum(ln, b, &src, &pkt->ip.src);
+	lane_ip_out(ln, b, &path, &src, &pkt->ip.src, IPPROTO_TCP, 0, 0, CSUM_OFF);
+}
+
+void lane_tcp_reply_rst(struct lane *ln, const struct lane_seg *seg)
+{
+	struct lane_tcp_info info = {
+		.sport = seg->ti.dport, .dport = seg->ti.sport, .flags = LANE_WIRE_RST};
+
+	if (seg->ti.flags & LANE_WIRE_RST)
+		return;
+	if (seg->ti.flags & LANE_WIRE_ACK) {
+		info.seq = seg->ti.ack;
+	} else {
+		info.flags |= LANE_WIRE_ACK;
+		info.ack = seg->ti.seq + seg->ti.len + !!(seg->ti.flags & LANE_WIRE_SYN) +
+			   !!(seg->ti.flags & LANE_WIRE_FIN);
+	}
+	ln->st->stats.tcp_resets_out++;
+	lane_tcp_reply(ln, seg->pkt, &info);
+}

@@ -1,0 +1,244 @@
+/*
+ * timer.c - what happens when nothing happens: retransmission, delayed ACK, probes, keepalive, limits
+ *
+ * Theory of operation. A pcb has a few deadlines and one entry in the lane's wheel, which stands at
+ * the earliest of them or before: pushing a deadline out is one store. When the entry fires, the
+ * deadlines that passed are served and the entry is started again for the next.
+ */
+#include "stack/tcp/pcb.h"
+
+#define ORPHAN_RETRIES	  8 /* as Linux' tcp_orphan_retries */
+#define KEEP_IDLE_WAIT_US 1000000
+
+static void start_wheel(struct lane *ln, struct lane_tcp *pcb, uint32_t at_ms)
+{
+	uint64_t now = ln->now_us / 1000;
+	int32_t in = (int32_t)(at_ms - (uint32_t)now);
+
+	lane_timer_start(&ln->timers, lane_tcp_idx(ln, pcb), (now + (in > 0 ? (uint32_t)in : 0)) * 1000);
+}
+
+void lane_tcp_arm(struct lane *ln, struct lane_tcp *pcb, enum lane_tcp_timer t, uint64_t in_us)
+{
+	/* Further than 2^31 ms no deadline lies. */
+	uint64_t in_ms = in_us / 1000 < INT32_MAX ? in_us / 1000 : INT32_MAX - 2;
+
+	pcb->due_ms[t] = lane_now_ms(ln) + (uint32_t)in_ms + 1;
+	pcb->armed |= (uint8_t)(1U << t);
+	if (pcb->timer.slot == 0 || (int32_t)(pcb->due_ms[t] - pcb->timer.tick) < 0)
+		start_wheel(ln, pcb, pcb->due_ms[t]);
+}
+
+void lane_tcp_keepalive_start(struct lane *ln, struct lane_tcp *pcb)
+{
+	pcb->keep_probes = 0;
+	if (pcb->flags & LANE_TF_ORPHAN)
+		return;
+	if (pcb->opts.keepalive && pcb->state >= LANE_TCP_ESTABLISHED)
+		lane_tcp_arm(ln, pcb, LANE_TT_KEEP, pcb->opts.keepidle_us);
+	else
+		lane_tcp_disarm(pcb, LANE_TT_KEEP);
+}
+
+/* Nothing was acknowledged for so long: the user time-out (RFC 5482), or all retries used up. */
+static bool given_up(const struct lane *ln, const struct lane_tcp *pcb, uint8_t max)
+{
+	uint32_t limit_ms = pcb->opts.user_timeout_us / 1000;
+
+	if (limit_ms)
+		return lane_now_ms(ln) - pcb->start_ms >= limit_ms;
+	return pcb->retries >= max;
+}
+
+static void give_up(struct lane *ln, struct lane_tcp *pcb)
+{
+	/* RFC 1122 4.2.3.9: what the network said before is the better reason. */
+	lane_tcp_fail(ln, pcb, pcb->soft_err ? pcb->soft_err : ETIMEDOUT);
+}
+
+/* Arms the next try, not later than the user time-out. */
+static void next_try(struct lane *ln, struct lane_tcp *pcb)
+{
+	uint64_t in = pcb->rto.rto_us;
+
+	if (pcb->opts.user_timeout_us) {
+		uint64_t past = (uint64_t)(lane_now_ms(ln) - pcb->start_ms) * 1000;
+		uint64_t left =
+			pcb->opts.user_timeout_us > past ? pcb->opts.user_timeout_us - past : 0;
+
+		if (left < in)
+			in = left;
+	}
+	lane_tcp_arm(ln, pcb, LANE_TT_RTX, in);
+}
+
+static void syn_timeout(struct lane *ln, struct lane_tcp *pcb)
+{
+	bool active = !(pcb->flags & LANE_TF_PASSIVE);
+	uint8_t max = active ? pcb->opts.syncnt : ln->st->cfg.synack_retries;
+
+	if (!(pcb->flags & LANE_TF_DEFER_ACKED)) {
+		if (given_up(ln, pcb, max)) {
+			give_up(ln, pcb);
+			return;
+		}
+		pcb->retries++;
+		lane_rto_backoff(&pcb->rto);
+	}
+	pcb->flags = (pcb->flags & ~LANE_TF_DEFER_ACKED) | LANE_TF_SYN_DUE;
+	lane_tcp_want_output(ln, pcb);
+	next_try(ln, pcb);
+}
+
+/* RFC 9293 3.8.6.1. An answer resets 'retries': a peer that answers may keep its window shut. */
+static void probe_timeout(struct lane *ln, struct lane_tcp *pcb)
+{
+	uint8_t max = pcb->flags & LANE_TF_ORPHAN ? ORPHAN_RETRIES : ln->st->cfg.retries2;
+
+	if (given_up(ln, pcb, max)) {
+		give_up(ln, pcb);
+		return;
+	}
+	pcb->retries++;
+	ln->st->stats.tcp_probes++;
+	lane_rto_backoff(&pcb->rto);
+	pcb->flags |= LANE_TF_PROBE_DUE;
+	lane_tcp_want_output(ln, pcb);
+	next_try(ln, pcb);
+}
+
+/* RFC 6298 5.4 to 5.7. */
+static void rtx_timeout(struct lane *ln, struct lane_tcp *pcb)
+{
+	uint8_t max = pcb->flags & LANE_TF_ORPHAN ? ORPHAN_RETRIES : ln->st->cfg.retries2;
+
+	if (pcb->state == LANE_TCP_SYN_SENT || pcb->state == LANE_TCP_SYN_RECEIVED) {
+		syn_timeout(ln, pcb);
+		return;
+	}
+	if (pcb->snd_una == pcb->snd_nxt) {
+		if (pcb->snd_unsent != LANE_NIL)
+			probe_timeout(ln, pcb);
+		return;
+	}
+	if (given_up(ln, pcb, max)) {
+		give_up(ln, pcb);
+		return;
+	}
+	pcb->retries++;
+	ln->st->stats.tcp_rtos++;
+	lane_rto_backoff(&pcb->rto);
+	lane_tcp_enter_loss(ln, pcb);
+	next_try(ln, pcb);
+}
+
+static void keep_timeout(struct lane *ln, struct lane_tcp *pcb)
+{
+	uint64_t idle_us = (uint64_t)(lane_now_ms(ln) - pcb->last_rx_ms) * 1000;
+	uint64_t limit_us = pcb->opts.user_timeout_us;
+
+	if (pcb->flags & LANE_TF_ORPHAN) {
+		/* FIN_WAIT_2 of a program that is gone: the peer never closes. */
+		if (pcb->state == LANE_TCP_FIN_WAIT_2)
+			lane_tcp_done(ln, pcb);
+		return;
+	}
+	if (!pcb->opts.keepalive || pcb->state < LANE_TCP_ESTABLISHED)
+		return;
+	/* RFC 1122 4.2.3.6: only when idle; while something is out, its own timer decides. */
+	if (pcb->snd_una != pcb->snd_nxt || idle_us < pcb->opts.keepidle_us) {
+		lane_tcp_arm(ln, pcb, LANE_TT_KEEP,
+			     idle_us < pcb->opts.keepidle_us ? pcb->opts.keepidle_us - idle_us :
+							       KEEP_IDLE_WAIT_US);
+		return;
+	}
+	if (limit_us ? idle_us >= limit_us && pcb->keep_probes > 0 :
+		       pcb->keep_probes >= pcb->opts.keepcnt) {
+		lane_tcp_xmit_rst(ln, pcb);
+		give_up(ln, pcb);
+		return;
+	}
+	pcb->keep_probes++;
+	ln->st->stats.tcp_keepalives++;
+	pcb->flags |= LANE_TF_PROBE_DUE;
+	lane_tcp_want_output(ln, pcb);
+	lane_tcp_arm(ln, pcb, LANE_TT_KEEP, pcb->opts.keepintvl_us);
+}
+
+static void fire(struct lane *ln, struct lane_tcp *pcb, enum lane_tcp_timer t)
+{
+	switch (t) {
+	case LANE_TT_RTX:
+		rtx_timeout(ln, pcb);
+		break;
+	case LANE_TT_DACK:
+		ln->st->stats.tcp_delayed_acks++;
+		lane_tcp_ack_now(ln, pcb);
+		break;
+	case LANE_TT_KEEP:
+		keep_timeout(ln, pcb);
+		break;
+	case LANE_TT_CORK:
+		pcb->push = 1;
+		lane_tcp_want_output(ln, pcb);
+		break;
+	default:
+		lane_tcp_space_back(ln, pcb);
+		if ((pcb->flags & LANE_TF_NOSPACE) && pcb->nr_sndq == 0)
+			lane_tcp_arm(ln, pcb, LANE_TT_RETRY, LANE_RETRY_US);
+		lane_tcp_want_output(ln, pcb);
+		break;
+	}
+}
+
+void lane_tcp_rearm(struct lane *ln, struct lane_tcp *pcb)
+{
+	uint32_t first = 0;
+	bool any = false;
+
+	for (unsigned int t = 0; t < LANE_TT_TIMERS; t++) {
+		if (!lane_tcp_armed(pcb, t) || (any && (int32_t)(pcb->due_ms[t] - first) >= 0))
+			continue;
+		first = pcb->due_ms[t];
+		any = true;
+	}
+	if (any)
+		start_wheel(ln, pcb, first);
+}
+
+/* Serves what is due and starts the entry for what is not. A freed or ended pcb has nothing armed. */
+static void expire(struct lane *ln, struct lane_tcp *pcb)
+{
+	uint32_t now = lane_now_ms(ln);
+
+	for (unsigned int t = 0; t < LANE_TT_TIMERS; t++) {
+		if (!lane_tcp_armed(pcb, t) || (int32_t)(now - pcb->due_ms[t]) < 0)
+			continue;
+		lane_tcp_disarm(pcb, t);
+		fire(ln, pcb, t);
+	}
+	lane_tcp_rearm(ln, pcb);
+}
+
+void lane_tcp_timers(struct lane *ln)
+{
+	/* What is started again meanwhile is for a later tick: so this ends. */
+	for (uint32_t n = ln->st->tcp_pool.nr; n; n--) {
+		uint32_t i = lane_timer_expire(&ln->timers, ln->now_us);
+		struct lane_tcp *pcb = lane_tcp_get(ln, i);
+
+		if (!pcb)
+			break;
+		lane_tcp_work(ln, pcb);
+		expire(ln, pcb);
+	}
+	ln->st->pcb_at_work = LANE_NIL;
+	lane_tcp_tw_timers(ln);
+}
+
+uint64_t lane_tcp_next_timer(const struct lane *ln)
+{
+	uint64_t wheel = lane_wheel_next(&ln->st->wheel), tw = lane_tcp_tw_next(ln);
+
+	return wheel < tw ? wheel : tw;
+}

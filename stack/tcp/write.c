@@ -1,0 +1,264 @@
+/*
+ * write.c - the program's text on its way into the send queue
+ *
+ * A frame holds one segment's text. A small write fills up the last frame that has not left yet, so
+ * frames are nearly full under load. The buffer's limit is in bytes of text and in frames: five bytes
+ * in a frame of their own cost as much as 2 KB.
+ */
+#include "stack/tcp/pcb.h"
+
+#define SNDBUF_START (128 * 1024) /* bytes of text, before autotuning */
+#define BYTES_PER_FRAME 512	  /* a frame counts as so many bytes at least */
+
+/* What the window needs twice over, up to wmem_max and to a share of the frames. */
+uint32_t lane_tcp_snd_limit(const struct lane *ln, const struct lane_tcp *pcb)
+{
+	uint32_t max = ln->st->cfg.wmem_max, share = ln->st->bufs.nr / 8 * 1024;
+	uint32_t n = pcb->cc.cwnd < max / 2 ? 2 * pcb->cc.cwnd : max;
+
+	if (pcb->flags & LANE_TF_SNDBUF_SET)
+		return pcb->opts.sndbuf / 2;
+	if (n < SNDBUF_START)
+		n = SNDBUF_START;
+	return n < share ? n : share;
+}
+
+static uint32_t snd_queued(const struct lane_tcp *pcb)
+{
+	uint32_t una = pcb->snd_una;
+
+	/* The FIN is no text. */
+	return lane_seq_gt(pcb->snd_end, una) ? pcb->snd_end - una : 0;
+}
+
+/* Bytes of buffer in use. */
+static uint32_t snd_used(const struct lane_tcp *pcb)
+{
+	uint32_t queued = snd_queued(pcb), frames = pcb->nr_sndq * BYTES_PER_FRAME;
+
+	return queued > frames ? queued : frames;
+}
+
+uint32_t lane_tcp_snd_space(const struct lane *ln, const struct lane_tcp *pcb)
+{
+	uint32_t limit = lane_tcp_snd_limit(ln, pcb), used = snd_used(pcb);
+
+	/* With few frames left a connection may have one, so that an ACK tells it to go on. */
+	if (lane_tcp_frames_short(ln))
+		return pcb->nr_sndq == 0 && ln->st->bufs.nr_free > ln->st->bufs.nr / 64 ?
+			       pcb->snd_mss :
+			       0;
+	return limit > used ? limit - used : 0;
+}
+
+bool lane_tcp_is_writable(const struct lane *ln, const struct lane_tcp *pcb)
+{
+	uint32_t limit = lane_tcp_snd_limit(ln, pcb);
+	uint32_t unsent = lane_seq_gt(pcb->snd_end, pcb->snd_nxt) ? pcb->snd_end - pcb->snd_nxt : 0;
+
+	return snd_used(pcb) <= limit / 3 * 2 && unsent < pcb->opts.notsent_lowat &&
+	       lane_tcp_snd_space(ln, pcb) > 0;
+}
+
+void lane_tcp_space_back(struct lane *ln, struct lane_tcp *pcb)
+{
+	if (!(pcb->flags & LANE_TF_NOSPACE) || !lane_tcp_is_writable(ln, pcb))
+		return;
+	pcb->flags &= ~LANE_TF_NOSPACE;
+	lane_tcp_notify(ln, pcb, LANE_EV_WRITABLE);
+}
+
+/* A write fell short: an ACK, or time if no frame could be had, brings LANE_EV_WRITABLE. */
+static void no_space(struct lane *ln, struct lane_tcp *pcb)
+{
+	pcb->flags |= LANE_TF_NOSPACE;
+	if (pcb->nr_sndq == 0 && !lane_tcp_armed(pcb, LANE_TT_RETRY))
+		lane_tcp_arm(ln, pcb, LANE_TT_RETRY, LANE_RETRY_US);
+}
+
+/* 0 if text may be written, else -errno: the pending error once, then EPIPE (posix.md 66). */
+static int may_write(struct lane_tcp *pcb)
+{
+	int err = pcb->err;
+
+	if (err) {
+		pcb->err = 0;
+		return -err;
+	}
+	if (pcb->flags & LANE_TF_WR_SHUT)
+		return -EPIPE;
+	if (pcb->state == LANE_TCP_SYN_SENT || pcb->state == LANE_TCP_SYN_RECEIVED)
+		return -EAGAIN;
+	return pcb->state == LANE_TCP_ESTABLISHED || pcb->state == LANE_TCP_CLOSE_WAIT ? 0 : -EPIPE;
+}
+
+/* Appends a frame whose text is in place. */
+static void sndq_push(struct lane *ln, struct lane_tcp *pcb, struct lane_buf *b)
+{
+	struct lane_buf *tail = lane_buf_at(&ln->bufs, pcb->sndq_tail);
+	uint32_t i = lane_buf_index(&ln->bufs, b);
+
+	b->seq = pcb->snd_end;
+	b->tcp_flags = 0;
+	b->nr_tx = 0;
+	b->tx_us = 0;
+	b->next = LANE_NIL;
+	b->flags |= LANE_BUF_SNDQ;
+	if (tail)
+		tail->next = i;
+	else
+		pcb->sndq_head = i;
+	pcb->sndq_tail = i;
+	if (pcb->snd_unsent == LANE_NIL)
+		pcb->snd_unsent = i;
+	pcb->nr_sndq++;
+	pcb->snd_end += b->text_len;
+}
+
+/* The last frame takes more, if it has not left: bytes that fit behind its text. */
+static uint32_t tail_room(struct lane *ln, struct lane_tcp *pcb, struct lane_buf **tail)
+{
+	struct lane_buf *b = lane_buf_at(&ln->bufs, pcb->sndq_tail);
+	uint32_t room, by_mss;
+
+	if (!b || b->nr_tx || (b->flags & LANE_BUF_TX) || pcb->snd_unsent == LANE_NIL ||
+	    b->text_len >= pcb->snd_mss)
+		return 0;
+	*tail = b;
+	room = ln->bufs.size - b->text_off - b->text_len;
+	by_mss = pcb->snd_mss - b->text_len;
+	return room < by_mss ? room : by_mss;
+}
+
+static int copy_in(lane_copy_fn copy, void *dst, const void *src, size_t n)
+{
+	if (copy)
+		return copy(dst, src, n);
+	memcpy(dst, src, n);
+	return 0;
+}
+
+/* Copies at most 'len' bytes into the last frame or a new one. Bytes taken, or -errno. */
+static ssize_t write_piece(struct lane *ln, struct lane_tcp *pcb, const uint8_t *src, size_t len,
+			   lane_copy_fn copy)
+{
+	struct lane_buf *b = NULL;
+	uint32_t n = tail_room(ln, pcb, &b);
+	bool fresh = n == 0;
+
+	if (fresh) {
+		b = lane_buf_alloc(&ln->bufs);
+		if (!b)
+			return -EAGAIN;
+		b->text_off = b->off;
+		b->text_len = 0;
+		n = pcb->snd_mss;
+	}
+	if (len < n)
+		n = (uint32_t)len;
+	if (copy_in(copy, lane_buf_frame(&ln->bufs, b) + b->text_off + b->text_len, src, n)) {
+		if (fresh)
+			lane_buf_free(&ln->bufs, b);
+		return -EFAULT;
+	}
+	b->text_len += n;
+	if (fresh)
+		sndq_push(ln, pcb, b);
+	else
+		pcb->snd_end += n;
+	return n;
+}
+
+/* After text was queued: the end of a write is a place to push. */
+static void queued(struct lane *ln, struct lane_tcp *pcb, bool more)
+{
+	struct lane_buf *tail = lane_buf_at(&ln->bufs, pcb->sndq_tail);
+
+	if (tail && !more)
+		tail->tcp_flags |= LANE_WIRE_PSH;
+	if (more)
+		pcb->flags |= LANE_TF_MORE;
+	else
+		pcb->flags &= ~LANE_TF_MORE;
+	lane_tcp_want_output(ln, pcb);
+}
+
+ssize_t lane_tcp_write(struct lane *ln, struct lane_tcp *pcb, const void *src, size_t len, bool more,
+		       lane_copy_fn copy)
+{
+	uint32_t space;
+	size_t done = 0, n;
+	ssize_t r;
+
+	r = may_write(pcb);
+	if (r || len == 0)
+		return r;
+	lane_tcp_work(ln, pcb);
+	space = lane_tcp_snd_space(ln, pcb);
+	n = len < space ? len : space;
+	r = 0;
+	while (done < n) {
+		r = write_piece(ln, pcb, (const uint8_t *)src + done, n - done, copy);
+		if (r < 0)
+			break;
+		done += (size_t)r;
+	}
+	if (done < len && r != -EFAULT)
+		no_space(ln, pcb);
+	if (done == 0)
+		return r < 0 ? r : -EAGAIN;
+	queued(ln, pcb, more);
+	return (ssize_t)done;
+}
+
+ssize_t lane_tcp_write_oob(struct lane *ln, struct lane_tcp *pcb, const void *src, size_t len,
+			   lane_copy_fn copy)
+{
+	ssize_t r = lane_tcp_write(ln, pcb, src, len, false, copy);
+
+	/* RFC 6093 4: the pointer goes behind the last byte. */
+	if (r > 0) {
+		pcb->snd_up = pcb->snd_end;
+		pcb->flags |= LANE_TF_URG_SND;
+	}
+	return r;
+}
+
+int lane_tcp_send(struct lane *ln, struct lane_tcp *pcb, struct lane_buf *bufs[], uint32_t n, bool more)
+{
+	uint32_t bytes = 0;
+	int r = may_write(pcb);
+
+	if (r)
+		return r;
+	lane_tcp_work(ln, pcb);
+	for (uint32_t i = 0; i < n; i++) {
+		if (bufs[i]->off < LANE_HEADROOM)
+			return -EINVAL;
+		bytes += bufs[i]->len;
+	}
+	if (bytes > lane_tcp_snd_space(ln, pcb)) {
+		no_space(ln, pcb);
+		return -EAGAIN;
+	}
+	for (uint32_t i = 0; i < n; i++) {
+		struct lane_buf *b = bufs[i];
+
+		b->owner = 0;
+		b->flags = 0;
+		if (b->len == 0) {
+			lane_buf_free(&ln->bufs, b);
+			continue;
+		}
+		b->text_off = b->off;
+		b->text_len = b->len;
+		sndq_push(ln, pcb, b);
+	}
+	queued(ln, pcb, more);
+	return 0;
+}
+
+uint32_t lane_tcp_snd_mss(const struct lane *ln, const struct lane_tcp *pcb)
+{
+	return pcb->snd_mss ? pcb->snd_mss : ln->bufs.size - LANE_HEADROOM;
+}
