@@ -62,7 +62,7 @@ static int look(struct pause *p, bool arm)
 	r = w->ready(v, w->arg);
 	if (!r && arm) {
 		shim_waiter_arm(v, w);
-		p->timer_us = lane_next_timer(v->ln);
+		p->timer_us = lane_next_due(v->ln);
 	} else {
 		shim_waiter_disarm(v);
 	}

@@ -211,15 +211,22 @@ void lane_kick(struct lane *ln, uint32_t mask)
 	}
 }
 
-uint64_t lane_next_timer(const struct lane *ln)
+uint64_t lane_next_due(const struct lane *ln)
 {
 	uint64_t at = lane_tcp_next_timer(ln);
 	/* What waits for a neighbour or for room in a ring is looked after every tick. */
 	uint64_t retry = ln->st->now_us + LANE_WHEEL_TICK_US;
 
-	if ((ln->st->nr_pending || ln->st->nr_txq || unkicked(ln)) && retry < at)
+	if ((ln->st->nr_pending || ln->st->nr_txq) && retry < at)
 		return retry;
 	return at;
+}
+
+uint64_t lane_next_timer(const struct lane *ln)
+{
+	uint64_t at = lane_next_due(ln), retry = ln->st->now_us + LANE_WHEEL_TICK_US;
+
+	return retry < at && unkicked(ln) ? retry : at;
 }
 
 bool lane_event(struct lane *ln, struct lane_event *ev)

@@ -106,7 +106,7 @@ static bool keeper_is_due(struct shim_view *v)
 		v->a->keeper_until_us = ln->now_us;
 		return true;
 	}
-	next = lane_next_timer(ln);
+	next = lane_next_due(ln); /* who leaves the lock kicks by itself */
 	if (next >= until - LOCK_RING_SLACK_US)
 		return false;
 	/* The next to leave the lock need not ring for the same timer. */

@@ -68,6 +68,9 @@ struct lane_bufs *lane_bufs(struct lane *ln);
 struct lane_nettab *lane_nettab(struct lane *ln);
 const struct lane_stats *lane_stats(const struct lane *ln);
 
+/* Tells the drivers all claims anew: after the interface's addresses changed, and at recovery. */
+void lane_claim_refresh(struct lane *ln);
+
 /* One burst from every queue, input, timers. Returns the number of packets received. */
 unsigned int lane_poll(struct lane *ln, uint64_t now_us);
 /* Only tells the time: before calls outside a poll, so that timers and RTTs are right. */
@@ -78,6 +81,8 @@ uint32_t lane_flush(struct lane *ln);
 void lane_kick(struct lane *ln, uint32_t mask);
 /* When the next timer may be due, in us on the lane's clock; UINT64_MAX: none. */
 uint64_t lane_next_timer(const struct lane *ln);
+/* The same for a caller that kicks at once: frames that wait for it do not count. */
+uint64_t lane_next_due(const struct lane *ln);
 
 #define LANE_EV_READABLE 0x01  /* text or a datagram arrived: an edge each time */
 #define LANE_EV_WRITABLE 0x02  /* space came back after a short write */
