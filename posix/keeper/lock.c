@@ -17,9 +17,10 @@
 #include "lane-int/state.h"
 #include "sys.h"
 
-/* A timer that is due so much earlier than the keeper looks rings it. Below it the keeper's own
- * look, or a member's, comes soon enough. */
-#define LOCK_RING_SLACK_US 20000
+/* A timer that is due so much earlier than the keeper looks rings it: more than its longest sleep
+ * while anything is armed, so only the first timer after idleness does. Were it less, the delayed
+ * ACK that each request arms, and each answer cancels, would ring for each. */
+#define LOCK_RING_SLACK_US 100000
 
 uint64_t shim_now_us(void)
 {
