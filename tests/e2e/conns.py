@@ -6,9 +6,12 @@ ping HOST PORT N    opens N to a redis, then asks each twice while all are open
 http HOST PORT N    opens N to a web server, then gets /small on each twice while all are open
 idle HOST PORT S    opens one to a redis, asks once, says "idle", then waits up to S seconds for its end and says how it came
 talk HOST PORT S    opens one to a redis, asks every 10 ms for S seconds, says "talked"; fails at the first error
+late HOST PORT           opens one to a redis that is busy or stopped: fails unless the connection stands within a second and what it
+                         sends is acknowledged within another; says "acked", then waits 20 s for the answer
 drain HOST PORT N BYTES  opens N, reads slowly, fails unless each gives BYTES
 """
 import socket
+import struct
 import sys
 import time
 
@@ -103,6 +106,29 @@ def talk(host, port, seconds):
     print('talked', n)
 
 
+def unacked(s):
+    """tcpi_unacked of struct tcp_info, in segments."""
+    return struct.unpack_from('=I', s.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 104), 24)[0]
+
+
+def late(host, port):
+    start = time.time()
+    s = connect(host, port)
+    stands = time.time()
+    if stands - start > 1:
+        sys.exit(f'the handshake took {stands - start:.1f} s')
+    s.sendall(b'PING\r\n')
+    while unacked(s):
+        if time.time() - stands > 1:
+            sys.exit('what was sent is not acknowledged after a second')
+        time.sleep(0.001)
+    print(f'acked: handshake {(stands - start) * 1000:.1f} ms, text {(time.time() - stands) * 1000:.1f} ms', flush=True)
+    s.settimeout(20)
+    if receive(s, 7) != b'+PONG\r\n':
+        sys.exit('wrong answer')
+    print(f'answered after {time.time() - start:.1f} s', flush=True)
+
+
 def drain(host, port, n, size):
     conns = [(connect(host, port, 65536), int(size)) for _ in range(int(n))]
     for s, _ in conns:
@@ -122,4 +148,4 @@ def drain(host, port, n, size):
 
 
 if __name__ == '__main__':
-    {f.__name__: f for f in (hold, ping, http, idle, talk, drain)}[sys.argv[1]](*sys.argv[2:])
+    {f.__name__: f for f in (hold, ping, http, idle, talk, late, drain)}[sys.argv[1]](*sys.argv[2:])

@@ -2,17 +2,6 @@
 # death.sh - what others see when a server or the keeper dies, and how generations follow each other
 . "$(dirname "$(readlink -f "$0")")/lib.sh"
 
-# until_line FILE TEXT TENTHS: waits for a line that holds the text.
-until_line()
-{
-	local i
-	for ((i = 0; i < $3; i++)); do
-		grep -q "$2" "$1" 2>/dev/null && return 0
-		sleep 0.1
-	done
-	return 1
-}
-
 # An idle client sees the end within a second, and a kernel server on the same port answers within one.
 kill_server()
 {

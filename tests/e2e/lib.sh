@@ -55,6 +55,17 @@ no()
 	return 1
 }
 
+# until_line FILE TEXT TENTHS: waits for a line that holds the text.
+until_line()
+{
+	local i
+	for ((i = 0; i < $3; i++)); do
+		grep -q "$2" "$1" 2>/dev/null && return 0
+		sleep 0.1
+	done
+	return 1
+}
+
 # lane_start PORT command...: a server under lane in the server's namespace; its pid is in $pid.
 lane_start()
 {
@@ -65,10 +76,12 @@ lane_start()
 	wait_port "$ns_s" "$port" "${proto:-tcp}"
 }
 
-redis_start() # PORT
+redis_start() # PORT options...
 {
-	lane_start "$1" redis-server --port "$1" --bind "$S4" "$S6" --save '' --appendonly no --protected-mode no \
-		--dir "$lane_tmp"
+	local port=$1
+	shift
+	lane_start "$port" redis-server --port "$port" --bind "$S4" "$S6" --save '' --appendonly no --protected-mode no \
+		--dir "$lane_tmp" "$@"
 }
 
 # The same on the kernel.
