@@ -21,6 +21,7 @@
  * while anything is armed, so only the first timer after idleness does. Were it less, the delayed
  * ACK that each request arms, and each answer cancels, would ring for each. */
 #define LOCK_RING_SLACK_US 100000
+#define LOCK_RING_SOON_US  2000 /* the same for a neighbour to resolve or a claim to clear */
 
 uint64_t shim_now_us(void)
 {
@@ -101,12 +102,13 @@ static bool keeper_is_due(struct shim_view *v)
 	struct lane *ln = v->ln;
 	uint64_t next;
 
-	if (until <= ln->now_us + LOCK_RING_SLACK_US)
-		return false;
-	if (ln->st->claims_dirty || ln->net->wanted_head != ln->net->wanted_tail) {
+	if (until > ln->now_us + LOCK_RING_SOON_US &&
+	    (ln->st->claims_dirty || ln->net->wanted_head != ln->net->wanted_tail)) {
 		v->a->keeper_until_us = ln->now_us;
 		return true;
 	}
+	if (until <= ln->now_us + LOCK_RING_SLACK_US)
+		return false;
 	next = lane_next_due(ln); /* who leaves the lock kicks by itself */
 	if (next >= until - LOCK_RING_SLACK_US)
 		return false;
