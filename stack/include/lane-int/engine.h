@@ -76,8 +76,6 @@ enum lane_claim_kind { LANE_CLAIM_ANY, LANE_CLAIM_LISTEN };
 void lane_claim(struct lane *ln, uint8_t proto, const struct lane_ep *local, bool v6only,
 		enum lane_claim_kind kind);
 void lane_unclaim(struct lane *ln, uint8_t proto, uint16_t port, enum lane_claim_kind kind);
-/* Tells the drivers all claims anew: after the interface's addresses changed, and at recovery. */
-void lane_claim_refresh(struct lane *ln);
 /* The addresses (mask) that listeners, or UDP sockets, of 'port' take packets to. */
 uint32_t lane_tcp_listen_mask(const struct lane *ln, uint16_t port);
 uint32_t lane_udp_mask(const struct lane *ln, uint16_t port);
