@@ -73,7 +73,6 @@ static int start(const struct shim_kopts *k, const struct lane_ep *local,
 	if (pcb) {
 		s->pcb = lane_tcp_index(v->ln, pcb);
 		shim_kopts_apply(s, k);
-		lane_tcp_set_opts(v->ln, pcb, &k->tcp);
 		r = lane_tcp_connect(v->ln, pcb, local, remote);
 		if (r < 0)
 			shim_sock_release(v, *index, v->row);
@@ -165,7 +164,7 @@ static int connect_fresh(int fd, struct shim_local *l, const struct sockaddr *ad
 		return kernel_connect(fd, addr, len);
 	why = judge(fd, &a, &local);
 	if (why == SHIM_NR_FB) {
-		shim_kopts_read(fd, l->v6, false, &k);
+		shim_kopts_read(fd, l, &k);
 		r = start(&k, &local, &a.ep, &index);
 		if (r == -EADDRINUSE || (r == -EADDRNOTAVAIL && local.port))
 			return -EADDRNOTAVAIL;

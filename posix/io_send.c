@@ -209,34 +209,27 @@ static ssize_t send_large(struct shim_local *l, struct shim_cursor *c, size_t wa
 	struct shim_frames f;
 	ssize_t room = shim_frames_get(l, &f, want);
 	ssize_t r;
+	bool more;
 	size_t n;
 
 	if (room < 0)
 		return room;
 	n = fill(&f, &at, (size_t)room);
-	r = shim_frames_send(l, &f, n, (flags & MSG_MORE) || n < want);
+	/* Only a bracket that was too small is sure to be followed by another. */
+	more = (flags & MSG_MORE) || (n < want && f.n == SHIM_FRAMES);
+	r = shim_frames_send(l, &f, n, more);
 	return n ? r : -EFAULT;
 }
 
 /* ---- the whole of a call ---- */
 
-/* Space there is, frames there are not: the pool fills again within a round trip. */
-static int pool_has_frames(struct shim_view *v, void *arg)
-{
-	(void)arg;
-	return lane_bufs(v->ln)->pool->nr_free > SHIM_FRAMES;
-}
-
 static int wait_writable(struct shim_local *l, int64_t left, bool restart)
 {
-	struct shim_wait w = {.ready = pool_has_frames, .socks = &l->index, .nr_socks = 1,
-			      .ep = LANE_NIL, .kernel_epfd = -1, .restart = restart};
 	int r = shim_io_wait(l, POLLOUT, left, restart, 0);
 
 	if (r <= 0 || lane_bufs(shim.view.ln)->pool->nr_free > SHIM_FRAMES)
 		return r;
-	w.timeout_us = left >= 0 && left < 1000 ? left : 1000;
-	r = shim_wait(&w);
+	r = shim_pause(l, left >= 0 && left < 1000 ? left : 1000);
 	return r < 0 ? r : 1;
 }
 

@@ -112,3 +112,19 @@ int shim_io_wait(struct shim_local *l, uint32_t events, int64_t timeout_us, bool
 
 	return shim_wait(&w);
 }
+
+/* Space there is, frames there are not: the pool fills again within a round trip. */
+static int pool_has_frames(struct shim_view *v, void *arg)
+{
+	(void)arg;
+	return lane_bufs(v->ln)->pool->nr_free > SHIM_FRAMES;
+}
+
+int shim_pause(struct shim_local *l, int64_t us)
+{
+	struct shim_wait w = {.ready = pool_has_frames, .socks = &l->index, .nr_socks = 1,
+			      .ep = LANE_NIL, .kernel_epfd = -1, .timeout_us = us, .restart = true};
+	int r = shim_wait(&w);
+
+	return r < 0 ? r : 0;
+}

@@ -63,7 +63,6 @@ static int lane_listener(const struct shim_kopts *k, const struct lane_ep *local
 	if (pcb) {
 		s->pcb = lane_tcp_index(v->ln, pcb);
 		shim_kopts_apply(s, k);
-		lane_tcp_set_opts(v->ln, pcb, &k->tcp);
 		r = lane_tcp_listen(v->ln, pcb, local, k->flags & SHIM_SOCK_V6ONLY, backlog);
 		if (r < 0)
 			shim_sock_release(v, *index, v->row);
@@ -99,7 +98,7 @@ static int listen_both(int fd, struct shim_local *l, struct lane_ep *local, int 
 		if (r < 0)
 			return 0; /* listens in the kernel, and stays there */
 	}
-	shim_kopts_read(fd, l->v6, false, &k);
+	shim_kopts_read(fd, l, &k);
 	if (lane_listener(&k, local, clamped, &index) < 0) {
 		shim_fresh_kernel(l, SHIM_FB_ARENA_FULL);
 		return kernel_first ? 0 : kernel_listen(fd, backlog);

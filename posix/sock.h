@@ -69,6 +69,8 @@ int shim_dup_done(struct shim_local *l, int new);
 /* ---- io ---- */
 /* As shim_wait_sock(), but POLLIN counts only beyond 'have' queued bytes, and 'restart' is the caller's. */
 int shim_io_wait(struct shim_local *l, uint32_t events, int64_t timeout_us, bool restart, size_t have);
+/* Sleeps 'us' (at most) while turns go on: frames may come back. 0 or -EINTR. */
+int shim_pause(struct shim_local *l, int64_t us);
 /* Where a walk through a program's buffers stands. */
 struct shim_cursor {
 	const struct iovec *iov;
@@ -118,20 +120,29 @@ int shim_getsockopt(int fd, struct shim_local *l, int level, int name, void *val
 int shim_setsockopt(int fd, struct shim_local *l, int level, int name, const void *val,
 		    socklen_t len);
 /* What a kernel socket's options are, for a pcb that takes over from it. */
+#define SHIM_KOPTS_INTS 24
 struct shim_kopts {
-	struct lane_tcp_opts_set tcp;
 	unsigned int flags; /* SHIM_SOCK_* */
-	uint32_t linger_s, rcvtimeo_ms, sndtimeo_ms, cmsg;
-	int32_t priority, mark;
+	uint32_t linger_s, rcvtimeo_ms, sndtimeo_ms, cmsg, so_bits;
+	int value[SHIM_KOPTS_INTS]; /* of opt_adopt.c's table; INT_MIN: not set by the program */
 };
-void shim_kopts_read(int fd, bool v6, bool dgram, struct shim_kopts *k);
-/* Under the lock. */
+void shim_kopts_read(int fd, const struct shim_local *fresh, struct shim_kopts *k);
+/* Under the lock: onto the lane's defaults. */
 void shim_kopts_apply(struct shim_sock *s, const struct shim_kopts *k);
-/* TCP level and the SO_ and IP_ options that live in lane_tcp_opts_set: *val as the kernel gives it.
- * -ENOPROTOOPT: not one of them. */
+
+/* opt_tcp.c: options that the lane's pcb has, by the kernel's rules. Under no lock. -ENOPROTOOPT: not
+ * one of these. */
 int shim_tcp_getopt(struct shim_local *l, int level, int name, int *val);
 int shim_tcp_setopt(struct shim_local *l, int level, int name, int val);
-int shim_tcp_getinfo(struct shim_local *l, void *val, socklen_t *len);
+/* The same on a pcb's settings; 'state' is enum lane_tcp_state. */
+int shim_tcp_opt_store(struct lane_tcp_opts_set *o, const struct lane_config *cfg, int state,
+		       int level, int name, int val);
+/* TCP_INFO; *len is the room, and becomes the length. */
+int shim_tcp_getinfo(struct shim_local *l, void *out, socklen_t *len);
+/* SHIM_CMSG_* of an option that asks for control messages; 0: it does not. */
+uint32_t shim_opt_cmsg(int level, int name);
+/* The bit of a switch in shim_sock.so_bits; 0: not one. */
+uint32_t shim_opt_bit(int name);
 
 /* ---- name.c, ioctl.c, fcntl.c ---- */
 int shim_getsockname(int fd, struct shim_local *l, struct sockaddr *addr, socklen_t *len);

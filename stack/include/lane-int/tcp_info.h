@@ -24,4 +24,7 @@ struct lane_tcp_info_out {
 	const char *cc_name;
 };
 
+/* Index of a congestion control by Linux' name, for lane_tcp_opts_set.cc; -ENOENT. */
+int lane_cc_find(const char *name);
+
 #endif

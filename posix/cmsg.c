@@ -1,0 +1,144 @@
+/*
+ * cmsg.c - control messages and names of datagrams
+ */
+#include <time.h>
+
+#include "lane-int/nettab.h"
+#include "posix/cmsg.h"
+#include "posix/sock.h"
+
+#define CONTROL_MAX 256
+
+int shim_cmsg_source(const struct msghdr *m, struct lane_ip *src)
+{
+	_Alignas(struct cmsghdr) uint8_t own[CONTROL_MAX];
+	struct msghdr copy = {.msg_control = own, .msg_controllen = m->msg_controllen};
+	const struct in6_pktinfo *six;
+	const struct in_pktinfo *four;
+	struct cmsghdr *c;
+
+	if (m->msg_controllen > sizeof(own) ||
+	    shim_copy_in(own, m->msg_control, m->msg_controllen) < 0)
+		return -EOPNOTSUPP;
+	*src = lane_ip4(0);
+	for (c = CMSG_FIRSTHDR(&copy); c; c = CMSG_NXTHDR(&copy, c)) {
+		four = (const void *)CMSG_DATA(c);
+		six = (const void *)CMSG_DATA(c);
+		if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_PKTINFO &&
+		    c->cmsg_len == CMSG_LEN(sizeof(*four)))
+			*src = lane_ip4(four->ipi_spec_dst.s_addr);
+		else if (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_PKTINFO &&
+			 c->cmsg_len == CMSG_LEN(sizeof(*six)))
+			*src = lane_ip6(&six->ipi6_addr);
+		else
+			return -EOPNOTSUPP;
+	}
+	if (lane_ip_is_any(src))
+		return 0;
+	return lane_net_addr(lane_nettab(shim.view.ln), src) >= 0 ? 0 : -EOPNOTSUPP;
+}
+
+int shim_cmsg_name(struct msghdr *m, const struct lane_ep *ep, bool v6)
+{
+	struct sockaddr_storage ss;
+	socklen_t len, room = m->msg_namelen;
+
+	if (!m->msg_name)
+		return 0;
+	len = shim_addr_fill(ep, v6, &ss);
+	m->msg_namelen = len;
+	return shim_copy_out(m->msg_name, &ss, room < len ? room : len);
+}
+
+/* Appends one; what does not fit sets MSG_CTRUNC. */
+static void append(struct msghdr *m, uint8_t *buf, size_t *at, int level, int type, const void *data,
+		   size_t len)
+{
+	struct cmsghdr *c = (void *)(buf + *at);
+
+	if (*at + CMSG_SPACE(len) > CONTROL_MAX || *at + CMSG_LEN(len) > m->msg_controllen) {
+		m->msg_flags |= MSG_CTRUNC;
+		return;
+	}
+	memset(c, 0, CMSG_SPACE(len));
+	c->cmsg_level = level;
+	c->cmsg_type = type;
+	c->cmsg_len = CMSG_LEN(len);
+	memcpy(CMSG_DATA(c), data, len);
+	*at += CMSG_SPACE(len);
+}
+
+static void append_time(struct msghdr *m, uint8_t *buf, size_t *at, uint32_t wanted)
+{
+	struct timespec ts;
+	struct timeval tv;
+
+	clock_gettime(CLOCK_REALTIME, &ts);
+	tv.tv_sec = ts.tv_sec;
+	tv.tv_usec = ts.tv_nsec / 1000;
+	if (wanted & SHIM_CMSG_TIMESTAMPNS)
+		append(m, buf, at, SOL_SOCKET, SO_TIMESTAMPNS, &ts, sizeof(ts));
+	else
+		append(m, buf, at, SOL_SOCKET, SO_TIMESTAMP, &tv, sizeof(tv));
+}
+
+static void append_pktinfo(struct msghdr *m, uint8_t *buf, size_t *at, const struct lane_ip *ip,
+			   bool v6)
+{
+	unsigned int ifindex = lane_nettab(shim.view.ln)->ifindex;
+	struct in_pktinfo four = {.ipi_ifindex = (int)ifindex};
+	struct in6_pktinfo six = {.ipi6_ifindex = ifindex};
+
+	if (v6) {
+		memcpy(&six.ipi6_addr, ip->b, 16);
+		append(m, buf, at, IPPROTO_IPV6, IPV6_PKTINFO, &six, sizeof(six));
+		return;
+	}
+	four.ipi_addr.s_addr = four.ipi_spec_dst.s_addr = ip->w[3];
+	append(m, buf, at, IPPROTO_IP, IP_PKTINFO, &four, sizeof(four));
+}
+
+int shim_cmsg_put(struct msghdr *m, const struct lane_udp_msg *msg, uint32_t wanted, bool v6)
+{
+	_Alignas(struct cmsghdr) uint8_t buf[CONTROL_MAX];
+	int ttl = msg->ttl, tos = msg->tos;
+	uint8_t tos4 = msg->tos;
+	size_t at = 0;
+
+	if (!m->msg_control || !wanted) {
+		m->msg_controllen = 0;
+		return 0;
+	}
+	if (wanted & (SHIM_CMSG_TIMESTAMP | SHIM_CMSG_TIMESTAMPNS))
+		append_time(m, buf, &at, wanted);
+	if (wanted & SHIM_CMSG_PKTINFO)
+		append_pktinfo(m, buf, &at, &msg->local, v6);
+	if (wanted & SHIM_CMSG_TTL)
+		append(m, buf, &at, v6 ? IPPROTO_IPV6 : IPPROTO_IP, v6 ? IPV6_HOPLIMIT : IP_TTL, &ttl,
+		       sizeof(ttl));
+	if ((wanted & SHIM_CMSG_TOS) && v6)
+		append(m, buf, &at, IPPROTO_IPV6, IPV6_TCLASS, &tos, sizeof(tos));
+	else if (wanted & SHIM_CMSG_TOS)
+		append(m, buf, &at, IPPROTO_IP, IP_TOS, &tos4, sizeof(tos4));
+	if (at > m->msg_controllen)
+		at = m->msg_controllen;
+	if (shim_copy_out(m->msg_control, buf, at) < 0)
+		return -EFAULT;
+	m->msg_controllen = at;
+	return 0;
+}
+
+void shim_cmsg_rights(const struct msghdr *m)
+{
+	const struct cmsghdr *c;
+	const int *fd;
+	size_t n;
+
+	for (c = CMSG_FIRSTHDR(m); c; c = CMSG_NXTHDR((struct msghdr *)m, (struct cmsghdr *)c)) {
+		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
+			continue;
+		fd = (const void *)CMSG_DATA(c);
+		for (n = (c->cmsg_len - CMSG_LEN(0)) / sizeof(*fd); n; n--, fd++)
+			shim_fd_new(*fd);
+	}
+}

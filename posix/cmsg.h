@@ -1,0 +1,19 @@
+/*
+ * cmsg.h - control messages and names of datagrams
+ */
+#ifndef SHIM_CMSG_H
+#define SHIM_CMSG_H
+
+#include "posix/shim.h"
+
+/* The source address that a sender's control messages ask for. -EOPNOTSUPP: something else is in
+ * there, or they cannot be read: the kernel's to answer. */
+int shim_cmsg_source(const struct msghdr *m, struct lane_ip *src);
+/* Writes the sender to m->msg_name, truncated; its full length to m->msg_namelen. */
+int shim_cmsg_name(struct msghdr *m, const struct lane_ep *ep, bool v6);
+/* Writes what the program asked for (SHIM_CMSG_*) to m->msg_control, as much as fits: MSG_CTRUNC. */
+int shim_cmsg_put(struct msghdr *m, const struct lane_udp_msg *msg, uint32_t wanted, bool v6);
+/* Descriptors that the kernel put into a message drop stale entries of their numbers. */
+void shim_cmsg_rights(const struct msghdr *m);
+
+#endif

@@ -1,0 +1,121 @@
+/*
+ * io.c - read(2), write(2), send(2), recv(2) and their vector forms, as the program calls them
+ *
+ * A number that is not a lane's socket costs a table look-up and goes to libc.
+ */
+#include <unistd.h>
+
+#include "posix/sock.h"
+
+LANE_EXPORT ssize_t recv(int fd, void *buf, size_t len, int flags)
+{
+	struct iovec iov = {.iov_base = buf, .iov_len = len < SHIM_RW_MAX ? len : SHIM_RW_MAX};
+	struct shim_local *l = shim_get_sock(fd);
+	ssize_t r;
+
+	if (!l)
+		return shim_libc()->recv(fd, buf, len, flags);
+	r = shim_sock_recv(l, &iov, 1, flags);
+	shim_put(l);
+	return shim_ret(r);
+}
+
+LANE_EXPORT ssize_t read(int fd, void *buf, size_t len)
+{
+	struct iovec iov = {.iov_base = buf, .iov_len = len < SHIM_RW_MAX ? len : SHIM_RW_MAX};
+	struct shim_local *l = shim_get_sock(fd);
+	ssize_t r;
+
+	if (!l)
+		return shim_libc()->read(fd, buf, len);
+	r = len ? shim_sock_recv(l, &iov, 1, 0) : 0; /* "Match SYS5 behaviour" */
+	shim_put(l);
+	return shim_ret(r);
+}
+
+LANE_EXPORT ssize_t send(int fd, const void *buf, size_t len, int flags)
+{
+	struct iovec iov = {.iov_base = (void *)buf,
+			    .iov_len = len < SHIM_RW_MAX ? len : SHIM_RW_MAX};
+	struct shim_local *l = shim_get_sock(fd);
+	ssize_t r;
+
+	if (!l)
+		return shim_libc()->send(fd, buf, len, flags);
+	r = shim_sock_send(l, &iov, 1, flags);
+	shim_put(l);
+	return shim_ret(r);
+}
+
+LANE_EXPORT ssize_t write(int fd, const void *buf, size_t len)
+{
+	struct iovec iov = {.iov_base = (void *)buf,
+			    .iov_len = len < SHIM_RW_MAX ? len : SHIM_RW_MAX};
+	struct shim_local *l = shim_get_sock(fd);
+	ssize_t r;
+
+	if (!l)
+		return shim_libc()->write(fd, buf, len);
+	r = shim_sock_send(l, &iov, 1, 0);
+	shim_put(l);
+	return shim_ret(r);
+}
+
+static ssize_t vector(struct shim_local *l, const struct iovec *iov, int n, bool out)
+{
+	struct iovec own[SHIM_IOV_MAX];
+	ssize_t r = shim_iov_get(own, iov, n);
+
+	if (r == 0)
+		r = shim_iov_total(own, n);
+	if (r < 0)
+		return r;
+	if (out)
+		return shim_sock_send(l, own, n, 0);
+	return r ? shim_sock_recv(l, own, n, 0) : 0;
+}
+
+LANE_EXPORT ssize_t readv(int fd, const struct iovec *iov, int n)
+{
+	struct shim_local *l = shim_get_sock(fd);
+	ssize_t r;
+
+	if (!l)
+		return shim_libc()->readv(fd, iov, n);
+	r = vector(l, iov, n, false);
+	shim_put(l);
+	return shim_ret(r);
+}
+
+LANE_EXPORT ssize_t writev(int fd, const struct iovec *iov, int n)
+{
+	struct shim_local *l = shim_get_sock(fd);
+	ssize_t r;
+
+	if (!l)
+		return shim_libc()->writev(fd, iov, n);
+	r = vector(l, iov, n, true);
+	shim_put(l);
+	return shim_ret(r);
+}
+
+/* ---- with an offset: a socket has none (ESPIPE), but -1 means "as readv" ---- */
+
+#define POSITIONED_V2(name, other, vec)                                                            \
+	ssize_t name(int fd, const struct iovec *iov, int n, off_t at, int flags);                 \
+	LANE_EXPORT ssize_t name(int fd, const struct iovec *iov, int n, off_t at, int flags)      \
+	{                                                                                          \
+		struct shim_local *l = shim_get_sock(fd);                                          \
+                                                                                                   \
+		if (!l)                                                                            \
+			return shim_libc()->other(fd, iov, n, at, flags);                          \
+		shim_put(l);                                                                       \
+		if (at != -1)                                                                      \
+			return shim_ret(-ESPIPE);                                                  \
+		return flags ? shim_ret(-EOPNOTSUPP) : vec(fd, iov, n);                            \
+	}
+
+POSITIONED_V2(preadv2, preadv64v2, readv)
+POSITIONED_V2(preadv64v2, preadv64v2, readv)
+POSITIONED_V2(pwritev2, pwritev64v2, writev)
+POSITIONED_V2(pwritev64v2, pwritev64v2, writev)

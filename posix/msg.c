@@ -1,0 +1,248 @@
+/*
+ * msg.c - recvfrom, recvmsg, recvmmsg, sendto, sendmsg, sendmmsg
+ *
+ * The program's header and vector are copied first, so that a bad address is EFAULT and a header
+ * that another thread changes is harmless.
+ */
+#include <unistd.h>
+
+#include "posix/cmsg.h"
+#include "posix/sock.h"
+
+ssize_t shim_recvmsg(struct shim_local *l, struct msghdr *m, int flags)
+{
+	ssize_t r;
+
+	if (l->dgram)
+		return shim_udp_recv(l, m, flags);
+	r = shim_sock_recv(l, m->msg_iov, (int)m->msg_iovlen, flags);
+	if (r < 0)
+		return r;
+	/* A stream says neither who sent it nor anything else. */
+	m->msg_namelen = 0;
+	m->msg_controllen = 0;
+	m->msg_flags = flags & (MSG_OOB | MSG_CMSG_CLOEXEC);
+	return r;
+}
+
+ssize_t shim_sendmsg(struct shim_local *l, const struct msghdr *m, int flags)
+{
+	return l->dgram ? shim_udp_send(l, m, flags)
+			: shim_sock_send(l, m->msg_iov, (int)m->msg_iovlen, flags);
+}
+
+/* Copies a program's header and its vector (into 'iov'). */
+static int get_header(struct msghdr *m, const struct msghdr *user, struct iovec *iov)
+{
+	if (shim_copy_in(m, user, sizeof(*m)) < 0)
+		return -EFAULT;
+	if (m->msg_iovlen > SHIM_IOV_MAX)
+		return -EMSGSIZE;
+	if (!m->msg_name)
+		m->msg_namelen = 0;
+	if ((int)m->msg_namelen < 0)
+		return -EINVAL;
+	if (shim_copy_in(iov, m->msg_iov, m->msg_iovlen * sizeof(*iov)) < 0)
+		return -EFAULT;
+	m->msg_iov = iov;
+	return 0;
+}
+
+static ssize_t recv_header(struct shim_local *l, struct msghdr *user, int flags)
+{
+	struct iovec iov[SHIM_IOV_MAX];
+	struct msghdr m;
+	ssize_t r = get_header(&m, user, iov);
+
+	if (r < 0)
+		return r;
+	r = shim_recvmsg(l, &m, flags);
+	if (r < 0)
+		return r;
+	if (shim_copy_out(&user->msg_namelen, &m.msg_namelen, sizeof(m.msg_namelen)) < 0 ||
+	    shim_copy_out(&user->msg_controllen, &m.msg_controllen, sizeof(m.msg_controllen)) < 0 ||
+	    shim_copy_out(&user->msg_flags, &m.msg_flags, sizeof(m.msg_flags)) < 0)
+		return -EFAULT;
+	return r;
+}
+
+static ssize_t send_header(struct shim_local *l, const struct msghdr *user, int flags)
+{
+	struct iovec iov[SHIM_IOV_MAX];
+	struct msghdr m;
+	ssize_t r = get_header(&m, user, iov);
+
+	return r < 0 ? r : shim_sendmsg(l, &m, flags);
+}
+
+/* A FRESH UDP socket sends to where the lane may reach: then it is a sock from here on. */
+static struct shim_local *get_sender(int fd, const struct sockaddr *addr, socklen_t len)
+{
+	struct shim_local *l = shim_get(fd);
+
+	if (!l || l->kind == SHIM_SOCK)
+		return l;
+	if (l->kind == SHIM_FRESH && l->dgram && addr)
+		shim_udp_first_send(fd, l, addr, len);
+	shim_put(l);
+	return shim_get_sock(fd);
+}
+
+LANE_EXPORT ssize_t recvfrom(int fd, void *buf, size_t len, int flags, struct sockaddr *addr,
+			     socklen_t *addr_len)
+{
+	struct iovec iov = {.iov_base = buf, .iov_len = len < SHIM_RW_MAX ? len : SHIM_RW_MAX};
+	struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1, .msg_name = addr};
+	struct shim_local *l = shim_get_sock(fd);
+	ssize_t r = 0;
+
+	if (!l)
+		return shim_libc()->recvfrom(fd, buf, len, flags, addr, addr_len);
+	if (addr && l->dgram &&
+	    shim_copy_in(&m.msg_namelen, addr_len, sizeof(m.msg_namelen)) < 0)
+		r = -EFAULT;
+	else if ((int)m.msg_namelen < 0)
+		r = -EINVAL;
+	else
+		r = shim_recvmsg(l, &m, flags);
+	shim_put(l);
+	if (r >= 0 && addr &&
+	    shim_copy_out(addr_len, &m.msg_namelen, sizeof(m.msg_namelen)) < 0)
+		r = -EFAULT;
+	return shim_ret(r);
+}
+
+LANE_EXPORT ssize_t recvmsg(int fd, struct msghdr *m, int flags)
+{
+	struct shim_local *l = shim_get_sock(fd);
+	ssize_t r;
+
+	if (!l) {
+		r = shim_libc()->recvmsg(fd, m, flags);
+		if (r >= 0 && m->msg_controllen)
+			shim_cmsg_rights(m);
+		return r;
+	}
+	r = recv_header(l, m, flags);
+	shim_put(l);
+	return shim_ret(r);
+}
+
+LANE_EXPORT ssize_t sendto(int fd, const void *buf, size_t len, int flags,
+			   const struct sockaddr *addr, socklen_t addr_len)
+{
+	struct iovec iov = {.iov_base = (void *)buf,
+			    .iov_len = len < SHIM_RW_MAX ? len : SHIM_RW_MAX};
+	struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1, .msg_name = (void *)addr,
+			   .msg_namelen = addr ? addr_len : 0};
+	struct shim_local *l = get_sender(fd, addr, addr_len);
+	ssize_t r;
+
+	if (!l)
+		return shim_libc()->sendto(fd, buf, len, flags, addr, addr_len);
+	r = shim_sendmsg(l, &m, flags);
+	shim_put(l);
+	return shim_ret(r);
+}
+
+/* The address in a header that may not be readable. */
+static struct shim_local *get_msg_sender(int fd, const struct msghdr *user)
+{
+	struct shim_local *l = shim_get(fd);
+	struct msghdr m;
+
+	if (!l || l->kind == SHIM_SOCK)
+		return l;
+	shim_put(l);
+	/* FRESH: only once joined is there a handler that catches a bad address. */
+	if (!l->dgram || !shim_join() || shim_copy_in(&m, user, sizeof(m)) < 0)
+		return NULL;
+	return get_sender(fd, m.msg_name, m.msg_namelen);
+}
+
+LANE_EXPORT ssize_t sendmsg(int fd, const struct msghdr *m, int flags)
+{
+	struct shim_local *l = get_msg_sender(fd, m);
+	ssize_t r;
+
+	if (!l)
+		return shim_libc()->sendmsg(fd, m, flags);
+	r = send_header(l, m, flags);
+	shim_put(l);
+	return shim_ret(r);
+}
+
+/* ---- several at once ---- */
+
+static int send_many(struct shim_local *l, struct mmsghdr *v, unsigned int n, int flags)
+{
+	unsigned int i, len;
+	ssize_t r = 0;
+
+	for (i = 0; i < n && i < SHIM_IOV_MAX; i++) {
+		r = send_header(l, &v[i].msg_hdr, flags);
+		if (r < 0)
+			break;
+		len = (unsigned int)r;
+		if (shim_copy_out(&v[i].msg_len, &len, sizeof(len)) < 0)
+			return i ? (int)i : -EFAULT;
+	}
+	return i ? (int)i : (int)r;
+}
+
+LANE_EXPORT int sendmmsg(int fd, struct mmsghdr *v, unsigned int n, int flags)
+{
+	struct shim_local *l = n ? get_msg_sender(fd, &v->msg_hdr) : shim_get_sock(fd);
+	int r;
+
+	if (!l)
+		return shim_libc()->sendmmsg(fd, v, n, flags);
+	r = send_many(l, v, n, flags);
+	shim_put(l);
+	return (int)shim_ret(r);
+}
+
+static int recv_many(struct shim_local *l, struct mmsghdr *v, unsigned int n, int flags,
+		     int64_t timeout_us)
+{
+	uint64_t start = timeout_us >= 0 ? shim_now_us() : 0;
+	unsigned int i, len;
+	ssize_t r = 0;
+
+	for (i = 0; i < n; i++) {
+		r = recv_header(l, &v[i].msg_hdr, flags & ~MSG_WAITFORONE);
+		if (r < 0)
+			break;
+		len = (unsigned int)r;
+		if (shim_copy_out(&v[i].msg_len, &len, sizeof(len)) < 0)
+			return i ? (int)i : -EFAULT;
+		if (flags & MSG_WAITFORONE)
+			flags |= MSG_DONTWAIT;
+		/* Linux looks at the time-out after each datagram only. */
+		if (timeout_us >= 0 && shim_now_us() - start >= (uint64_t)timeout_us)
+			return (int)i + 1;
+	}
+	return i ? (int)i : (int)r;
+}
+
+LANE_EXPORT int recvmmsg(int fd, struct mmsghdr *v, unsigned int n, int flags,
+			 struct timespec *timeout)
+{
+	struct shim_local *l = shim_get_sock(fd);
+	struct timespec ts;
+	int64_t us = -1;
+	int r = 0;
+
+	if (!l)
+		return shim_libc()->recvmmsg(fd, v, n, flags, timeout);
+	if (timeout && shim_copy_in(&ts, timeout, sizeof(ts)) < 0)
+		r = -EFAULT;
+	else if (timeout && (ts.tv_sec < 0 || (unsigned long)ts.tv_nsec > 999999999))
+		r = -EINVAL;
+	else if (timeout)
+		us = (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
+	if (r == 0)
+		r = recv_many(l, v, n, flags, us);
+	shim_put(l);
+	return (int)shim_ret(r);
+}

@@ -1,0 +1,217 @@
+/*
+ * opt_adopt.c - options set before the lane served a socket
+ *
+ * Until the decision a socket is the kernel's, and so are its options: values, limits and errors.
+ * When the lane takes over it reads them back, but only at the levels where the program has set
+ * something (shim_local.opts_set): a plain connect() costs one fcntl(2).
+ */
+#include <fcntl.h>
+#include <limits.h>
+#include <netinet/tcp.h>
+#include <sys/time.h>
+
+#include "lane-int/state.h"
+#include "posix/sock.h"
+
+static const struct {
+	uint16_t level, name;
+	uint8_t group; /* SHIM_OPTS_* */
+} ints[] = {
+	{SOL_SOCKET, SO_KEEPALIVE, SHIM_OPTS_SO},
+	{SOL_SOCKET, SO_OOBINLINE, SHIM_OPTS_SO},
+	{SOL_SOCKET, SO_RCVBUF, SHIM_OPTS_SO},
+	{SOL_SOCKET, SO_SNDBUF, SHIM_OPTS_SO},
+	{IPPROTO_TCP, TCP_NODELAY, SHIM_OPTS_TCP},
+	{IPPROTO_TCP, TCP_CORK, SHIM_OPTS_TCP},
+	{IPPROTO_TCP, TCP_MAXSEG, SHIM_OPTS_TCP},
+	{IPPROTO_TCP, TCP_KEEPIDLE, SHIM_OPTS_TCP},
+	{IPPROTO_TCP, TCP_KEEPINTVL, SHIM_OPTS_TCP},
+	{IPPROTO_TCP, TCP_KEEPCNT, SHIM_OPTS_TCP},
+	{IPPROTO_TCP, TCP_SYNCNT, SHIM_OPTS_TCP},
+	{IPPROTO_TCP, TCP_LINGER2, SHIM_OPTS_TCP},
+	{IPPROTO_TCP, TCP_DEFER_ACCEPT, SHIM_OPTS_TCP},
+	{IPPROTO_TCP, TCP_WINDOW_CLAMP, SHIM_OPTS_TCP},
+	{IPPROTO_TCP, TCP_USER_TIMEOUT, SHIM_OPTS_TCP},
+	{IPPROTO_TCP, TCP_NOTSENT_LOWAT, SHIM_OPTS_TCP},
+	{IPPROTO_IP, IP_TOS, SHIM_OPTS_IP},
+	{IPPROTO_IP, IP_TTL, SHIM_OPTS_IP},
+	{IPPROTO_IPV6, IPV6_TCLASS, SHIM_OPTS_IP},
+	{IPPROTO_IPV6, IPV6_UNICAST_HOPS, SHIM_OPTS_IP},
+};
+#define NR_INTS (sizeof(ints) / sizeof(ints[0]))
+_Static_assert(NR_INTS <= SHIM_KOPTS_INTS, "room for each");
+
+static const int switches[] = {SO_REUSEADDR, SO_REUSEPORT, SO_DONTROUTE, SO_BROADCAST, SO_TIMESTAMP,
+			       SO_TIMESTAMPNS};
+
+uint32_t shim_opt_bit(int name)
+{
+	unsigned int i;
+
+	for (i = 0; i < sizeof(switches) / sizeof(switches[0]); i++) {
+		if (switches[i] == name)
+			return 1u << i;
+	}
+	return 0;
+}
+
+static const struct {
+	uint16_t level, name;
+	uint32_t bit;
+} cmsgs[] = {
+	{IPPROTO_IP, IP_PKTINFO, SHIM_CMSG_PKTINFO},
+	{IPPROTO_IPV6, IPV6_RECVPKTINFO, SHIM_CMSG_PKTINFO},
+	{IPPROTO_IP, IP_RECVTTL, SHIM_CMSG_TTL},
+	{IPPROTO_IPV6, IPV6_RECVHOPLIMIT, SHIM_CMSG_TTL},
+	{IPPROTO_IP, IP_RECVTOS, SHIM_CMSG_TOS},
+	{IPPROTO_IPV6, IPV6_RECVTCLASS, SHIM_CMSG_TOS},
+	{SOL_SOCKET, SO_TIMESTAMP, SHIM_CMSG_TIMESTAMP},
+	{SOL_SOCKET, SO_TIMESTAMPNS, SHIM_CMSG_TIMESTAMPNS},
+};
+
+uint32_t shim_opt_cmsg(int level, int name)
+{
+	unsigned int i;
+
+	for (i = 0; i < sizeof(cmsgs) / sizeof(cmsgs[0]); i++) {
+		if (cmsgs[i].level == level && cmsgs[i].name == name)
+			return cmsgs[i].bit;
+	}
+	return 0;
+}
+
+/* A kernel socket's integer, or 0 where there is none. */
+static int ask(int fd, int level, int name)
+{
+	socklen_t len = sizeof(int);
+	int val = 0;
+
+	return shim_libc()->getsockopt(fd, level, name, &val, &len) == 0 ? val : 0;
+}
+
+static uint32_t ask_timeo(int fd, int name)
+{
+	struct timeval tv = {0};
+	socklen_t len = sizeof(tv);
+
+	if (shim_libc()->getsockopt(fd, SOL_SOCKET, name, &tv, &len) < 0)
+		return 0;
+	return (uint32_t)(tv.tv_sec * 1000 + (tv.tv_usec + 999) / 1000);
+}
+
+/* A value that the kernel gives every socket is none that the program set. */
+static int value_of(int fd, unsigned int i, int unset)
+{
+	int val = ask(fd, ints[i].level, ints[i].name);
+
+	return val == unset ? INT_MIN : val;
+}
+
+static void read_ints(int fd, const struct shim_local *fresh, struct shim_kopts *k)
+{
+	unsigned int i;
+	int unset;
+
+	for (i = 0; i < NR_INTS; i++) {
+		k->value[i] = INT_MIN;
+		if (!(fresh->opts_set & ints[i].group))
+			continue;
+		if (ints[i].level == IPPROTO_IPV6 && !fresh->v6)
+			continue;
+		/* The scratch socket is a stream socket: a UDP socket's buffers differ from its. */
+		unset = fresh->dgram && ints[i].level == IPPROTO_TCP
+				? 0
+				: ask(shim.scratch, ints[i].level, ints[i].name);
+		k->value[i] = value_of(fd, i, unset);
+	}
+}
+
+static void read_so(int fd, struct shim_kopts *k)
+{
+	struct linger lg = {0};
+	socklen_t len = sizeof(lg);
+	unsigned int i;
+
+	if (shim_libc()->getsockopt(fd, SOL_SOCKET, SO_LINGER, &lg, &len) == 0 && lg.l_onoff) {
+		k->flags |= SHIM_SOCK_LINGER;
+		k->linger_s = (uint32_t)lg.l_linger;
+	}
+	k->rcvtimeo_ms = ask_timeo(fd, SO_RCVTIMEO);
+	k->sndtimeo_ms = ask_timeo(fd, SO_SNDTIMEO);
+	for (i = 0; i < sizeof(switches) / sizeof(switches[0]); i++) {
+		if (ask(fd, SOL_SOCKET, switches[i]))
+			k->so_bits |= 1u << i;
+	}
+}
+
+void shim_kopts_read(int fd, const struct shim_local *fresh, struct shim_kopts *k)
+{
+	unsigned int i;
+
+	memset(k, 0, sizeof(*k));
+	if (shim_libc()->fcntl(fd, F_GETFL) & O_NONBLOCK)
+		k->flags |= SHIM_SOCK_NONBLOCK;
+	if (fresh->v6) {
+		k->flags |= SHIM_SOCK_V6;
+		if (ask(fd, IPPROTO_IPV6, IPV6_V6ONLY))
+			k->flags |= SHIM_SOCK_V6ONLY;
+	}
+	read_ints(fd, fresh, k);
+	if (fresh->opts_set & SHIM_OPTS_SO)
+		read_so(fd, k);
+	if (!fresh->dgram || !fresh->opts_set)
+		return;
+	for (i = 0; i < sizeof(cmsgs) / sizeof(cmsgs[0]); i++) {
+		if ((cmsgs[i].level != IPPROTO_IPV6 || fresh->v6) &&
+		    ask(fd, cmsgs[i].level, cmsgs[i].name))
+			k->cmsg |= cmsgs[i].bit;
+	}
+}
+
+static void apply_udp(struct shim_sock *s, const struct lane_tcp_opts_set *o, bool rcvbuf)
+{
+	struct lane_udp *pcb = lane_udp_at(shim.view.ln, s->pcb);
+
+	if (!pcb)
+		return;
+	if (rcvbuf)
+		lane_udp_set_rcvbuf(pcb, o->rcvbuf);
+	lane_udp_set_tos_ttl(pcb, o->tos, o->ttl);
+}
+
+void shim_kopts_apply(struct shim_sock *s, const struct shim_kopts *k)
+{
+	const struct lane_config *cfg = &shim.view.ln->st->cfg;
+	struct lane_tcp_opts_set o = {.ttl = cfg->ttl};
+	struct lane_tcp *pcb = NULL;
+	bool any = false, rcvbuf = false;
+	unsigned int i;
+	int val;
+
+	s->linger_s = k->linger_s;
+	s->rcvtimeo_ms = k->rcvtimeo_ms;
+	s->sndtimeo_ms = k->sndtimeo_ms;
+	s->cmsg = k->cmsg;
+	s->so_bits = k->so_bits;
+	if (s->kind != SHIM_SOCK_UDP) {
+		pcb = lane_tcp_at(shim.view.ln, s->pcb);
+		if (!pcb)
+			return;
+		lane_tcp_get_opts(pcb, &o);
+	}
+	for (i = 0; i < NR_INTS; i++) {
+		val = k->value[i];
+		if (val == INT_MIN)
+			continue;
+		/* Buffers read doubled; the setter doubles. */
+		if (ints[i].name == SO_RCVBUF || ints[i].name == SO_SNDBUF)
+			val /= ints[i].level == SOL_SOCKET ? 2 : 1;
+		shim_tcp_opt_store(&o, cfg, LANE_TCP_CLOSED, ints[i].level, ints[i].name, val);
+		any = true;
+		rcvbuf = rcvbuf || (ints[i].level == SOL_SOCKET && ints[i].name == SO_RCVBUF);
+	}
+	if (s->kind == SHIM_SOCK_UDP)
+		apply_udp(s, &o, rcvbuf);
+	else if (any)
+		lane_tcp_set_opts(shim.view.ln, pcb, &o);
+}

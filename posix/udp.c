@@ -1,0 +1,351 @@
+/*
+ * udp.c - datagram sockets
+ *
+ * A UDP socket of the lane keeps its kernel socket under the number, bound and connected alike:
+ * what the lane has no part in (multicast, broadcast, fragments, datagrams beyond the MTU, other
+ * interfaces, control messages it does not know) goes and comes that way, and receiving merges both.
+ * The kernel's socket is asked first wherever an error is to be found.
+ */
+#include "lane-int/nettab.h"
+#include "posix/cmsg.h"
+#include "posix/sock.h"
+
+#define KERNEL_EVERY 16 /* datagrams in a row from the lane before the kernel is asked */
+
+/* ---- becoming a sock ---- */
+
+static bool lane_reaches(const struct lane_ip *ip)
+{
+	struct lane_nettab *net = lane_nettab(shim.view.ln);
+	const struct lane_ip any = lane_ip4(0);
+	struct lane_net_hop hop;
+
+	return !lane_ip_is_any(ip) && !lane_net_is_group(net, ip) &&
+	       lane_net_route(net, ip, lane_ip_is4(ip) ? &any : &(struct lane_ip){0}, &hop) == 0;
+}
+
+/* The sock of a kernel socket bound to 'local': 0 and *index. */
+static int make(int fd, const struct shim_local *l, const struct lane_ep *local,
+		const struct lane_ep *remote, uint32_t *index)
+{
+	struct shim_view *v = &shim.view;
+	struct lane_udp *pcb;
+	struct shim_kopts k;
+	struct shim_sock *s;
+	uint64_t cookie;
+	int r = -ENOMEM;
+
+	shim_kopts_read(fd, l, &k);
+	shim_enter(v);
+	*index = shim_sock_make(v, SHIM_SOCK_UDP, k.flags | SHIM_SOCK_SHADOW, &cookie);
+	s = shim_sock_at(v, *index);
+	pcb = s ? lane_udp_create(v->ln, cookie) : NULL;
+	if (pcb) {
+		s->pcb = lane_udp_index(v->ln, pcb);
+		shim_kopts_apply(s, &k);
+		r = lane_udp_bind(v->ln, pcb, local, k.flags & SHIM_SOCK_V6ONLY);
+		if (r == 0 && remote)
+			r = lane_udp_connect(v->ln, pcb, remote);
+		if (r < 0)
+			shim_sock_release(v, *index, v->row);
+	} else if (s) {
+		shim_sock_free(v, *index);
+	}
+	shim_leave(v);
+	return r;
+}
+
+static void become(int fd, struct shim_local *fresh, const struct lane_ep *remote)
+{
+	struct shim_view *v = &shim.view;
+	enum shim_fallback why;
+	struct lane_ep local;
+	uint32_t index;
+
+	if (shim_addr_of_kernel(fd, &local) < 0 || !local.port)
+		return;
+	why = shim_refuses(fd, &local);
+	if (why == SHIM_NR_FB && make(fd, fresh, &local, remote, &index) < 0)
+		why = SHIM_FB_ARENA_FULL;
+	if (why != SHIM_NR_FB) {
+		shim_fresh_kernel(fresh, why);
+		return;
+	}
+	if (shim_fresh_become(fd, fresh, index, true) < 0) {
+		shim_enter(v);
+		shim_sock_release(v, index, v->row);
+		shim_leave(v);
+	}
+}
+
+/* bind() of the kernel socket has succeeded. */
+int shim_udp_bound(int fd, struct shim_local *fresh)
+{
+	if (shim_join())
+		become(fd, fresh, NULL);
+	else
+		shim_fresh_kernel(fresh, shim.why);
+	return 0;
+}
+
+void shim_udp_first_send(int fd, struct shim_local *fresh, const struct sockaddr *addr,
+			 socklen_t len)
+{
+	struct sockaddr_storage any = {.ss_family = fresh->v6 ? AF_INET6 : AF_INET};
+	struct lane_ep local;
+	struct shim_addr a;
+
+	if (!shim_join()) {
+		shim_fresh_kernel(fresh, shim.why);
+		return;
+	}
+	if (shim_addr_get(&a, addr, len) < 0 || !a.ep.port || !lane_reaches(&a.ep.ip) ||
+	    a.family != (fresh->v6 ? AF_INET6 : AF_INET) || shim_addr_of_kernel(fd, &local) < 0)
+		return;
+	if (!local.port && shim_libc()->bind(fd, (struct sockaddr *)&any,
+					     fresh->v6 ? sizeof(struct sockaddr_in6)
+						       : sizeof(struct sockaddr_in)) < 0)
+		return;
+	become(fd, fresh, NULL);
+}
+
+/* ---- connect ---- */
+
+static int reconnect(struct shim_local *l, const struct lane_ep *remote)
+{
+	struct shim_view *v = &shim.view;
+	struct lane_udp *pcb;
+	struct shim_sock *s;
+
+	shim_enter(v);
+	pcb = shim_udp_of(l, &s);
+	if (pcb && lane_udp_connect(v->ln, pcb, remote) < 0)
+		lane_udp_connect(v->ln, pcb, NULL);
+	shim_leave(v);
+	return pcb ? 0 : -EBADF;
+}
+
+int shim_udp_connect(int fd, struct shim_local *l, const struct sockaddr *addr, socklen_t len)
+{
+	struct shim_addr a;
+
+	if (shim_libc()->connect(fd, addr, len) < 0)
+		return -errno;
+	if (l->kind == SHIM_FRESH && !shim_join()) {
+		shim_fresh_kernel(l, shim.why);
+		return 0;
+	}
+	if (shim_addr_get(&a, addr, len) < 0)
+		return 0;
+	if (l->kind == SHIM_SOCK)
+		return reconnect(l, a.family == AF_UNSPEC || !lane_reaches(&a.ep.ip) ? NULL : &a.ep);
+	if (a.family == AF_UNSPEC)
+		return 0;
+	if (lane_reaches(&a.ep.ip))
+		become(fd, l, &a.ep);
+	else
+		shim_fresh_kernel(l, lane_net_is_group(lane_nettab(shim.view.ln), &a.ep.ip)
+					     ? SHIM_FB_MULTICAST
+					     : SHIM_FB_OTHER_IF);
+	return 0;
+}
+
+/* ---- several pieces as one: the lane copies through a function, whose user pointer is an offset ---- */
+
+static __thread const struct msghdr *pieces;
+#define PIECES_BASE ((uintptr_t)4096)
+
+static int walk(uintptr_t at, void *in, const void *out, size_t len)
+{
+	struct shim_cursor c = {.iov = pieces->msg_iov, .n = (int)pieces->msg_iovlen};
+	size_t done, piece;
+	void *p;
+	int r;
+
+	shim_cursor_advance(&c, at - PIECES_BASE);
+	for (done = 0; done < len; done += piece) {
+		p = shim_cursor_piece(&c, len - done, &piece);
+		if (!piece)
+			return -EFAULT;
+		r = in ? shim_copy_in((char *)in + done, p, piece)
+		       : shim_copy_out(p, (const char *)out + done, piece);
+		if (r < 0)
+			return r;
+		shim_cursor_advance(&c, piece);
+	}
+	return 0;
+}
+
+static int gather(void *dst, const void *src, size_t len)
+{
+	return walk((uintptr_t)src, dst, NULL, len);
+}
+
+static int scatter(void *dst, const void *src, size_t len)
+{
+	return walk((uintptr_t)dst, NULL, src, len);
+}
+
+/* ---- send ---- */
+
+static ssize_t kernel_send(struct shim_local *l, const struct msghdr *m, int flags)
+{
+	ssize_t r = shim_libc()->sendmsg(l->shadow, m, flags);
+
+	if (r < 0)
+		return -errno;
+	shim_sock_set_flag(l, SHIM_SOCK_CORKED, flags & MSG_MORE);
+	return r;
+}
+
+/* The lane gives these back to the kernel, which sends it or says what is wrong. */
+static bool for_kernel(ssize_t r)
+{
+	return r == -EMSGSIZE || r == -EXDEV || r == -ENETUNREACH || r == -EDESTADDRREQ ||
+	       r == -EADDRNOTAVAIL || r == -EACCES || r == -EINVAL || r == -EHOSTUNREACH;
+}
+
+static ssize_t lane_send(struct shim_local *l, const struct msghdr *m, const struct lane_ep *remote,
+			 const struct lane_ip *src, size_t total)
+{
+	bool single = m->msg_iovlen == 1;
+	struct shim_view *v = &shim.view;
+	struct lane_udp *pcb;
+	struct shim_sock *s;
+	ssize_t r = -EBADF;
+
+	shim_enter(v);
+	pieces = m;
+	pcb = shim_udp_of(l, &s);
+	if (pcb)
+		r = lane_udp_write(v->ln, pcb, remote, src,
+				   single ? m->msg_iov->iov_base : (void *)PIECES_BASE, total,
+				   single ? shim_copy_in : gather);
+	shim_leave(v);
+	return r;
+}
+
+static int no_frames(struct shim_local *l, int64_t timeo, uint64_t *start)
+{
+	int64_t left = shim_time_left(timeo, start);
+
+	if (!left)
+		return -EAGAIN;
+	return shim_pause(l, left >= 0 && left < 1000 ? left : 1000);
+}
+
+ssize_t shim_udp_send(struct shim_local *l, const struct msghdr *m, int flags)
+{
+	ssize_t r, total = shim_iov_total(m->msg_iov, (int)m->msg_iovlen);
+	unsigned int f = shim_sock_flags(l);
+	const struct lane_ip *from = NULL;
+	uint64_t start = 0;
+	struct lane_ip src;
+	struct shim_addr a;
+
+	if (total < 0)
+		return total;
+	if ((flags & (MSG_MORE | MSG_OOB)) || (f & (SHIM_SOCK_CORKED | SHIM_SOCK_WR_SHUT)))
+		return kernel_send(l, m, flags);
+	if (m->msg_name && (shim_addr_get(&a, m->msg_name, m->msg_namelen) < 0 || !a.ep.port ||
+			    a.family != (l->v6 ? AF_INET6 : AF_INET) || a.scope))
+		return kernel_send(l, m, flags);
+	if (m->msg_control && m->msg_controllen) {
+		if (shim_cmsg_source(m, &src) < 0)
+			return kernel_send(l, m, flags);
+		from = &src;
+	}
+	for (;;) {
+		r = lane_send(l, m, m->msg_name ? &a.ep : NULL, from, (size_t)total);
+		if (for_kernel(r))
+			return kernel_send(l, m, flags);
+		if (r != -EAGAIN || !shim_may_block(l, flags))
+			return r;
+		r = no_frames(l, shim_sndtimeo_us(l), &start);
+		if (r < 0)
+			return r;
+	}
+}
+
+/* ---- receive ---- */
+
+static ssize_t lane_recv(struct shim_local *l, struct msghdr *m, int flags)
+{
+	ssize_t r = -EBADF, total = shim_iov_total(m->msg_iov, (int)m->msg_iovlen);
+	bool single = m->msg_iovlen == 1;
+	struct shim_view *v = &shim.view;
+	struct lane_udp_msg msg;
+	struct lane_udp *pcb;
+	uint32_t wanted = 0;
+	struct shim_sock *s;
+
+	if (total < 0)
+		return total;
+	shim_enter(v);
+	pieces = m;
+	pcb = shim_udp_of(l, &s);
+	if (pcb) {
+		r = lane_udp_read(v->ln, pcb, single ? m->msg_iov->iov_base : (void *)PIECES_BASE,
+				  (size_t)total, flags & MSG_PEEK, &msg,
+				  single ? shim_copy_out : scatter);
+		wanted = s->cmsg;
+	}
+	shim_leave(v);
+	if (r < 0)
+		return r;
+	m->msg_flags = msg.len > (size_t)total ? MSG_TRUNC : 0;
+	total = flags & MSG_TRUNC ? (ssize_t)msg.len : r;
+	r = shim_cmsg_name(m, &msg.remote, l->v6);
+	if (r == 0)
+		r = shim_cmsg_put(m, &msg, wanted, l->v6);
+	return r < 0 ? r : total;
+}
+
+static ssize_t kernel_recv(struct shim_local *l, struct msghdr *m, int flags)
+{
+	ssize_t r = shim_libc()->recvmsg(l->shadow, m, flags | MSG_DONTWAIT);
+
+	return r < 0 ? -errno : r;
+}
+
+/* A pass over both queues. 'kernel': it is known, or time, to ask the kernel too. */
+static ssize_t recv_either(struct shim_local *l, struct msghdr *m, int flags, bool kernel)
+{
+	ssize_t r;
+
+	if (l->accept_turn >= KERNEL_EVERY) {
+		l->accept_turn = 0;
+		r = kernel_recv(l, m, flags);
+		if (r != -EAGAIN)
+			return r;
+	}
+	r = lane_recv(l, m, flags);
+	if (r >= 0)
+		l->accept_turn++;
+	return r == -EAGAIN && kernel ? kernel_recv(l, m, flags) : r;
+}
+
+ssize_t shim_udp_recv(struct shim_local *l, struct msghdr *m, int flags)
+{
+	bool block = shim_may_block(l, flags), kernel = !block;
+	int64_t timeo = shim_rcvtimeo_us(l), left;
+	uint64_t start = 0;
+	ssize_t r;
+
+	if (flags & (MSG_ERRQUEUE | MSG_OOB))
+		return kernel_recv(l, m, flags);
+	for (;;) {
+		r = recv_either(l, m, flags, kernel);
+		if (r != -EAGAIN)
+			return r;
+		if (shim_sock_flags(l) & SHIM_SOCK_RD_SHUT)
+			return 0;
+		if (!block)
+			return -EAGAIN;
+		left = shim_time_left(timeo, &start);
+		r = left ? shim_io_wait(l, POLLIN, left, timeo < 0, 0) : 0;
+		if (r <= 0)
+			return r < 0 ? r : -EAGAIN;
+		kernel = true;
+	}
+}
