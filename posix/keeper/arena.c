@@ -265,6 +265,14 @@ static void fd_close(int *fd, void *arg)
 
 void shim_arena_unmap(struct shim_view *v)
 {
+	struct lane_queue *q;
+	unsigned int i;
+
+	/* This process' mappings of the rings: as long as there is one, the device is in use. */
+	for (i = 0; v->ln && (q = lane_queue(v->ln, i)); i++) {
+		if (q->drv->close)
+			q->drv->close(q);
+	}
 	if (v->ln)
 		lane_detach(v->ln);
 	if (v->a)
