@@ -134,10 +134,10 @@ static void run_programs(struct sim *s)
 		if (sim_all_done(s))
 			return;
 		if (!advance(s)) {
-			/* Only the gap may be what is waited for. */
-			if (!s->listener_gap)
+			if (s->listener_gap)
+				s->w.now_us = s->gap_us;
+			else if (!sim_give_up_idle(s))
 				sim_fail(s, "stuck: programs wait and nothing is armed");
-			s->w.now_us = s->gap_us;
 		}
 		if (s->w.now_us > RUN_US)
 			sim_fail(s, "the programs did not end");

@@ -88,6 +88,8 @@ void sim_close_listeners(struct sim *s);
 void sim_events(struct sim *s, unsigned int i);
 void sim_programs(struct sim *s, unsigned int i);
 bool sim_all_done(const struct sim *s);
+/* Puts sides whose peer is gone without a word, which only a lost RST explains. False: there are none. */
+bool sim_give_up_idle(struct sim *s);
 /* When a program acts by itself next. */
 uint64_t sim_next(const struct sim *s);
 

@@ -50,8 +50,9 @@ static const char *saw_window(struct watch_flow *f, unsigned int end, const stru
 		d->edge = edge;
 		d->have_edge = true;
 	}
-	/* RFC 9293 3.8.6.2.1; what the scale rounds away is not a window that shrinks. */
-	if (lane_seq_lt(edge + (1u << shift), d->edge))
+	/* RFC 9293 3.8.6.2.1; what the scale rounds away is not a window that shrinks. Behind the peer's
+	 * FIN nothing comes for which a window would matter: TIME_WAIT keeps none. */
+	if (!f->dir[!end].fin && lane_seq_lt(edge + (1u << shift), d->edge))
 		return "the window shrank";
 	return NULL;
 }
@@ -81,6 +82,7 @@ const char *watch_frame(struct watch *w, unsigned int end, const uint8_t *frame,
 	if (!f->dir[end].syn || (ti.flags & LANE_WIRE_RST))
 		return NULL;
 	peer = &f->dir[!end];
+	f->dir[end].fin |= (ti.flags & LANE_WIRE_FIN) != 0;
 	if (ti.len && peer->have_edge && lane_seq_gt(ti.seq + ti.len, peer->edge))
 		return "text beyond the peer's window";
 	return ti.flags & LANE_WIRE_ACK ? saw_window(f, end, &ti) : NULL;
