@@ -69,12 +69,12 @@ ns_cubic()
 	ip -n "$1" -6 route replace fd77::/64 dev "$2" proto kernel metric 256 congctl cubic
 }
 
-# The server's and the client's namespace, joined by one veth pair with one queue.
+# The server's and the client's namespace, joined by one veth pair with one queue ($QUEUES).
 net_up()
 {
 	ns_add "$ns_s" && ns_add "$ns_c" || die "cannot make network namespaces"
-	ip -n "$ns_s" link add "$if_s" numrxqueues 1 numtxqueues 1 type veth \
-		peer name "$if_c" netns "$ns_c" numrxqueues 1 numtxqueues 1 || die "cannot make a veth pair"
+	ip -n "$ns_s" link add "$if_s" numrxqueues "${QUEUES:-1}" numtxqueues "${QUEUES:-1}" type veth \
+		peer name "$if_c" netns "$ns_c" numrxqueues "${QUEUES:-1}" numtxqueues "${QUEUES:-1}" || die "cannot make a veth pair"
 	ip -n "$ns_s" addr add "$S4/24" dev "$if_s"
 	ip -n "$ns_c" addr add "$C4/24" dev "$if_c"
 	ip -n "$ns_s" addr add "$S6/64" dev "$if_s" nodad
