@@ -6,7 +6,7 @@
 #
 # shellcheck shell=bash disable=SC1091
 set -u
-here=$(dirname "$(readlink -f "$0")")
+here=$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")
 . "$here/../../scripts/lib.sh"
 
 nr_failed=0
