@@ -62,6 +62,8 @@ void lane_xdp_prog_close(struct lane_xdp_dev *dev);
 int lane_xdp_prog_claims_fd(const struct lane_xdp_dev *dev);
 
 /* ---- xsk.c: AF_XDP sockets ---- */
+/* An AF_XDP socket, or -errno with text: also to ask whether there may be any. */
+int lane_xdp_socket(char *err);
 /* Makes the XSK of queue 'i' with its rings and fills share->queue[i]; the first one registers the
  * frames of 'ln' as UMEM. */
 int lane_xdp_xsk_open(struct lane_xdp_dev *dev, struct lane *ln, uint32_t i, char *err);

@@ -100,7 +100,12 @@ void lane_xdp_lacking_caps(char *out, size_t size)
 	static const struct {
 		int cap;
 		const char *name;
-	} needed[] = {{CAP_NET_ADMIN, "CAP_NET_ADMIN"}, {CAP_NET_RAW, "CAP_NET_RAW"}, {CAP_BPF, "CAP_BPF"}};
+	} needed[] = {
+		{CAP_NET_ADMIN, "CAP_NET_ADMIN"},
+		{CAP_NET_RAW, "CAP_NET_RAW"},
+		{CAP_BPF, "CAP_BPF"},
+		{CAP_PERFMON, "CAP_PERFMON"}, /* the verifier: without it no header of variable length */
+	};
 	struct __user_cap_header_struct hdr = {.version = _LINUX_CAPABILITY_VERSION_3};
 	struct __user_cap_data_struct data[2] = {0};
 	size_t len = 0;
@@ -108,9 +113,9 @@ void lane_xdp_lacking_caps(char *out, size_t size)
 	out[0] = 0;
 	if (syscall(SYS_capget, &hdr, data) < 0)
 		return;
-	/* before CAP_BPF (5.8) it was CAP_SYS_ADMIN, which still includes it */
+	/* before 5.8 the last two were CAP_SYS_ADMIN, which still includes them */
 	if (data[CAP_SYS_ADMIN / 32].effective >> (CAP_SYS_ADMIN % 32) & 1)
-		data[CAP_BPF / 32].effective |= 1u << (CAP_BPF % 32);
+		data[CAP_BPF / 32].effective |= 1u << (CAP_BPF % 32) | 1u << (CAP_PERFMON % 32);
 	for (size_t i = 0; i < sizeof(needed) / sizeof(needed[0]) && len < size; i++)
 		if (!(data[needed[i].cap / 32].effective >> (needed[i].cap % 32) & 1))
 			len += (size_t)snprintf(out + len, size - len, "%s%s", len ? ", " : "", needed[i].name);

@@ -25,6 +25,21 @@ static void nap(void)
 	nanosleep(&ts, NULL);
 }
 
+static int quiet(enum libbpf_print_level level, const char *fmt, va_list ap)
+{
+	return 0;
+}
+
+/* libbpf would print the verifier's whole log; what it prints for others of the process is theirs. */
+static int load_quietly(struct lane_xdp_bpf *bpf)
+{
+	libbpf_print_fn_t before = libbpf_set_print(quiet);
+	int r = lane_xdp_bpf__load(bpf);
+
+	libbpf_set_print(before);
+	return r;
+}
+
 static int load(struct lane_xdp_dev *dev, char *err)
 {
 	bool sg = dev->share->have & LANE_XDP_F_SG;
@@ -40,7 +55,7 @@ static int load(struct lane_xdp_dev *dev, char *err)
 		dev->bpf->rodata->lane_switches |= LANE_XDP_PROG_SK_LOOKUP;
 	if (dev->share->have & LANE_XDP_F_SYNCOOKIE)
 		dev->bpf->rodata->lane_switches |= LANE_XDP_PROG_SYNCOOKIE;
-	r = lane_xdp_bpf__load(dev->bpf);
+	r = load_quietly(dev->bpf);
 	if (r < 0) {
 		lane_xdp_lacking_caps(lacking, sizeof(lacking));
 		if ((r == -EPERM || r == -EACCES) && lacking[0])

@@ -12,10 +12,16 @@
 
 static int open_all(struct lane_xdp_dev *dev, struct lane *ln, char *err)
 {
-	int r = lane_xdp_probe_if(&dev->itf, dev->cfg.ifname, err);
+	int r = lane_xdp_probe_if(&dev->itf, dev->cfg.ifname, err), fd;
 
-	if (r == 0)
-		r = lane_xdp_choose(&dev->cfg, &dev->itf, dev->share, err);
+	if (r < 0)
+		return r;
+	/* Before the features are probed, which would all seem to lack. */
+	fd = lane_xdp_socket(err);
+	if (fd < 0)
+		return fd;
+	close(fd);
+	r = lane_xdp_choose(&dev->cfg, &dev->itf, dev->share, err);
 	for (uint32_t i = 0; r == 0 && i < dev->share->nr_queues; i++)
 		r = lane_xdp_xsk_open(dev, ln, i, err);
 	if (r == 0)

@@ -2,12 +2,12 @@
  * xdp.h - the AF_XDP driver: opened by one process, mapped by any number
  *
  * Theory of operation. The opener (the keeper, or a native program) needs CAP_NET_ADMIN,
- * CAP_NET_RAW and CAP_BPF: it makes one XSK for each queue over one UMEM (the lane's frames),
- * sets ring sizes, loads the BPF object and attaches it (with nothing claimed it passes all). Every
- * user, the opener included, maps the rings and the claims from the descriptors in struct
- * lane_xdp_fds and gets struct lane_queues on them. Order, for kernels before 6.4, which refuse to
- * map rings after bind: open, first map, bind. What the mappers must know lies in struct
- * lane_xdp_share, plain data in shared memory.
+ * CAP_NET_RAW, CAP_BPF and, for the verifier, CAP_PERFMON: it makes one XSK for each queue over one
+ * UMEM (the lane's frames), sets ring sizes, loads the BPF object and attaches it (with nothing
+ * claimed it passes all). Every user, the opener included, maps the rings and the claims from the
+ * descriptors in struct lane_xdp_fds and gets struct lane_queues on them. Order, for kernels before
+ * 6.4, which refuse to map rings after bind: open, first map, bind. What the mappers must know lies
+ * in struct lane_xdp_share, plain data in shared memory.
  *
  * Frames that wait in a fill ring have the owner LANE_BUF_DRIVER, frames that are being sent have
  * LANE_BUF_TX, so a recovery after a member's death leaves them alone. A member killed within a

@@ -60,7 +60,7 @@ static int register_umem(struct lane_xdp_dev *dev, const struct lane_bufs *bs, i
 	return lane_xdp_fail(err, -e, "the kernel refuses the frames as UMEM: %s", strerror(e));
 }
 
-static int open_socket(char *err)
+int lane_xdp_socket(char *err)
 {
 	int fd = socket(AF_XDP, SOCK_RAW | SOCK_CLOEXEC, 0), e = errno;
 	char lacking[96];
@@ -119,7 +119,7 @@ static int make_rings(struct lane_xdp_dev *dev, int fd, uint32_t i, uint32_t siz
 int lane_xdp_xsk_open(struct lane_xdp_dev *dev, struct lane *ln, uint32_t i, char *err)
 {
 	const struct lane_bufs *bs = lane_bufs(ln);
-	int fd = open_socket(err), bytes = SEND_BUFFER, r = 0;
+	int fd = lane_xdp_socket(err), bytes = SEND_BUFFER, r = 0;
 
 	if (fd < 0)
 		return fd;
