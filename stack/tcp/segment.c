@@ -26,9 +26,25 @@ static void put_csum(struct lane *ln, struct lane_buf *b, const struct lane_ip *
 	memcpy(lane_buf_data(&ln->bufs, b) + CSUM_OFF, &sum, sizeof(sum));
 }
 
-/* The header fields and options that every segment of a connection has; selects the window. */
-static void fill_info(struct lane *ln, struct lane_tcp *pcb, struct lane_tcp_info *info)
+/* SACK blocks that fit a segment with 'text_len' bytes of text beside the other options. */
+static uint8_t max_sack(const struct lane_tcp *pcb, uint32_t text_len)
 {
+	uint32_t ts = pcb->flags & LANE_TF_TS ? 12 : 0;
+	uint32_t used = text_len + ts + sizeof(struct lane_tcp_hdr) +
+			(lane_ip_is4(&pcb->remote_ip) ? sizeof(struct lane_ip4_hdr)
+						      : sizeof(struct lane_ip6_hdr));
+	uint32_t room = pcb->path.mtu > used + 4 ? (pcb->path.mtu - used - 4) / 8 : 0;
+	uint8_t max = ts ? 3 : 4;
+
+	return room < max ? (uint8_t)room : max;
+}
+
+/* The header fields and options that every segment of a connection has; selects the window. */
+static void fill_info(struct lane *ln, struct lane_tcp *pcb, struct lane_tcp_info *info,
+		      uint32_t text_len)
+{
+	uint8_t max;
+
 	info->sport = pcb->local_port;
 	info->dport = pcb->remote_port;
 	info->ack = pcb->rcv_nxt;
@@ -36,8 +52,11 @@ static void fill_info(struct lane *ln, struct lane_tcp *pcb, struct lane_tcp_inf
 	info->wnd = lane_tcp_select_window(ln, pcb);
 	if (pcb->flags & LANE_TF_TS)
 		lane_tcp_put_ts(ln, pcb, &info->opts);
-	if ((pcb->flags & LANE_TF_SACK) && pcb->ooo_head != LANE_NIL)
-		lane_tcp_ooo_sack(ln, pcb, &info->opts, pcb->flags & LANE_TF_TS ? 3 : 4);
+	if (!(pcb->flags & LANE_TF_SACK) || pcb->ooo_head == LANE_NIL)
+		return;
+	max = max_sack(pcb, text_len);
+	if (max)
+		lane_tcp_ooo_sack(ln, pcb, &info->opts, max);
 }
 
 /* Writes the header in front of the text of 'b' and sends it. 'b' is not with a driver. */
@@ -130,7 +149,7 @@ bool lane_tcp_xmit(struct lane *ln, struct lane_tcp *pcb, struct lane_buf *b)
 		}
 	}
 	text_flags(pcb, b, &info);
-	fill_info(ln, pcb, &info);
+	fill_info(ln, pcb, &info, b->text_len);
 	emit(ln, pcb, out, &info);
 	if (nr_refused(ln) != before)
 		return false;
@@ -158,7 +177,7 @@ bool lane_tcp_xmit_ctl(struct lane *ln, struct lane_tcp *pcb, uint8_t flags, uin
 
 	if (!b)
 		return false;
-	fill_info(ln, pcb, &info);
+	fill_info(ln, pcb, &info, 0);
 	emit(ln, pcb, b, &info);
 	if (flags & LANE_WIRE_FIN) {
 		pcb->ctl_tx_us = pcb->flags & LANE_TF_FIN_SENT ? 0 : (uint32_t)ln->now_us;

@@ -184,8 +184,6 @@ static void fire(struct lane *ln, struct lane_tcp *pcb, enum lane_tcp_timer t)
 		break;
 	default:
 		lane_tcp_space_back(ln, pcb);
-		if ((pcb->flags & LANE_TF_NOSPACE) && pcb->nr_sndq == 0)
-			lane_tcp_arm(ln, pcb, LANE_TT_RETRY, LANE_RETRY_US);
 		lane_tcp_want_output(ln, pcb);
 		break;
 	}

@@ -60,10 +60,21 @@ bool lane_tcp_is_writable(const struct lane *ln, const struct lane_tcp *pcb)
 	       lane_tcp_snd_space(ln, pcb) > 0;
 }
 
+/* Space that is short for want of frames comes back without an ACK: time has to bring it. */
+static void wait_for_frames(struct lane *ln, struct lane_tcp *pcb)
+{
+	if ((pcb->nr_sndq == 0 || lane_tcp_frames_short(ln)) && !lane_tcp_armed(pcb, LANE_TT_RETRY))
+		lane_tcp_arm(ln, pcb, LANE_TT_RETRY, LANE_RETRY_US);
+}
+
 void lane_tcp_space_back(struct lane *ln, struct lane_tcp *pcb)
 {
-	if (!(pcb->flags & LANE_TF_NOSPACE) || !lane_tcp_is_writable(ln, pcb))
+	if (!(pcb->flags & LANE_TF_NOSPACE))
 		return;
+	if (!lane_tcp_is_writable(ln, pcb)) {
+		wait_for_frames(ln, pcb);
+		return;
+	}
 	pcb->flags &= ~LANE_TF_NOSPACE;
 	lane_tcp_notify(ln, pcb, LANE_EV_WRITABLE);
 }
@@ -72,8 +83,7 @@ void lane_tcp_space_back(struct lane *ln, struct lane_tcp *pcb)
 static void no_space(struct lane *ln, struct lane_tcp *pcb)
 {
 	pcb->flags |= LANE_TF_NOSPACE;
-	if (pcb->nr_sndq == 0 && !lane_tcp_armed(pcb, LANE_TT_RETRY))
-		lane_tcp_arm(ln, pcb, LANE_TT_RETRY, LANE_RETRY_US);
+	wait_for_frames(ln, pcb);
 }
 
 /* 0 if text may be written, else -errno: the pending error once, then EPIPE (posix.md 66). */
