@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "stack/wire/eth.h"
 #include "stack/wire/print.h"
 #include "tests/sim/sim.h"
 
@@ -70,6 +71,9 @@ static void on_frame(void *arg, unsigned int end, const uint8_t *frame, size_t l
 	const char *wrong = watch_frame(&s->watch, end, frame, len);
 	char line[512];
 
+	if (len > LANE_ETH_HLEN + lane_nettab(s->w.ln[end])->mtu)
+		wrong = "a frame beyond the MTU";
+
 	if (s->trace) {
 		lane_print_frame(line, sizeof(line), frame, len);
 		sim_log(s, "%u> %s", end, line);
@@ -85,6 +89,7 @@ static unsigned int turn(struct sim *s)
 {
 	unsigned int nr = 0;
 
+	sim_happen(s);
 	for (unsigned int i = 0; i < 2; i++) {
 		struct lane *ln = s->w.ln[i];
 
@@ -104,8 +109,10 @@ static unsigned int turn(struct sim *s)
 static bool advance(struct sim *s)
 {
 	uint64_t program = sim_next(s), world = world_next(&s->w);
+	uint64_t happening = sim_next_happening(s);
 	uint64_t at = program < world ? program : world;
 
+	at = happening < at ? happening : at;
 	if (at == UINT64_MAX)
 		return false;
 	s->w.now_us = at > s->w.now_us ? at : s->w.now_us + 1;

@@ -406,6 +406,12 @@ static void open_conn(struct sim *s, struct sim_conn *c)
 		sim_fail(s, "no pcb to connect");
 	set_opts(s, ln, side->pcb);
 	r = lane_tcp_connect(ln, side->pcb, &local, &remote);
+	if (r == -ENETUNREACH && s->happening == SIM_ADDRS_GONE) {
+		lane_tcp_put(ln, side->pcb);
+		side->pcb = NULL;
+		c->start_us = s->happens_until_us;
+		return;
+	}
 	if (r)
 		sim_fail(s, "connect: %s", strerror(-r));
 	lane_tcp_get_local(side->pcb, &local);
@@ -443,7 +449,7 @@ static void udp_program(struct sim *s, unsigned int i)
 	buf[0] = (uint8_t)s->udp_sent[i]++;
 	fill(buf + 1, (size_t)r - 1, buf[0], i, 0);
 	r = lane_udp_write(ln, s->udp[i], &remote, NULL, buf, (size_t)r, NULL);
-	if (r < 0 && r != -EAGAIN)
+	if (r < 0 && r != -EAGAIN && s->happening != SIM_ADDRS_GONE)
 		sim_fail(s, "UDP write: %s", strerror((int)-r));
 	if (i == 1)
 		s->udp_wake_us = s->w.now_us + sim_below(s, 3000);

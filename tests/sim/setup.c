@@ -58,7 +58,7 @@ static void draw_lanes(struct sim *s, struct world_config *cfg)
 	for (unsigned int i = 0; i < 2; i++) {
 		struct lane_config *c = &cfg->lane[i];
 
-		c->nr_bufs = PICK(s, 400, 1000, 2000);
+		c->nr_bufs = PICK(s, 120, 400, 1000, 2000);
 		c->seed = lane_rng_u64(&s->rng);
 		c->hash_key[0] = lane_rng_u64(&s->rng);
 		c->hash_key[1] = lane_rng_u64(&s->rng);
@@ -74,7 +74,7 @@ static void draw_side(struct sim *s, struct sim_side *side)
 {
 	uint32_t ending = sim_below(s, 10);
 
-	side->to_send = sim_below(s, 4) ? log_uniform(s, 200000) : 0;
+	side->to_send = sim_below(s, 4) ? log_uniform(s, sim_below(s, 4) ? 200000 : 2000000) : 0;
 	side->chunk = log_uniform(s, 30000);
 	if (side->to_send / side->chunk > 2000)
 		side->chunk = (uint32_t)side->to_send / 2000;
@@ -111,5 +111,6 @@ void sim_draw(struct sim *s, struct world_config *cfg)
 		draw_side(s, &c->side[0]);
 		draw_side(s, &c->side[1]);
 	}
+	sim_draw_happening(s);
 	s->udp_to_send = sim_below(s, 4) ? 0 : log_uniform(s, 200);
 }

@@ -24,6 +24,16 @@ enum sim_ending {
 	SIM_ABORT,    /* resets after 'abort_at' bytes sent or received */
 };
 
+/* What befalls one lane, or the link, for a while. */
+enum sim_happening {
+	SIM_NOTHING,
+	SIM_DEAD_LINK,
+	SIM_ADDRS_GONE,
+	SIM_NEIGHBOUR_GONE,
+	SIM_SMALLER_MTU,
+	SIM_HAPPENINGS
+};
+
 /* One end of a connection and the program that drives it. */
 struct sim_side {
 	struct lane_tcp *pcb; /* NULL: not yet, or put */
@@ -56,6 +66,10 @@ struct sim {
 	bool harsh;	   /* errors are legitimate: heavy loss, or a listener that goes away */
 	bool listener_gap; /* the listeners are closed and opened once */
 	uint64_t gap_us;
+	enum sim_happening happening;
+	bool happens; /* now */
+	unsigned int happens_to;
+	uint64_t happens_us, happens_until_us;
 	uint32_t nr_conns;
 	struct sim_conn conn[SIM_CONNS_MAX];
 	struct lane_tcp *listener[2];
@@ -80,6 +94,11 @@ static inline uint32_t sim_below(struct sim *s, uint32_t n)
 
 /* setup.c: everything random that is fixed for a run. */
 void sim_draw(struct sim *s, struct world_config *cfg);
+
+/* happen.c */
+void sim_draw_happening(struct sim *s);
+void sim_happen(struct sim *s);
+uint64_t sim_next_happening(const struct sim *s);
 
 /* program.c */
 void sim_open_listeners(struct sim *s);
