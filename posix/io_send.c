@@ -121,7 +121,7 @@ ssize_t shim_frames_get(struct shim_local *l, struct shim_frames *f, size_t want
 	struct lane_bufs *bs;
 	struct lane_tcp *pcb;
 	struct lane_buf *b;
-	size_t n;
+	size_t n, asked = want;
 	ssize_t r;
 
 	f->n = 0;
@@ -142,6 +142,8 @@ ssize_t shim_frames_get(struct shim_local *l, struct shim_frames *f, size_t want
 	}
 	if (want > (size_t)f->n * f->room)
 		want = (size_t)f->n * f->room;
+	if (want < asked && f->n < SHIM_FRAMES)
+		lane_tcp_want_space(v->ln, pcb);
 	r = want ? (ssize_t)want : -EAGAIN;
 out:
 	if (r > 0)

@@ -86,6 +86,11 @@ static void no_space(struct lane *ln, struct lane_tcp *pcb)
 	wait_for_frames(ln, pcb);
 }
 
+void lane_tcp_want_space(struct lane *ln, struct lane_tcp *pcb)
+{
+	no_space(ln, pcb);
+}
+
 /* 0 if text may be written, else -errno: the pending error once, then EPIPE (posix.md 66). */
 static int may_write(struct lane_tcp *pcb)
 {
@@ -179,11 +184,14 @@ static ssize_t write_piece(struct lane *ln, struct lane_tcp *pcb, const uint8_t 
 	return n;
 }
 
-/* After text was queued: the end of a write is a place to push. */
+/* After text was queued: the end of a write is a place to push. Who polls for room from now on has
+ * not been refused any: he is told all the same. */
 static void queued(struct lane *ln, struct lane_tcp *pcb, bool more)
 {
 	struct lane_buf *tail = lane_buf_at(&ln->bufs, pcb->sndq_tail);
 
+	if (!lane_tcp_is_writable(ln, pcb))
+		no_space(ln, pcb);
 	if (tail && !more)
 		tail->tcp_flags |= LANE_WIRE_PSH;
 	if (more)
