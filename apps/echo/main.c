@@ -25,10 +25,10 @@
 #include "drivers/control/netlink/netlink.h"
 #include "drivers/xdp/xdp.h"
 
-#define EVENTS_MAX 1024	   /* handled in one turn */
-#define BACKLOG 511
-#define PIECE (256 * 1024) /* bytes of TCP echoed at once */
-#define DATAGRAM 65536
+#define EVENTS_MAX 1024 /* handled in one turn */
+#define BACKLOG    511
+#define PIECE      (256 * 1024) /* bytes of TCP echoed at once */
+#define DATAGRAM   65536
 
 struct echo {
 	struct lane *ln;
@@ -147,7 +147,8 @@ static void wait_for_work(struct echo *e)
 	struct pollfd p[LANE_QUEUES_MAX + 2];
 	uint64_t at = lane_next_timer(e->ln), now = now_us();
 	uint64_t us = at > now ? at - now : 0;
-	struct timespec ts = {.tv_sec = (time_t)(us / 1000000), .tv_nsec = (long)(us % 1000000) * 1000};
+	struct timespec ts = {.tv_sec = (time_t)(us / 1000000),
+			      .tv_nsec = (long)(us % 1000000) * 1000};
 	nfds_t n = 0;
 	struct lane_queue *q;
 
@@ -260,7 +261,8 @@ static void close_all(struct echo *e)
 
 static const char usage[] =
 	"Usage: lane-echo -i IF [options]\n"
-	"Sends back what it receives over TCP (or UDP) on the addresses of an interface, by AF_XDP;\n"
+	"Sends back what it receives over TCP (or UDP) on the addresses of an interface, by "
+	"AF_XDP;\n"
 	"the kernel keeps all other ports.\n\n"
 	"  -i, --interface IF  the interface (default: the one with the default route)\n"
 	"  -p, --port PORT     default 7\n"
@@ -325,10 +327,14 @@ static int parse_port(const char *s, uint16_t *port)
 static int parse_options(struct echo *e, int argc, char **argv)
 {
 	static const struct option options[] = {
-		{"interface", required_argument, NULL, 'i'}, {"port", required_argument, NULL, 'p'},
-		{"udp", no_argument, NULL, 'u'},	     {"mode", required_argument, NULL, 'm'},
-		{"zerocopy", no_argument, NULL, 'z'},	     {"without", required_argument, NULL, 'W'},
-		{"help", no_argument, NULL, 'h'},	     {NULL, 0, NULL, 0},
+		{"interface", required_argument, NULL, 'i'},
+		{"port", required_argument, NULL, 'p'},
+		{"udp", no_argument, NULL, 'u'},
+		{"mode", required_argument, NULL, 'm'},
+		{"zerocopy", no_argument, NULL, 'z'},
+		{"without", required_argument, NULL, 'W'},
+		{"help", no_argument, NULL, 'h'},
+		{NULL, 0, NULL, 0},
 	};
 	int c, r = 0;
 
@@ -370,7 +376,8 @@ static int start(struct echo *e)
 	if (create_lane(e) < 0 || open_interface(e) < 0 || serve(e) < 0)
 		return -1;
 	lane_xdp_describe(&e->share, text, sizeof(text));
-	printf("lane-echo: %s port %u on %s: %s\n", e->udp ? "UDP" : "TCP", e->port, e->xdp.ifname, text);
+	printf("lane-echo: %s port %u on %s: %s\n", e->udp ? "UDP" : "TCP", e->port, e->xdp.ifname,
+	       text);
 	fflush(stdout);
 	return 0;
 }

@@ -12,9 +12,9 @@
 #include <linux/types.h>
 
 #define LANE_XDP_ADDRS 32
-#define LANE_XDP_TCP 0 /* first index of claim[][] */
-#define LANE_XDP_UDP 1
-#define LANE_XDP_CPUS 16 /* sets of counters, by processor number modulo this; a power of two */
+#define LANE_XDP_TCP   0 /* first index of claim[][] */
+#define LANE_XDP_UDP   1
+#define LANE_XDP_CPUS  16 /* sets of counters, by processor number modulo this; a power of two */
 
 /* Switches of the program, set before it is loaded. */
 #define LANE_XDP_PROG_SK_LOOKUP 0x01 /* the kernel has bpf_skc_lookup_tcp: keep its connections */
@@ -51,8 +51,8 @@ struct lane_xdp_claims {
 	struct lane_xdp_claim claim[2][65536]; /* by protocol and local port in host order */
 	struct lane_xdp_addr addr[LANE_XDP_ADDRS];
 	__u32 addr_used; /* bit i: addr[i] holds an address */
-	__u8 mac[6];	 /* frames to any other station pass */
-	__u8 loopback;	 /* MAC addresses mean nothing */
+	__u8 mac[6];     /* frames to any other station pass */
+	__u8 loopback;   /* MAC addresses mean nothing */
 	__u8 reserved;
 	struct {
 		__u64 n[LANE_XDP_NR_COUNTERS];

@@ -9,10 +9,10 @@
 #include "claims.h"
 #include "xdp.h"
 
-#define LANE_XDP_CHUNK 2048	/* bytes of a frame that the kernel may use */
-#define LANE_XDP_STRIDE 2112	/* bytes from one to the next: no power of two (design.md 6) */
+#define LANE_XDP_CHUNK     2048 /* bytes of a frame that the kernel may use */
+#define LANE_XDP_STRIDE    2112 /* bytes from one to the next: no power of two (design.md 6) */
 #define LANE_XDP_FRAME_MAX 1792 /* received bytes that fit one frame: the kernel keeps 256 */
-#define LANE_XDP_RETRY_MS 1000	/* how long a busy queue or interface is tried again */
+#define LANE_XDP_RETRY_MS  1000 /* how long a busy queue or interface is tried again */
 
 struct lane_xdp_bpf;
 

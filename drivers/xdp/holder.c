@@ -83,7 +83,9 @@ void lane_xdp_holder(uint32_t ifindex, char *out, size_t size)
 	snprintf(out, size, "a program that went away meanwhile");
 	if (bpf_xdp_query((int)ifindex, 0, &query) < 0)
 		return;
-	id = query.prog_id ? query.prog_id : query.drv_prog_id ? query.drv_prog_id : query.skb_prog_id;
+	id = query.prog_id       ? query.prog_id
+	     : query.drv_prog_id ? query.drv_prog_id
+				 : query.skb_prog_id;
 	if (!id)
 		return;
 	snprintf(out, size, "program %u", id);
@@ -104,7 +106,7 @@ void lane_xdp_lacking_caps(char *out, size_t size)
 		{CAP_NET_ADMIN, "CAP_NET_ADMIN"},
 		{CAP_NET_RAW, "CAP_NET_RAW"},
 		{CAP_BPF, "CAP_BPF"},
-		{CAP_PERFMON, "CAP_PERFMON"}, /* the verifier: without it no header of variable length */
+		{CAP_PERFMON, "CAP_PERFMON"}, /* verifier: headers of variable length */
 	};
 	struct __user_cap_header_struct hdr = {.version = _LINUX_CAPABILITY_VERSION_3};
 	struct __user_cap_data_struct data[2] = {0};
@@ -118,5 +120,6 @@ void lane_xdp_lacking_caps(char *out, size_t size)
 		data[CAP_BPF / 32].effective |= 1u << (CAP_BPF % 32) | 1u << (CAP_PERFMON % 32);
 	for (size_t i = 0; i < sizeof(needed) / sizeof(needed[0]) && len < size; i++)
 		if (!(data[needed[i].cap / 32].effective >> (needed[i].cap % 32) & 1))
-			len += (size_t)snprintf(out + len, size - len, "%s%s", len ? ", " : "", needed[i].name);
+			len += (size_t)snprintf(out + len, size - len, "%s%s", len ? ", " : "",
+						needed[i].name);
 }

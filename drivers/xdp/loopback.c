@@ -1,8 +1,8 @@
 /*
  * loopback.c - the two settings without which kernel programs on 127.0.0.1 hear no lane on lo
  *
- * What a lane sends enters the kernel on lo as if from outside, and a source or destination in 127/8
- * there is a martian (facts.md G). Both settings concern only frames that arrive on lo.
+ * What a lane sends enters the kernel on lo as if from outside, and a source or destination in
+ * 127/8 there is a martian (facts.md G). Both settings concern only frames that arrive on lo.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -44,15 +44,17 @@ int lane_xdp_loopback_settings(char *text)
 		snprintf(path, sizeof(path), "/proc/sys/net/ipv4/conf/lo/%s", names[i]);
 		r = set_one(path);
 		if (r < 0)
-			return lane_xdp_fail(text, r,
-					     "kernel programs on 127.0.0.1 will not hear the lane: cannot set "
-					     "net.ipv4.conf.lo.%s=1: %s",
-					     names[i], strerror(-r));
+			return lane_xdp_fail(
+				text, r,
+				"kernel programs on 127.0.0.1 will not hear the lane: cannot set "
+				"net.ipv4.conf.lo.%s=1: %s",
+				names[i], strerror(-r));
 		nr += r;
 	}
 	if (nr > 0)
 		lane_xdp_fail(text, 0,
-			      "set net.ipv4.conf.lo.route_localnet=1 and net.ipv4.conf.lo.accept_local=1: kernel "
+			      "set net.ipv4.conf.lo.route_localnet=1 and "
+			      "net.ipv4.conf.lo.accept_local=1: kernel "
 			      "programs on 127.0.0.1 need them to hear the lane");
 	return nr;
 }

@@ -11,7 +11,8 @@
 
 static int map_ring(struct lane_xdp_view *v, const struct lane_xdp_ring *r, int fd, off_t page)
 {
-	uint8_t *p = mmap(NULL, r->map_len, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, fd, page);
+	uint8_t *p =
+		mmap(NULL, r->map_len, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, fd, page);
 
 	if (p == MAP_FAILED)
 		return -errno;
@@ -68,7 +69,8 @@ static int map_all(struct lane_xdp_queue *q, struct lane_xdp_share *share,
 	if (r == 0)
 		r = map_ring(&q->tx, &share->queue[i].tx, fds->xsk[i], XDP_PGOFF_TX_RING);
 	if (r == 0)
-		r = map_ring(&q->fill, &share->queue[i].fill, fds->xsk[i], (off_t)XDP_UMEM_PGOFF_FILL_RING);
+		r = map_ring(&q->fill, &share->queue[i].fill, fds->xsk[i],
+			     (off_t)XDP_UMEM_PGOFF_FILL_RING);
 	if (r == 0)
 		r = map_ring(&q->comp, &share->queue[i].comp, fds->xsk[i],
 			     (off_t)XDP_UMEM_PGOFF_COMPLETION_RING);

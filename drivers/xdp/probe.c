@@ -2,9 +2,9 @@
  * probe.c - what the interface is and what the kernel can do, and the mode that follows
  *
  * Features are found by trying them on scratch sockets, never by the kernel's version. The rules of
- * choice are facts.md's: on a veth with one queue, and on lo, the generic mode is as fast, leaves the
- * peer its segmentation offload and, with frames in several buffers, brings 64 KB at once; everywhere
- * else, native.
+ * choice are facts.md's: on a veth with one queue, and on lo, the generic mode is as fast, leaves
+ * the peer its segmentation offload and, with frames in several buffers, brings 64 KB at once;
+ * everywhere else, native.
  */
 #include <errno.h>
 #include <linux/ethtool.h>
@@ -156,7 +156,8 @@ uint32_t lane_xdp_stride(const struct lane_xdp_config *cfg)
 	return found & LANE_XDP_F_UNALIGNED ? LANE_XDP_STRIDE : LANE_XDP_CHUNK;
 }
 
-static uint8_t choose_mode(const struct lane_xdp_config *cfg, const struct lane_xdp_if *itf, bool sg)
+static uint8_t choose_mode(const struct lane_xdp_config *cfg, const struct lane_xdp_if *itf,
+			   bool sg)
 {
 	if (cfg->mode != LANE_XDP_AUTO)
 		return (uint8_t)cfg->mode;
@@ -172,16 +173,19 @@ static uint8_t choose_mode(const struct lane_xdp_config *cfg, const struct lane_
 static int refuse_oversize(const struct lane_xdp_if *itf, uint8_t mode, char *err)
 {
 	if (itf->loopback)
-		return lane_xdp_fail(err, -EOPNOTSUPP,
-				     "lo carries frames of 64 KB: this needs multi-buffer XDP (Linux 6.6)");
+		return lane_xdp_fail(
+			err, -EOPNOTSUPP,
+			"lo carries frames of 64 KB: this needs multi-buffer XDP (Linux 6.6)");
 	if (mode == LANE_XDP_GENERIC && strcmp(itf->driver, "veth") == 0)
-		return lane_xdp_fail(err, -EOPNOTSUPP,
-				     "generic mode on a veth brings unsegmented frames of 64 KB: this needs "
-				     "multi-buffer XDP (Linux 6.6); use the native mode");
+		return lane_xdp_fail(
+			err, -EOPNOTSUPP,
+			"generic mode on a veth brings unsegmented frames of 64 KB: this needs "
+			"multi-buffer XDP (Linux 6.6); use the native mode");
 	if (itf->mtu + 18 > LANE_XDP_FRAME_MAX)
-		return lane_xdp_fail(err, -EOPNOTSUPP,
-				     "the MTU of %s is %u: more than %u needs multi-buffer XDP (Linux 6.6)",
-				     itf->name, itf->mtu, LANE_XDP_FRAME_MAX - 18);
+		return lane_xdp_fail(
+			err, -EOPNOTSUPP,
+			"the MTU of %s is %u: more than %u needs multi-buffer XDP (Linux 6.6)",
+			itf->name, itf->mtu, LANE_XDP_FRAME_MAX - 18);
 	return 0;
 }
 
@@ -221,11 +225,12 @@ int lane_xdp_choose(const struct lane_xdp_config *cfg, const struct lane_xdp_if 
 		return lane_xdp_fail(err, -EINVAL, "%s has %u receive queues, not %u", itf->name,
 				     itf->nr_queues, nr);
 	if (nr > LANE_QUEUES_MAX)
-		return lane_xdp_fail(err, -E2BIG,
-				     "%s has %u receive queues, lane serves %d at most: ethtool -L %s "
-				     "combined %d",
-				     itf->name, nr, LANE_QUEUES_MAX, itf->name, LANE_QUEUES_MAX);
+		return lane_xdp_fail(
+			err, -E2BIG,
+			"%s has %u receive queues, lane serves %d at most: ethtool -L %s "
+			"combined %d",
+			itf->name, nr, LANE_QUEUES_MAX, itf->name, LANE_QUEUES_MAX);
 	share->nr_queues = nr;
-	return lane_xdp_set_mode(cfg, itf, share, choose_mode(cfg, itf, share->have & LANE_XDP_F_SG),
-				 err);
+	return lane_xdp_set_mode(cfg, itf, share,
+				 choose_mode(cfg, itf, share->have & LANE_XDP_F_SG), err);
 }

@@ -30,7 +30,7 @@ static int quiet(enum libbpf_print_level level, const char *fmt, va_list ap)
 	return 0;
 }
 
-/* libbpf would print the verifier's whole log; what it prints for others of the process is theirs. */
+/* libbpf would print the verifier's whole log; its other users' printing is left alone. */
 static int load_quietly(struct lane_xdp_bpf *bpf)
 {
 	libbpf_print_fn_t before = libbpf_set_print(quiet);
@@ -48,7 +48,8 @@ static int load(struct lane_xdp_dev *dev, char *err)
 
 	dev->bpf = lane_xdp_bpf__open();
 	if (!dev->bpf)
-		return lane_xdp_fail(err, -errno, "cannot read the XDP program: %s", strerror(errno));
+		return lane_xdp_fail(err, -errno, "cannot read the XDP program: %s",
+				     strerror(errno));
 	bpf_program__set_autoload(dev->bpf->progs.lane_xdp_sg, sg);
 	bpf_program__set_autoload(dev->bpf->progs.lane_xdp, !sg);
 	if (dev->share->have & LANE_XDP_F_SK_LOOKUP)
@@ -59,9 +60,12 @@ static int load(struct lane_xdp_dev *dev, char *err)
 	if (r < 0) {
 		lane_xdp_lacking_caps(lacking, sizeof(lacking));
 		if ((r == -EPERM || r == -EACCES) && lacking[0])
-			return lane_xdp_fail(err, r, "no permission to load the XDP program: %s missing (run as root)",
-					     lacking);
-		return lane_xdp_fail(err, r, "the kernel refuses the XDP program: %s", strerror(-r));
+			return lane_xdp_fail(
+				err, r,
+				"no permission to load the XDP program: %s missing (run as root)",
+				lacking);
+		return lane_xdp_fail(err, r, "the kernel refuses the XDP program: %s",
+				     strerror(-r));
 	}
 	dev->prog_fd = bpf_program__fd(sg ? dev->bpf->progs.lane_xdp_sg : dev->bpf->progs.lane_xdp);
 	dev->claims = &dev->bpf->bss->lane_claims;
@@ -69,7 +73,8 @@ static int load(struct lane_xdp_dev *dev, char *err)
 	return 0;
 }
 
-/* Returns the link or -errno. A program that is about to go (its process has just ended) is waited for. */
+/* Returns the link or -errno. A program that is about to go (its process has just ended) is waited
+ * for. */
 static int attach(struct lane_xdp_dev *dev)
 {
 	LIBBPF_OPTS(bpf_link_create_opts, opts,
@@ -93,20 +98,26 @@ static int attach_error(struct lane_xdp_dev *dev, int r, char *err)
 
 	if (r == -EBUSY || r == -EEXIST) {
 		lane_xdp_holder(dev->itf.ifindex, who, sizeof(who));
-		return lane_xdp_fail(err, r,
-				     "%s has an XDP program already: %s. End it, or: ip link set %s xdp off",
-				     dev->itf.name, who, dev->itf.name);
+		return lane_xdp_fail(
+			err, r,
+			"%s has an XDP program already: %s. End it, or: ip link set %s xdp off",
+			dev->itf.name, who, dev->itf.name);
 	}
 	if (r == -EPERM)
-		return lane_xdp_fail(err, r, "no permission to attach to %s: CAP_NET_ADMIN missing (run as root)",
-				     dev->itf.name);
+		return lane_xdp_fail(
+			err, r,
+			"no permission to attach to %s: CAP_NET_ADMIN missing (run as root)",
+			dev->itf.name);
 	if (r == -ERANGE)
-		return lane_xdp_fail(err, r, "%s refuses native XDP: its MTU of %u is too large for the driver",
-				     dev->itf.name, dev->itf.mtu);
+		return lane_xdp_fail(
+			err, r, "%s refuses native XDP: its MTU of %u is too large for the driver",
+			dev->itf.name, dev->itf.mtu);
 	if (r == -EOPNOTSUPP)
-		return lane_xdp_fail(err, r, "%s (driver %s) has no %s XDP; mode=auto takes what there is",
+		return lane_xdp_fail(err, r,
+				     "%s (driver %s) has no %s XDP; mode=auto takes what there is",
 				     dev->itf.name, dev->itf.driver, mode);
-	return lane_xdp_fail(err, r, "cannot attach to %s in %s mode: %s", dev->itf.name, mode, strerror(-r));
+	return lane_xdp_fail(err, r, "cannot attach to %s in %s mode: %s", dev->itf.name, mode,
+			     strerror(-r));
 }
 
 int lane_xdp_prog_open(struct lane_xdp_dev *dev, char *err)

@@ -22,8 +22,8 @@
 #include "uapi.h"
 
 #define PACKET_MAX (65535 + 18) /* bytes: an IP packet behind Ethernet and a tag */
-#define KICKS 8			/* system calls in one kick(); each sends 32 frames */
-#define BAD_MAX 8		/* packets dropped in one burst */
+#define KICKS      8            /* system calls in one kick(); each sends 32 frames */
+#define BAD_MAX    8            /* packets dropped in one burst */
 
 static uint32_t peek(const uint32_t *position)
 {
@@ -65,7 +65,8 @@ static bool needs_wakeup(const struct lane_xdp_queue *q, const struct lane_xdp_v
  * the kernel puts an offset into the upper 16 bits. NULL: outside. */
 static struct lane_buf *frame_at(const struct lane_bufs *bs, uint64_t addr, uint32_t *off)
 {
-	uint64_t at = (addr & XSK_UNALIGNED_BUF_ADDR_MASK) + (addr >> XSK_UNALIGNED_BUF_OFFSET_SHIFT);
+	uint64_t at =
+		(addr & XSK_UNALIGNED_BUF_ADDR_MASK) + (addr >> XSK_UNALIGNED_BUF_OFFSET_SHIFT);
 
 	*off = (uint32_t)(at % bs->stride);
 	return at / bs->stride < bs->nr ? &bs->meta[at / bs->stride] : NULL;
@@ -298,7 +299,8 @@ static int arm(struct lane_queue *lq)
 	return ((struct lane_xdp_queue *)lq)->fd;
 }
 
-static void claim(struct lane_queue *lq, uint8_t proto, uint16_t port, uint32_t any, uint32_t listen)
+static void claim(struct lane_queue *lq, uint8_t proto, uint16_t port, uint32_t any,
+		  uint32_t listen)
 {
 	struct lane_xdp_queue *q = (struct lane_xdp_queue *)lq;
 	struct lane_xdp_claim *c =

@@ -17,12 +17,9 @@ static const struct {
 	const char *name;
 	const char *since; /* the kernel that brought it, for what is lacking */
 } features[] = {
-	{LANE_XDP_F_SG, "multi-buffer", "6.6"},
-	{LANE_XDP_F_TX_METADATA, "tx-metadata", "6.8"},
-	{LANE_XDP_F_UNALIGNED, "unaligned", "5.4"},
-	{LANE_XDP_F_NEED_WAKEUP, "need-wakeup", "5.4"},
-	{LANE_XDP_F_SK_LOOKUP, "sk-lookup", "5.2"},
-	{LANE_XDP_F_SYNCOOKIE, "syncookie", "5.2"},
+	{LANE_XDP_F_SG, "multi-buffer", "6.6"},     {LANE_XDP_F_TX_METADATA, "tx-metadata", "6.8"},
+	{LANE_XDP_F_UNALIGNED, "unaligned", "5.4"}, {LANE_XDP_F_NEED_WAKEUP, "need-wakeup", "5.4"},
+	{LANE_XDP_F_SK_LOOKUP, "sk-lookup", "5.2"}, {LANE_XDP_F_SYNCOOKIE, "syncookie", "5.2"},
 	{LANE_XDP_F_MAP_LATE, "map-late", "6.4"},
 };
 

@@ -30,7 +30,8 @@
 #define SO_BUSY_POLL_BUDGET 70
 #endif
 
-/* struct xdp_umem_reg of 6.8. Older kernels read the first 32 bytes, where the last field was padding. */
+/* struct xdp_umem_reg of 6.8. Older kernels read the first 32 bytes, where the last field was
+ * padding. */
 struct lane_xdp_umem_reg {
 	uint64_t addr, len;
 	uint32_t chunk_size, headroom, flags, tx_metadata_len;

@@ -30,18 +30,18 @@
 #include "claims.h"
 
 #define IP4_FRAGMENT 0x3fff /* of frag_off: the offset, and more fragments */
-#define IP4_OFFSET 0x1fff
-#define IP6_OFFSET 0xfff8
-#define EXT_HEADERS 6 /* looked through at most; more: the kernel's */
-#define TCP_LISTEN 10 /* struct bpf_sock.state */
-#define HEADERS_MAX 1024 /* bytes in front of what we look at */
-#define AH 51
-#define MOBILITY 135
+#define IP4_OFFSET   0x1fff
+#define IP6_OFFSET   0xfff8
+#define EXT_HEADERS  6    /* looked through at most; more: the kernel's */
+#define TCP_LISTEN   10   /* struct bpf_sock.state */
+#define HEADERS_MAX  1024 /* bytes in front of what we look at */
+#define AH           51
+#define MOBILITY     135
 /* <linux/icmp.h> wants libc's headers, which know no BPF. */
-#define ICMP4_UNREACH 3
+#define ICMP4_UNREACH       3
 #define ICMP4_TIME_EXCEEDED 11
-#define ICMP4_PARAMETER 12
-#define ICMP6_INFORMATION 0x80 /* RFC 4443 2.1: a type without this bit is an error */
+#define ICMP4_PARAMETER     12
+#define ICMP6_INFORMATION   0x80 /* RFC 4443 2.1: a type without this bit is an error */
 
 enum frag { FRAG_NONE, FRAG_FIRST, FRAG_LATER };
 
@@ -61,7 +61,7 @@ struct ext {
 /* Where things are in a packet, or in the packet that an ICMP error quotes. */
 struct where {
 	void *data, *end; /* the frame */
-	void *l3;	  /* IP header */
+	void *l3;         /* IP header */
 	void *l4;
 	__u32 l4_off; /* the same, from 'data' */
 	__u32 proto;
@@ -94,7 +94,7 @@ struct {
 	__type(value, __u32);
 } lane_frags SEC(".maps");
 
-struct lane_xdp_claims lane_claims; /* all of .bss */
+struct lane_xdp_claims lane_claims;     /* all of .bss */
 const volatile __u32 lane_switches = 0; /* LANE_XDP_PROG_* */
 
 static __always_inline void count(enum lane_xdp_counter what)
@@ -141,7 +141,7 @@ __attribute__((noinline)) int lane_xdp_ext(struct xdp_md *ctx, __u32 off, struct
 			__u8 next, len;
 			__be16 frag_off;
 			__be32 frag_id;
-		} *h;
+		} * h;
 		__u32 next = e->next;
 
 		if (next != IPPROTO_HOPOPTS && next != IPPROTO_ROUTING && next != IPPROTO_DSTOPTS &&
@@ -157,7 +157,9 @@ __attribute__((noinline)) int lane_xdp_ext(struct xdp_md *ctx, __u32 off, struct
 			__u32 frag = bpf_ntohs(h->frag_off);
 
 			e->frag_id = h->frag_id;
-			e->frag = frag & IP6_OFFSET ? FRAG_LATER : frag & 1 ? FRAG_FIRST : FRAG_NONE;
+			e->frag = frag & IP6_OFFSET ? FRAG_LATER
+				  : frag & 1        ? FRAG_FIRST
+						    : FRAG_NONE;
 			off += 8;
 			if (e->frag == FRAG_LATER)
 				return off;
@@ -364,13 +366,14 @@ static __always_inline int udp(struct xdp_md *ctx, const struct where *w)
 	return to_lane(ctx);
 }
 
-/* An error about a packet, quoted 'off' bytes into the frame, that one of ours is said to have sent. */
+/* An error about a packet, quoted 'off' bytes into the frame, that one of ours is said to have
+ * sent. */
 static __always_inline int icmp_error(struct xdp_md *ctx, __u32 off, bool is4)
 {
 	struct where w;
 	struct {
 		__be16 source, dest;
-	} *ports;
+	} * ports;
 	struct ip local, remote;
 	__u32 proto, mask;
 

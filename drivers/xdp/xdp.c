@@ -69,7 +69,8 @@ int lane_xdp_bind(struct lane_xdp_dev *dev, char *err)
 	for (uint32_t i = 0; i < dev->share->nr_queues; i++) {
 		r = lane_xdp_prog_add(dev, i, dev->xsk[i]);
 		if (r < 0)
-			return lane_xdp_fail(err, r, "cannot add queue %u to the program: %s", i, strerror(-r));
+			return lane_xdp_fail(err, r, "cannot add queue %u to the program: %s", i,
+					     strerror(-r));
 	}
 	dev->share->bound = 1;
 	return 0;

@@ -26,23 +26,24 @@ enum lane_xdp_tri { LANE_XDP_TRI_AUTO, LANE_XDP_TRI_OFF, LANE_XDP_TRI_ON };
 
 /* Optional kernel features. In config.without: not to be used, so that fallbacks are tested; in
  * share.have: found; in share.lacking: probed and absent. */
-#define LANE_XDP_F_SG 0x01	    /* multi-buffer (6.6) */
+#define LANE_XDP_F_SG          0x01 /* multi-buffer (6.6) */
 #define LANE_XDP_F_TX_METADATA 0x02 /* checksum by transmit metadata (6.8) */
-#define LANE_XDP_F_MAP_LATE 0x04    /* rings can be mapped after bind (about 6.4) */
+#define LANE_XDP_F_MAP_LATE    0x04 /* rings can be mapped after bind (about 6.4) */
 #define LANE_XDP_F_NEED_WAKEUP 0x08
-#define LANE_XDP_F_SK_LOOKUP 0x10   /* bpf_skc_lookup_tcp in XDP */
-#define LANE_XDP_F_SYNCOOKIE 0x20   /* bpf_tcp_check_syncookie in XDP */
-#define LANE_XDP_F_UNALIGNED 0x40   /* unaligned chunks */
-#define LANE_XDP_F_BUSY_POLL 0x80   /* the XSK has a NAPI id */
-#define LANE_XDP_F_ZEROCOPY 0x100
+#define LANE_XDP_F_SK_LOOKUP   0x10 /* bpf_skc_lookup_tcp in XDP */
+#define LANE_XDP_F_SYNCOOKIE   0x20 /* bpf_tcp_check_syncookie in XDP */
+#define LANE_XDP_F_UNALIGNED   0x40 /* unaligned chunks */
+#define LANE_XDP_F_BUSY_POLL   0x80 /* the XSK has a NAPI id */
+#define LANE_XDP_F_ZEROCOPY    0x100
 
 struct lane_xdp_config {
 	char ifname[16];
 	enum lane_xdp_mode mode;
-	enum lane_xdp_tri zerocopy, partial_ok; /* partial_ok auto: veth, lo, tap, virtio, any generic */
-	uint32_t without;			/* LANE_XDP_F_* */
-	uint32_t nr_queues;			/* 0: all of the interface */
-	uint32_t ring_size;			/* 0: 2048; a power of two */
+	enum lane_xdp_tri zerocopy,
+		partial_ok; /* partial_ok auto: veth, lo, tap, virtio, any generic */
+	uint32_t without;   /* LANE_XDP_F_* */
+	uint32_t nr_queues; /* 0: all of the interface */
+	uint32_t ring_size; /* 0: 2048; a power of two */
 };
 
 struct lane_xdp_ring {
@@ -55,8 +56,8 @@ struct lane_xdp_ring {
 struct lane_xdp_share {
 	uint32_t nr_queues;
 	uint32_t have, lacking; /* LANE_XDP_F_* */
-	uint32_t caps;		/* LANE_CAP_* of the queues */
-	uint8_t mode;		/* LANE_XDP_GENERIC or LANE_XDP_NATIVE */
+	uint32_t caps;          /* LANE_CAP_* of the queues */
+	uint8_t mode;           /* LANE_XDP_GENERIC or LANE_XDP_NATIVE */
 	uint8_t bound;
 	uint8_t partial_ok;
 	uint8_t native_errno; /* automatic mode is generic because the native attach said this; 0 */
@@ -83,11 +84,12 @@ struct lane_xdp_dev; /* the opener's */
 /* The stride that the lane's frames must have (lane_config.buf_stride) for cfg->ifname and this
  * kernel: 2112, or 2048 where the kernel lacks unaligned chunks or cfg->without names them. */
 uint32_t lane_xdp_stride(const struct lane_xdp_config *cfg);
-/* Opens cfg->ifname over the frames of 'ln' and fills *share and *fds (which stay the device's). 0 or
- * -errno with a sentence that says what to do in err[LANE_XDP_ERR]. Blocks for tens of ms. */
+/* Opens cfg->ifname over the frames of 'ln' and fills *share and *fds (which stay the device's). 0
+ * or -errno with a sentence that says what to do in err[LANE_XDP_ERR]. Blocks for tens of ms. */
 int lane_xdp_open(const struct lane_xdp_config *cfg, struct lane *ln, struct lane_xdp_share *share,
 		  struct lane_xdp_fds *fds, struct lane_xdp_dev **dev, char *err);
-/* Maps rings and claims and adds the queues to 'ln'. -EBUSY: a kernel that maps only before bind. */
+/* Maps rings and claims and adds the queues to 'ln'. -EBUSY: the kernel maps only before
+ * bind. */
 int lane_xdp_map(struct lane *ln, struct lane_xdp_share *share, const struct lane_xdp_fds *fds);
 /* Binds all XSKs and puts them into the program's map: from now on claimed frames arrive. Retries
  * EBUSY for a second. */
@@ -101,8 +103,9 @@ int lane_xdp_stats(const struct lane_xdp_share *share, const struct lane_xdp_fds
 void lane_xdp_close(struct lane_xdp_dev *dev);
 /* "generic copy SG tx-metadata, lacking: zerocopy (not used), busy-poll (no NAPI id)". */
 void lane_xdp_describe(const struct lane_xdp_share *share, char *out, size_t size);
-/* What kernel programs on 127.0.0.1 need to hear a lane on lo: route_localnet and accept_local of lo
- * become 1. Returns how many were changed, with a sentence for the user in text[LANE_XDP_ERR], or -errno. */
+/* What kernel programs on 127.0.0.1 need to hear a lane on lo: route_localnet and accept_local of
+ * lo become 1. Returns how many were changed, with a sentence for the user in text[LANE_XDP_ERR],
+ * or -errno. */
 int lane_xdp_loopback_settings(char *text);
 
 #endif

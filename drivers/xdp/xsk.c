@@ -17,8 +17,8 @@
 #include "uapi.h"
 
 #define RETRY_STEP_MS 10
-#define SEND_BUFFER (8 << 20) /* bytes of frames in flight to a real NIC */
-#define BUSY_POLL_US 20
+#define SEND_BUFFER   (8 << 20) /* bytes of frames in flight to a real NIC */
+#define BUSY_POLL_US  20
 
 static int set(int fd, int name, uint32_t value)
 {
@@ -38,10 +38,13 @@ static int register_umem(struct lane_xdp_dev *dev, const struct lane_bufs *bs, i
 	int e;
 
 	if (bs->stride < LANE_XDP_CHUNK || reg.addr % 4096)
-		return lane_xdp_fail(err, -EINVAL, "frames at stride %u or off a page cannot be a UMEM", bs->stride);
+		return lane_xdp_fail(err, -EINVAL,
+				     "frames at stride %u or off a page cannot be a UMEM",
+				     bs->stride);
 	if (unaligned && !(dev->share->have & LANE_XDP_F_UNALIGNED))
 		return lane_xdp_fail(err, -EOPNOTSUPP,
-				     "frames at stride %u need unaligned chunks (Linux 5.4): see lane_xdp_stride()",
+				     "frames at stride %u need unaligned chunks (Linux 5.4): see "
+				     "lane_xdp_stride()",
 				     bs->stride);
 	if (dev->share->have & LANE_XDP_F_TX_METADATA) {
 		reg.flags |= XDP_UMEM_TX_METADATA_LEN;
@@ -52,10 +55,12 @@ static int register_umem(struct lane_xdp_dev *dev, const struct lane_bufs *bs, i
 	e = errno;
 	if (e == ENOBUFS || e == ENOMEM) {
 		getrlimit(RLIMIT_MEMLOCK, &lim);
-		return lane_xdp_fail(err, -e,
-				     "%llu KB of frames cannot be locked in memory, the limit is %llu KB: raise "
-				     "it (ulimit -l), give CAP_IPC_LOCK, or lower memory=",
-				     (unsigned long long)reg.len / 1024, (unsigned long long)lim.rlim_cur / 1024);
+		return lane_xdp_fail(
+			err, -e,
+			"%llu KB of frames cannot be locked in memory, the limit is %llu KB: raise "
+			"it (ulimit -l), give CAP_IPC_LOCK, or lower memory=",
+			(unsigned long long)reg.len / 1024,
+			(unsigned long long)lim.rlim_cur / 1024);
 	}
 	return lane_xdp_fail(err, -e, "the kernel refuses the frames as UMEM: %s", strerror(e));
 }
@@ -72,7 +77,8 @@ int lane_xdp_socket(char *err)
 	if (e != EPERM)
 		return lane_xdp_fail(err, -e, "cannot make an AF_XDP socket: %s", strerror(e));
 	lane_xdp_lacking_caps(lacking, sizeof(lacking));
-	return lane_xdp_fail(err, -e, "no permission to make an AF_XDP socket: %s missing (run as root)",
+	return lane_xdp_fail(err, -e,
+			     "no permission to make an AF_XDP socket: %s missing (run as root)",
 			     lacking[0] ? lacking : "CAP_NET_RAW in the network's user namespace");
 }
 
@@ -104,9 +110,11 @@ static int make_rings(struct lane_xdp_dev *dev, int fd, uint32_t i, uint32_t siz
 	int r;
 
 	(void)((r = set(fd, XDP_RX_RING, size)) || (r = set(fd, XDP_TX_RING, size)) ||
-	       (r = set(fd, XDP_UMEM_FILL_RING, size)) || (r = set(fd, XDP_UMEM_COMPLETION_RING, size)));
+	       (r = set(fd, XDP_UMEM_FILL_RING, size)) ||
+	       (r = set(fd, XDP_UMEM_COMPLETION_RING, size)));
 	if (r < 0)
-		return lane_xdp_fail(err, r, "the kernel refuses rings of %u: %s", size, strerror(-r));
+		return lane_xdp_fail(err, r, "the kernel refuses rings of %u: %s", size,
+				     strerror(-r));
 	if (getsockopt(fd, SOL_XDP, XDP_MMAP_OFFSETS, &off, &len) < 0 || len != sizeof(off))
 		return lane_xdp_fail(err, -EOPNOTSUPP, "rings without flags: this needs Linux 5.4");
 	describe_ring(&dev->share->queue[i].rx, &off.rx, size, sizeof(struct xdp_desc));
@@ -134,12 +142,15 @@ int lane_xdp_xsk_open(struct lane_xdp_dev *dev, struct lane *ln, uint32_t i, cha
 static int bind_error(struct lane_xdp_dev *dev, uint32_t i, int r, char *err)
 {
 	if (r == -EBUSY || r == -EADDRINUSE)
-		return lane_xdp_fail(err, r, "queue %u of %s is in use by another AF_XDP program", i, dev->itf.name);
+		return lane_xdp_fail(err, r, "queue %u of %s is in use by another AF_XDP program",
+				     i, dev->itf.name);
 	if (dev->cfg.zerocopy == LANE_XDP_TRI_ON && (r == -EOPNOTSUPP || r == -EINVAL))
-		return lane_xdp_fail(err, r,
-				     "%s (driver %s) cannot do zero copy as asked for: leave zerocopy=on away",
-				     dev->itf.name, dev->itf.driver);
-	return lane_xdp_fail(err, r, "cannot bind to queue %u of %s: %s", i, dev->itf.name, strerror(-r));
+		return lane_xdp_fail(
+			err, r,
+			"%s (driver %s) cannot do zero copy as asked for: leave zerocopy=on away",
+			dev->itf.name, dev->itf.driver);
+	return lane_xdp_fail(err, r, "cannot bind to queue %u of %s: %s", i, dev->itf.name,
+			     strerror(-r));
 }
 
 /* What shows only on a bound socket. */
@@ -154,13 +165,14 @@ static void probe_bound(struct lane_xdp_dev *dev, uint32_t i)
 
 	getsockopt(fd, SOL_SOCKET, SO_INCOMING_NAPI_ID, &napi, &len);
 	share->queue[i].napi_id = napi;
-	/* Only there does it do anything, and it must not be tried where it does not (facts.md A3). */
+	/* Without a NAPI id it does nothing or harm (facts.md A3). */
 	if (napi && !(dev->cfg.without & LANE_XDP_F_BUSY_POLL) &&
 	    setsockopt(fd, SOL_SOCKET, SO_PREFER_BUSY_POLL, &on, sizeof(on)) == 0 &&
 	    setsockopt(fd, SOL_SOCKET, SO_BUSY_POLL, &us, sizeof(us)) == 0)
 		share->have |= LANE_XDP_F_BUSY_POLL;
 	len = sizeof(opt);
-	if (getsockopt(fd, SOL_XDP, XDP_OPTIONS, &opt, &len) == 0 && opt.flags & XDP_OPTIONS_ZEROCOPY)
+	if (getsockopt(fd, SOL_XDP, XDP_OPTIONS, &opt, &len) == 0 &&
+	    opt.flags & XDP_OPTIONS_ZEROCOPY)
 		share->have |= LANE_XDP_F_ZEROCOPY;
 	if (dev->cfg.without & LANE_XDP_F_MAP_LATE)
 		return;
@@ -187,7 +199,7 @@ int lane_xdp_xsk_bind(struct lane_xdp_dev *dev, uint32_t i, char *err)
 		sa.sxdp_flags = XDP_SHARED_UMEM;
 		sa.sxdp_shared_umem_fd = (uint32_t)dev->xsk[0];
 	} else {
-		/* Some drivers stop the queue for all when a zero-copy ring is full (facts.md I). */
+		/* Some drivers stop the queue when a zero-copy ring is full (facts.md I). */
 		sa.sxdp_flags = dev->cfg.zerocopy == LANE_XDP_TRI_ON ? XDP_ZEROCOPY : XDP_COPY;
 		if (dev->share->have & LANE_XDP_F_NEED_WAKEUP)
 			sa.sxdp_flags |= XDP_USE_NEED_WAKEUP;

@@ -25,16 +25,16 @@
 
 #include "mirror.h"
 
-#define BUFFER 32768 /* bytes: what the kernel fills at most in one dump message */
-#define DUMP_TRIES 4 /* a dump that a change interrupted is asked for again */
-#define READS_MAX 256 /* messages in one lane_netlink_read() */
-#define PORTS_MIN 1024 /* fewer ports outside the kernel's range are no use */
+#define BUFFER     32768 /* bytes: what the kernel fills at most in one dump message */
+#define DUMP_TRIES 4     /* a dump that a change interrupted is asked for again */
+#define READS_MAX  256   /* messages in one lane_netlink_read() */
+#define PORTS_MIN  1024  /* fewer ports outside the kernel's range are no use */
 
 struct lane_netlink {
 	struct mnl_socket *events, *ask;
 	struct lane_nettab *net;
 	uint32_t seq;
-	bool dirty;	  /* link, addresses or routes may have changed */
+	bool dirty;       /* link, addresses or routes may have changed */
 	bool neigh_dirty; /* messages about neighbours were lost */
 	struct mirror m;
 	struct mirror old; /* what the nettab was written from, to compare */
@@ -60,8 +60,8 @@ static struct mnl_socket *open_socket(unsigned int groups, int flags)
 }
 
 /* Sends a request with a zeroed header of 'len' bytes and hands the answers to 'cb'. */
-static int ask_once(struct mnl_socket *s, char *buf, uint32_t seq, uint16_t type, const void *header,
-		    size_t len, bool dump, mnl_cb_t cb, void *data)
+static int ask_once(struct mnl_socket *s, char *buf, uint32_t seq, uint16_t type,
+		    const void *header, size_t len, bool dump, mnl_cb_t cb, void *data)
 {
 	unsigned int port = mnl_socket_get_portid(s);
 	struct nlmsghdr *h = mnl_nlmsg_put_header(buf);
@@ -124,7 +124,7 @@ static bool has_addr(const struct mirror *m, const struct lane_net_addr *a)
 	return false;
 }
 
-/* The slot that holds the address, else a free one; there is one, as the gone ones are freed first. */
+/* The slot that holds the address, else a free one: those of gone addresses were freed before. */
 static struct lane_net_addr *slot_of(struct lane_nettab *t, const struct lane_ip *ip)
 {
 	struct lane_net_addr *empty = NULL;
@@ -221,9 +221,11 @@ static int sync_table(struct lane_netlink *nl)
 		return write_table(nl);
 	}
 	if (r == 0)
-		r = dump(nl, RTM_GETADDR, sizeof(struct ifaddrmsg), &nl->m.nr_addrs, lane_mirror_addr);
+		r = dump(nl, RTM_GETADDR, sizeof(struct ifaddrmsg), &nl->m.nr_addrs,
+			 lane_mirror_addr);
 	if (r == 0)
-		r = dump(nl, RTM_GETROUTE, sizeof(struct rtmsg), &nl->m.nr_routes, lane_mirror_route);
+		r = dump(nl, RTM_GETROUTE, sizeof(struct rtmsg), &nl->m.nr_routes,
+			 lane_mirror_route);
 	return r < 0 ? r : write_table(nl);
 }
 
@@ -236,7 +238,7 @@ static int sync_neighs(struct lane_netlink *nl)
 	return r;
 }
 
-/* Ports that the kernel never picks by itself, so that lanes' active opens need not reserve them. */
+/* Ports that the kernel never picks by itself: lanes' active opens need not reserve them. */
 static void read_port_range(struct lane_nettab *t)
 {
 	FILE *f = fopen("/proc/sys/net/ipv4/ip_local_port_range", "re");
@@ -267,8 +269,8 @@ static int open_all(struct lane_netlink *nl, char *err)
 {
 	int r;
 
-	nl->events = open_socket(RTMGRP_LINK | RTMGRP_NEIGH | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR |
-					 RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_ROUTE,
+	nl->events = open_socket(RTMGRP_LINK | RTMGRP_NEIGH | RTMGRP_IPV4_IFADDR |
+					 RTMGRP_IPV6_IFADDR | RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_ROUTE,
 				 SOCK_NONBLOCK);
 	nl->ask = nl->events ? open_socket(0, 0) : NULL;
 	if (!nl->ask) {
@@ -280,11 +282,13 @@ static int open_all(struct lane_netlink *nl, char *err)
 	if (r >= 0)
 		r = sync_neighs(nl);
 	if (r < 0)
-		snprintf(err, 256, "cannot read the kernel's addresses and routes: %s", strerror(-r));
+		snprintf(err, 256, "cannot read the kernel's addresses and routes: %s",
+			 strerror(-r));
 	return r;
 }
 
-int lane_netlink_open(const char *ifname, struct lane_nettab *net, struct lane_netlink **out, char *err)
+int lane_netlink_open(const char *ifname, struct lane_nettab *net, struct lane_netlink **out,
+		      char *err)
 {
 	unsigned int ifindex = if_nametoindex(ifname);
 	struct lane_netlink *nl;
@@ -385,7 +389,7 @@ static void resolve(struct lane_netlink *nl, const struct lane_ip *ip)
 	n->ndm_ifindex = (int)nl->m.ifindex;
 	n->ndm_flags = NTF_USE;
 	mnl_attr_put(h, NDA_DST, is4 ? 4 : 16, ip->b + (is4 ? 12 : 0));
-	/* No answer is asked for; what comes of it, the events tell. An error comes unasked: drain. */
+	/* The events tell what comes of it. An error comes unasked: drain. */
 	if (mnl_socket_sendto(nl->ask, h, h->nlmsg_len) > 0)
 		drain(nl->ask, nl->buf);
 }
@@ -443,7 +447,8 @@ int lane_netlink_default_if(char ifname[16])
 	for (int i = 0; i < 2 && r == 0 && !b.ifindex; i++) {
 		b.family = families[i];
 		all.rtm_family = (unsigned char)b.family;
-		r = ask_once(s, buf, (uint32_t)i + 1, RTM_GETROUTE, &all, sizeof(all), true, consider, &b);
+		r = ask_once(s, buf, (uint32_t)i + 1, RTM_GETROUTE, &all, sizeof(all), true,
+			     consider, &b);
 	}
 	if (b.ifindex && r == 0)
 		r = if_indextoname(b.ifindex, ifname) ? 0 : -errno;

@@ -1,5 +1,5 @@
 /*
- * netlink.h - mirrors the kernel's addresses, routes, neighbours and MTU of one interface into a nettab
+ * netlink.h - mirrors one interface's addresses, routes, neighbours and MTU into a nettab
  */
 #ifndef LANE_DRIVERS_NETLINK_H
 #define LANE_DRIVERS_NETLINK_H
@@ -10,7 +10,8 @@ struct lane_netlink;
 
 /* Subscribes, dumps everything into *net, returns owned *nl. -ENODEV: no such interface; text in
  * err[256]. */
-int lane_netlink_open(const char *ifname, struct lane_nettab *net, struct lane_netlink **nl, char *err);
+int lane_netlink_open(const char *ifname, struct lane_nettab *net, struct lane_netlink **nl,
+		      char *err);
 /* Readable when there is something to read. */
 int lane_netlink_fd(const struct lane_netlink *nl);
 /* Reads all that waits; returns 1 if addresses, routes, MTU or link changed, else 0. Overruns

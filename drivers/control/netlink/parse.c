@@ -108,7 +108,7 @@ int lane_mirror_addr(const struct nlmsghdr *h, void *data)
 	return MNL_CB_OK;
 }
 
-/* A gateway, of the route or of one of its next hops; IPv4 may go by an IPv6 neighbour (RTA_VIA). */
+/* A gateway, of the route or of a next hop; IPv4 may go by an IPv6 neighbour (RTA_VIA). */
 static void get_gateway(const struct attrs *t, int family, struct lane_ip *gw)
 {
 	const struct nlattr *via = t->at[RTA_VIA];
@@ -219,7 +219,8 @@ int lane_mirror_neigh(const struct nlmsghdr *h, void *data)
 	struct attrs t = attrs_of(h, sizeof(*i));
 	const struct nlattr *mac = t.at[NDA_LLADDR];
 	struct mirror_neigh n = {.failed = false};
-	const uint16_t good = NUD_REACHABLE | NUD_STALE | NUD_DELAY | NUD_PROBE | NUD_PERMANENT | NUD_NOARP;
+	const uint16_t good =
+		NUD_REACHABLE | NUD_STALE | NUD_DELAY | NUD_PROBE | NUD_PERMANENT | NUD_NOARP;
 
 	if ((uint32_t)i->ndm_ifindex != m->ifindex || i->ndm_flags & NTF_PROXY ||
 	    i->ndm_type == RTN_MULTICAST || i->ndm_type == RTN_BROADCAST ||
@@ -227,7 +228,8 @@ int lane_mirror_neigh(const struct nlmsghdr *h, void *data)
 		return MNL_CB_OK;
 	if (h->nlmsg_type == RTM_NEWNEIGH) {
 		n.failed = i->ndm_state & NUD_FAILED;
-		n.known = i->ndm_state & good && mac && mnl_attr_get_payload_len(mac) == sizeof(n.mac.b);
+		n.known = i->ndm_state & good && mac &&
+			  mnl_attr_get_payload_len(mac) == sizeof(n.mac.b);
 	}
 	if (n.known)
 		memcpy(n.mac.b, mnl_attr_get_payload(mac), sizeof(n.mac.b));

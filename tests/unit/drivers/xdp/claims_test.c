@@ -28,10 +28,10 @@
 #include <xdp.bpf.skel.h>
 
 #define SKIP_CODE 77
-#define SYN 0x02
-#define RST 0x04
-#define ACK 0x10
-#define PORT 80
+#define SYN       0x02
+#define RST       0x04
+#define ACK       0x10
+#define PORT      80
 
 static struct lane_xdp_bpf *bpf;
 static struct lane_xdp_claims *claims;
@@ -150,7 +150,8 @@ static uint64_t counter(enum lane_xdp_counter what)
 static bool to_lane(const struct frame *f)
 {
 	uint64_t before = counter(LANE_XDP_C_no_socket);
-	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = f->b, .data_size_in = (uint32_t)f->len, .repeat = 1);
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = f->b, .data_size_in = (uint32_t)f->len,
+		    .repeat = 1);
 
 	assert_int_equal(bpf_prog_test_run_opts(bpf_program__fd(bpf->progs.lane_xdp), &opts), 0);
 	assert_int_equal(opts.retval, XDP_PASS);
@@ -236,7 +237,8 @@ static void test_address__foreign_passes(void **state)
 
 static void test_address__whole_prefix(void **state)
 {
-	static const uint8_t net[4] = {127, 0, 0, 0}, in[4] = {127, 1, 2, 3}, out[4] = {126, 0, 0, 1};
+	static const uint8_t net[4] = {127, 0, 0, 0}, in[4] = {127, 1, 2, 3},
+			     out[4] = {126, 0, 0, 1};
 	struct frame f = eth(our_mac, 0x0800);
 
 	set_addr(0, net, 4, 0xff000000);
@@ -588,7 +590,8 @@ int main(void)
 	int r;
 
 	if (enter_namespace() < 0 || load() < 0) {
-		fprintf(stderr, "cannot make a namespace and load an XDP program here: %s\n", strerror(errno));
+		fprintf(stderr, "cannot make a namespace and load an XDP program here: %s\n",
+			strerror(errno));
 		return SKIP_CODE;
 	}
 	r = cmocka_run_group_tests(tests, NULL, NULL);
