@@ -20,7 +20,7 @@ keys()
 {
 	say "seed $seed"
 	redis_start 6379 || return 1
-	over_lane 1000 in_c timeout "$seconds" /usr/bin/python3 "$here/keys.py" "$S4" 6379 "$nr_keys" "$seed"
+	over_lane 300 in_c timeout "$seconds" /usr/bin/python3 "$here/keys.py" "$S4" 6379 "$nr_keys" "$seed"
 }
 
 thousand() # ping|http PORT

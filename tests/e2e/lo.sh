@@ -39,7 +39,7 @@ big_transfer()
 	mkdir -p "$lane_tmp/www"
 	head -c 20000000 /dev/urandom >"$lane_tmp/www/file"
 	on_lo 8000 /usr/bin/python3 -m http.server 8000 --bind 127.0.0.1 --directory "$lane_tmp/www" || return 1
-	grew 300 in_ns "$ns" timeout 30 curl -sS -o "$lane_tmp/got" http://127.0.0.1:8000/file || no "curl: $(tail -n1 "$lane_tmp/case")" || return 1
+	grew 100 in_ns "$ns" timeout 30 curl -sS -o "$lane_tmp/got" http://127.0.0.1:8000/file || no "curl: $(tail -n1 "$lane_tmp/case")" || return 1
 	cmp "$lane_tmp/got" "$lane_tmp/www/file" || return 1
 	stop "$pid"
 }
