@@ -56,6 +56,9 @@ static void put_keeper(struct out *o, const struct shim_view *v)
 		out_string(o, "keeper_error", a->keeper_error);
 	if (a->warning[0])
 		out_string(o, "warning", a->warning);
+	if (netfilter_is_used())
+		out_string(o, "netfilter",
+			   "input or output rules exist: claimed traffic passes by them");
 	out_close(o);
 }
 

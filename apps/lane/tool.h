@@ -39,6 +39,10 @@ const char *elf_obstacle(const char *path);
 /* As execvp(3) finds 'name'. 0 or -errno. */
 int elf_find(const char *name, char *path, size_t size);
 
+/* ---- netfilter.c ---- */
+/* Input or output rules of netfilter may exist in this network namespace. */
+bool netfilter_is_used(void);
+
 /* ---- out.c: the same report as text or as JSON ---- */
 struct out {
 	bool json;
