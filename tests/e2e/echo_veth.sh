@@ -87,6 +87,31 @@ for i in range(30):
 	wait "$old" || no "the kernel's old connection was cut off"
 }
 
+# Addresses that come later are served, those that go are the kernel's matter again.
+new_address()
+{
+	echo_start "$ns_s" -i "$if_s" || return 1
+	ip -n "$ns_s" addr add 10.77.0.9/24 dev "$if_s"
+	ip -n "$ns_s" addr add fd77::9/64 dev "$if_s" nodad
+	sleep 0.2
+	client "$ns_c" 10.77.0.9 7 tcp 1 && client "$ns_c" fd77::9 7 tcp 1 && client "$ns_c" "$S4" 7 tcp 1 || return 1
+	ip -n "$ns_s" addr del 10.77.0.9/24 dev "$if_s"
+	ip -n "$ns_s" addr del fd77::9/64 dev "$if_s"
+	client "$ns_c" "$S4" 7 tcp 1
+}
+
+# Frames longer than one buffer, in both modes.
+jumbo()
+{
+	local r
+	ip -n "$ns_s" link set "$if_s" mtu 9000 && ip -n "$ns_c" link set "$if_c" mtu 9000
+	tcp_both "$@"
+	r=$?
+	stop "$pid"
+	ip -n "$ns_s" link set "$if_s" mtu 1500 && ip -n "$ns_c" link set "$if_c" mtu 1500
+	return $r
+}
+
 # Idle means asleep.
 idle()
 {
@@ -128,6 +153,9 @@ done
 case_ tcp-linux-6.1 tcp_both --without sg,tx-metadata,map-late
 case_ udp-linux-6.1 udp_both --without sg,tx-metadata,map-late
 case_ before-the-claim before_the_claim
+case_ new-address new_address
+case_ mtu-9000 jumbo
+case_ mtu-9000-native jumbo --mode native
 case_ killed killed
 case_ idle idle
 case_ refusals refusals
