@@ -15,6 +15,8 @@
 
 #include "tool.h"
 
+#define NETFILTER_BUFFER 32768 /* bytes: what the kernel fills at most in a dump */
+
 static int hook_number(const struct nlattr *hook)
 {
 	const struct nlattr *a;
@@ -51,7 +53,7 @@ static int consider(const struct nlmsghdr *nlh, void *data)
 static bool has_nf_tables(void)
 {
 	struct mnl_socket *s = mnl_socket_open2(NETLINK_NETFILTER, SOCK_CLOEXEC);
-	char buf[MNL_SOCKET_DUMP_SIZE];
+	char buf[NETFILTER_BUFFER];
 	struct nlmsghdr *nlh = mnl_nlmsg_put_header(buf);
 	struct nfgenmsg *g;
 	bool found = false;
