@@ -222,6 +222,7 @@ static void standard_numbers(void)
 	fd[0] = t_connect(t_port(l));
 	dup2(out, 50);
 	close(l);
+	t_sleep_ms(20);
 	dup2(fd[0], 0);
 	SHOW(fd[0] > 0);
 	SHOW(getpeername(0, (struct sockaddr *)buf, &(socklen_t){sizeof(buf)}));

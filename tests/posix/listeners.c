@@ -289,7 +289,7 @@ static void blocked_accept(void)
 	t_sleep_ms(50);
 	shutdown(l, SHUT_RD);
 	pthread_join(th, &r);
-	SHOW((long)r);
+	t_say("accept gave %ld", (long)r);
 	close(c);
 	l = t_listen(5);
 	setsockopt(l, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv));
