@@ -88,6 +88,7 @@ static void no_space(struct lane *ln, struct lane_tcp *pcb)
 
 void lane_tcp_want_space(struct lane *ln, struct lane_tcp *pcb)
 {
+	lane_tcp_work(ln, pcb);
 	no_space(ln, pcb);
 }
 

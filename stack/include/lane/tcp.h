@@ -115,7 +115,8 @@ ssize_t lane_tcp_write(struct lane *ln, struct lane_tcp *pcb, const void *src, s
 /* Sends one urgent byte's worth: as write, and sets the urgent pointer behind its last byte. */
 ssize_t lane_tcp_write_oob(struct lane *ln, struct lane_tcp *pcb, const void *src, size_t len,
 			   lane_copy_fn copy);
-/* A sender that looked at snd_space, or at the pool, found too little: LANE_EV_WRITABLE will tell. */
+/* A send is going to take less than the program has: LANE_EV_WRITABLE tells when there is space. For
+ * who looks at the status and fills frames; the calls above do it themselves. */
 void lane_tcp_want_space(struct lane *ln, struct lane_tcp *pcb);
 /* Text bytes that fit one segment now (the effective send MSS). */
 uint32_t lane_tcp_snd_mss(const struct lane *ln, const struct lane_tcp *pcb);

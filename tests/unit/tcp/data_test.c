@@ -1,0 +1,443 @@
+/*
+ * data_test.c - text both ways: reassembly, windows, ACK policy, Nagle and cork, urgent data
+ */
+#include "tests/unit/tcp/script.h"
+
+static void set_nodelay(void)
+{
+	struct lane_tcp_opts_set o;
+
+	lane_tcp_get_opts(s.pcb, &o);
+	o.nodelay = 1;
+	lane_tcp_set_opts(s.ln, s.pcb, &o);
+}
+
+static void test_text__in_order(void **state)
+{
+	(void)state;
+	script_open(NULL);
+	script_accept("S 0 mss 1460");
+	script_in("P. 1 ack 1 len 100");
+	script_out(". 1 ack 101");
+	assert_int_equal(script_events(s.pcb), LANE_EV_READABLE);
+	script_read(100);
+	script_silent();
+	assert_int_equal(lane_tcp_read(s.ln, s.pcb, NULL, 1, false, 0, NULL), -EAGAIN);
+	script_close();
+}
+
+/* One ACK for a burst of one flow; and text that leaves carries it. */
+static void test_ack__one_a_burst(void **state)
+{
+	(void)state;
+	script_open(NULL);
+	script_accept("S 0 mss 1460");
+	script_in_burst("P. 1 ack 1 len 1000");
+	script_in_burst("P. 1001 ack 1 len 1000");
+	script_in_burst("P. 2001 ack 1 len 1000");
+	script_flush();
+	script_out(". 1 ack 3001");
+	script_silent();
+	script_in_burst("P. 3001 ack 1 len 10");
+	script_write(20);
+	script_out("P. 1 ack 3011 len 20");
+	script_silent();
+	script_read(3010);
+	script_close();
+}
+
+/* tcp.md 1: the first 16 at once, then each second segment, else delayed by min(40 ms, srtt / 4). */
+static void test_ack__delayed(void **state)
+{
+	char line[64];
+	unsigned int seq = 1, ms;
+
+	(void)state;
+	script_open(NULL);
+	script_listen(5);
+	script_in("S 0 mss 1460");
+	script_out("S. 0 ack 1");
+	script_run_ms(100); /* the round trip */
+	script_in(". 1 ack 1");
+	s.pcb = lane_tcp_accept(s.ln, s.listener, 2);
+	for (unsigned int i = 0; i < 16; i++, seq += 1000) {
+		snprintf(line, sizeof(line), "P. %u ack 1 len 1000", seq);
+		script_in(line);
+		snprintf(line, sizeof(line), ". 1 ack %u", seq + 1000);
+		script_out(line);
+	}
+	script_in("P. 16001 ack 1 len 1000");
+	script_silent();
+	ms = script_until_out(100);
+	assert_in_range(ms, 25, 27);
+	script_out(". 1 ack 17001");
+	assert_int_equal(s.ln->st->stats.tcp_delayed_acks, 1);
+	script_in("P. 17001 ack 1 len 1000");
+	script_silent();
+	script_in("P. 18001 ack 1 len 1000");
+	script_out(". 1 ack 19001");
+	script_run_ms(100);
+	script_silent();
+	script_read(19000);
+	script_close();
+}
+
+static void test_ooo__sack_and_fill(void **state)
+{
+	(void)state;
+	script_open(NULL);
+	script_accept("S 0 mss 1460 sackok");
+	script_in(". 101 ack 1 len 100");
+	script_out(". 1 ack 1 sack 101-201");
+	script_in(". 301 ack 1 len 100");
+	script_out(". 1 ack 1 sack 301-401 sack 101-201");
+	script_in(". 501 ack 1 len 100");
+	script_out(". 1 ack 1 sack 501-601 sack 101-201 sack 301-401");
+	/* Joins two ranges. */
+	script_in(". 201 ack 1 len 100");
+	script_out(". 1 ack 1 sack 101-401 sack 501-601");
+	assert_int_equal(script_events(s.pcb), 0);
+	script_in(". 1 ack 1 len 100");
+	script_out(". 1 ack 401 sack 501-601");
+	assert_int_equal(script_events(s.pcb), LANE_EV_READABLE);
+	script_in(". 401 ack 1 len 100");
+	script_out(". 1 ack 601");
+	script_read(600);
+	script_close();
+}
+
+static void test_ooo__overlaps(void **state)
+{
+	(void)state;
+	script_open(NULL);
+	script_accept("S 0 mss 1460 sackok");
+	script_in(". 201 ack 1 len 100");
+	script_out(". 1 ack 1 sack 201-301");
+	/* Over its front, over its end, inside it, around it. */
+	script_in(". 151 ack 1 len 100");
+	script_out(". 1 ack 1 sack 151-301");
+	script_in(". 251 ack 1 len 100");
+	script_out(". 1 ack 1 sack 151-351");
+	script_in(". 180 ack 1 len 20");
+	script_out(". 1 ack 1 sack 151-351");
+	script_in(". 101 ack 1 len 400");
+	script_out(". 1 ack 1 sack 101-501");
+	/* In order, with an overlap into the range. */
+	script_in(". 1 ack 1 len 250");
+	script_out(". 1 ack 501");
+	script_read(500);
+	/* Partly and wholly old. */
+	script_in(". 401 ack 1 len 200");
+	script_out(". 1 ack 601");
+	script_in(". 1 ack 1 len 100");
+	script_out(". 1 ack 601");
+	script_read(100);
+	script_close();
+}
+
+static void test_ooo__fin_waits(void **state)
+{
+	(void)state;
+	script_open(NULL);
+	script_accept("S 0 mss 1460");
+	script_in("F. 101 ack 1 len 50");
+	script_out(". 1 ack 1");
+	assert_int_equal(script_state(), LANE_TCP_ESTABLISHED);
+	/* Nothing comes behind a FIN. */
+	script_in(". 151 ack 1 len 50");
+	script_skip();
+	script_in(". 1 ack 1 len 100");
+	script_out(". 1 ack 152");
+	assert_int_equal(script_state(), LANE_TCP_CLOSE_WAIT);
+	script_read(150);
+	assert_int_equal(lane_tcp_read(s.ln, s.pcb, NULL, 1, false, 0, NULL), 0);
+	script_close();
+}
+
+static void small_buffer(struct lane_config *cfg)
+{
+	cfg->rmem_default = 8192;
+	cfg->rmem_max = 8192;
+}
+
+/* The window closes, text beyond it is refused, reading opens it by a worthwhile step. */
+static void test_window__closes_and_opens(void **state)
+{
+	(void)state;
+	script_open(small_buffer);
+	script_accept("S 0 mss 1000");
+	script_in(". 1 ack 1 len 1000");
+	script_out(". 1 ack 1001 win 3096");
+	script_in(". 1001 ack 1 len 1000");
+	script_out(". 1 ack 2001 win 2096");
+	script_in(". 2001 ack 1 len 1000");
+	script_out(". 1 ack 3001 win 1096");
+	script_in(". 3001 ack 1 len 1000");
+	script_out(". 1 ack 4001 win 96");
+	/* Only 96 bytes of it fit. */
+	script_in(". 4001 ack 1 len 1000");
+	script_out(". 1 ack 4097 win 0");
+	script_in(". 4097 ack 1 len 1");
+	script_out(". 1 ack 4097 win 0");
+	assert_int_equal(s.ln->st->stats.drops[LANE_DROP_TCP_RCV_FULL], 2);
+	script_read(100);
+	script_silent();
+	script_read(1000);
+	script_out(". 1 ack 4097 win 1100");
+	script_read(2996);
+	script_out(". 1 ack 4097 win 4096");
+	script_close();
+}
+
+static void test_window__probe_is_answered(void **state)
+{
+	(void)state;
+	script_open(NULL);
+	script_accept("S 0 mss 1000");
+	/* seq - 1 without and with a byte (tcp.md 4). */
+	script_in(". 0 ack 1");
+	script_out(". 1 ack 1");
+	script_in(". 0 ack 1 len 1");
+	script_out(". 1 ack 1");
+	script_close();
+}
+
+static void test_collapse__small_segments_share_a_frame(void **state)
+{
+	uint32_t before;
+
+	(void)state;
+	script_open(NULL);
+	script_accept("S 0 mss 1460");
+	before = s.ln->st->bufs.nr_free;
+	for (unsigned int i = 0; i < 16; i++) {
+		char line[64];
+
+		snprintf(line, sizeof(line), "P. %u ack 1 len 50", 1 + 50 * i);
+		script_in(line);
+	}
+	assert_int_equal(before - s.ln->st->bufs.nr_free, 1);
+	script_read(800);
+	script_skip();
+	script_close();
+}
+
+static void test_nagle__minshall(void **state)
+{
+	(void)state;
+	script_open(NULL);
+	script_accept("S 0 mss 1000");
+	script_write(10);
+	script_out("P. 1 ack 1 len 10");
+	script_write(10);
+	script_write(10);
+	script_silent();
+	script_in(". 1 ack 11");
+	script_out("P. 11 ack 1 len 20");
+	/* A full segment leaves though a short one is out; its short rest waits. */
+	script_write(1010);
+	script_out(". 31 ack 1 len 1000");
+	script_silent();
+	script_in(". 1 ack 1031");
+	script_out("P. 1031 ack 1 len 10");
+	script_in(". 1 ack 1041");
+	/* Full segments in flight do not hold a short one (Minshall). */
+	script_write(1010);
+	script_out(". 1041 ack 1 len 1000");
+	script_out("P. 2041 ack 1 len 10");
+	script_close();
+}
+
+static void test_nagle__nodelay(void **state)
+{
+	(void)state;
+	script_open(NULL);
+	script_accept("S 0 mss 1000");
+	set_nodelay();
+	script_write(10);
+	script_out("P. 1 ack 1 len 10");
+	script_write(10);
+	script_out("P. 11 ack 1 len 10");
+	script_close();
+}
+
+static void test_cork__holds_200_ms(void **state)
+{
+	struct lane_tcp_opts_set o;
+
+	(void)state;
+	script_open(NULL);
+	script_accept("S 0 mss 1000");
+	lane_tcp_get_opts(s.pcb, &o);
+	o.cork = 1;
+	lane_tcp_set_opts(s.ln, s.pcb, &o);
+	script_write(600);
+	script_write(600);
+	script_out(". 1 ack 1 len 1000");
+	script_in(". 1 ack 1001");
+	script_silent();
+	assert_in_range(script_until_out(300), 199, 203);
+	script_out("P. 1001 ack 1 len 200");
+	script_write(10);
+	script_silent();
+	o.cork = 0;
+	lane_tcp_set_opts(s.ln, s.pcb, &o);
+	script_flush();
+	script_out("P. 1201 ack 1 len 10");
+	script_close();
+}
+
+static void test_more__then_not(void **state)
+{
+	(void)state;
+	script_open(NULL);
+	script_accept("S 0 mss 1000");
+	assert_int_equal(lane_tcp_write(s.ln, s.pcb, "\x07\x0e", 2, true, NULL), 2);
+	script_flush();
+	script_silent();
+	script_write(8);
+	script_out("P. 1 ack 1 len 10");
+	script_close();
+}
+
+static void test_write__zero_copy(void **state)
+{
+	struct lane_buf *b[2];
+
+	(void)state;
+	script_open(NULL);
+	script_accept("S 0 mss 1000");
+	set_nodelay();
+	for (unsigned int i = 0; i < 2; i++) {
+		b[i] = lane_buf_alloc(lane_bufs(s.ln));
+		assert_non_null(b[i]);
+		b[i]->len = 3;
+		for (unsigned int k = 0; k < 3; k++)
+			lane_buf_data(lane_bufs(s.ln), b[i])[k] = (uint8_t)((1 + 3 * i + k) * 7);
+	}
+	assert_int_equal(lane_tcp_send(s.ln, s.pcb, b, 2, false), 0);
+	script_flush();
+	script_out(". 1 ack 1 len 3");
+	script_out("P. 4 ack 1 len 3");
+	script_close();
+}
+
+static void test_sndbuf__eagain_then_writable(void **state)
+{
+	static const uint8_t text[8192];
+	struct lane_tcp_opts_set o;
+	struct lane_tcp_status st;
+
+	(void)state;
+	script_open(NULL);
+	script_accept("S 0 mss 1000");
+	lane_tcp_get_opts(s.pcb, &o);
+	o.sndbuf = 12000;
+	lane_tcp_set_opts(s.ln, s.pcb, &o);
+	script_write(6000);
+	assert_int_equal(lane_tcp_write(s.ln, s.pcb, text, sizeof(text), false, NULL), -EAGAIN);
+	lane_tcp_get_status(s.ln, s.pcb, &st);
+	assert_false(st.writable);
+	assert_int_equal(st.snd_queued, 6000);
+	script_skip();
+	script_events(s.pcb);
+	script_in(". 1 ack 1001");
+	assert_int_equal(script_events(s.pcb), 0);
+	script_in(". 1 ack 2001");
+	assert_int_equal(script_events(s.pcb), LANE_EV_WRITABLE);
+	script_skip();
+	script_close();
+}
+
+static void test_take__whole_frames(void **state)
+{
+	struct lane_buf *b[8];
+	int n;
+
+	(void)state;
+	script_open(NULL);
+	script_accept("S 0 mss 1460");
+	script_in(". 1 ack 1 len 1400");
+	script_in(". 1401 ack 1 len 1400");
+	script_skip();
+	n = lane_tcp_take(s.ln, s.pcb, b, 8, 2000);
+	assert_int_equal(n, 1);
+	assert_int_equal(b[0]->len, 1400);
+	lane_tcp_untake(s.ln, s.pcb, b, 1);
+	n = lane_tcp_take(s.ln, s.pcb, b, 8, 5000);
+	assert_int_equal(n, 2);
+	lane_tcp_received(s.ln, s.pcb, 2800);
+	lane_buf_free(lane_bufs(s.ln), b[0]);
+	lane_buf_free(lane_bufs(s.ln), b[1]);
+	assert_int_equal(lane_tcp_take(s.ln, s.pcb, b, 8, 5000), -EAGAIN);
+	script_close();
+}
+
+/* posix.md 54, 78. */
+static void test_urgent__mark(void **state)
+{
+	struct lane_tcp_status st;
+	uint8_t c;
+
+	(void)state;
+	script_open(NULL);
+	script_accept("S 0 mss 1460");
+	script_in("PU. 1 ack 1 len 10 urg 6"); /* the sixth byte */
+	script_skip();
+	assert_true(script_events(s.pcb) & LANE_EV_URGENT);
+	lane_tcp_get_status(s.ln, s.pcb, &st);
+	assert_true(st.urgent);
+	assert_int_equal(lane_tcp_read(s.ln, s.pcb, &c, 1, true, 0, NULL), 1);
+	script_read(1);
+	assert_int_equal(lane_tcp_read(s.ln, s.pcb, NULL, 100, false, 0, NULL), 4);
+	lane_tcp_get_status(s.ln, s.pcb, &st);
+	assert_true(st.at_mark);
+	assert_int_equal(lane_tcp_read_oob(s.ln, s.pcb, &c, false), 1);
+	assert_int_equal(c, 42);
+	assert_int_equal(lane_tcp_read_oob(s.ln, s.pcb, &c, false), -EINVAL);
+	/* The byte itself is skipped. */
+	assert_int_equal(lane_tcp_read(s.ln, s.pcb, NULL, 100, false, 0, NULL), 4);
+	script_close();
+}
+
+static void test_urgent__sent(void **state)
+{
+	static const uint8_t text[3] = {7, 14, 21};
+
+	(void)state;
+	script_open(NULL);
+	script_accept("S 0 mss 1460");
+	assert_int_equal(lane_tcp_write_oob(s.ln, s.pcb, text, 3, NULL), 3);
+	script_flush();
+	script_out("PU. 1 ack 1 len 3 urg 3");
+	script_in(". 1 ack 4");
+	script_write(2);
+	script_out("P. 4 ack 1 len 2");
+	script_close();
+}
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_text__in_order),
+		cmocka_unit_test(test_ack__one_a_burst),
+		cmocka_unit_test(test_ack__delayed),
+		cmocka_unit_test(test_ooo__sack_and_fill),
+		cmocka_unit_test(test_ooo__overlaps),
+		cmocka_unit_test(test_ooo__fin_waits),
+		cmocka_unit_test(test_window__closes_and_opens),
+		cmocka_unit_test(test_window__probe_is_answered),
+		cmocka_unit_test(test_collapse__small_segments_share_a_frame),
+		cmocka_unit_test(test_nagle__minshall),
+		cmocka_unit_test(test_nagle__nodelay),
+		cmocka_unit_test(test_cork__holds_200_ms),
+		cmocka_unit_test(test_more__then_not),
+		cmocka_unit_test(test_write__zero_copy),
+		cmocka_unit_test(test_sndbuf__eagain_then_writable),
+		cmocka_unit_test(test_take__whole_frames),
+		cmocka_unit_test(test_urgent__mark),
+		cmocka_unit_test(test_urgent__sent),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,405 @@
+/*
+ * handshake_test.c - opening: RFC 9293 3.5, 3.10.7.1 to 3.10.7.3, options, backlog, listener's end
+ */
+#include "tests/unit/tcp/script.h"
+
+static void test_passive__options_agreed(void **state)
+{
+	(void)state;
+	script_open(NULL);
+	script_listen(5);
+	script_in("S 0 win 8000 mss 1460 ws 7 sackok ts 1000:0");
+	script_out("S. 0 ack 1 mss 1460 ws 6 sackok ts 0:1000");
+	assert_int_equal(script_events(s.listener), 0);
+	script_in(". 1 ack 1 win 500 ts 1001:0");
+	assert_int_equal(script_events(s.listener), LANE_EV_ACCEPT);
+	s.pcb = lane_tcp_accept(s.ln, s.listener, 7);
+	assert_non_null(s.pcb);
+	assert_null(lane_tcp_accept(s.ln, s.listener, 7));
+	/* 1500 - 40 - 12 for the timestamps */
+	assert_int_equal(lane_tcp_snd_mss(s.ln, s.pcb), 1448);
+	script_write(2000);
+	script_out(". 1 ack 1 len 1448 ts 0:1001");
+	script_out("P. 1449 ack 1 len 552");
+	script_close();
+}
+
+static void test_passive__no_options(void **state)
+{
+	(void)state;
+	script_open(NULL);
+	script_accept("S 0 win 8000");
+	/* Without an MSS option 536 (RFC 9293 3.7.1). */
+	assert_int_equal(lane_tcp_snd_mss(s.ln, s.pcb), 536);
+	script_write(600);
+	script_out(". 1 ack 1 len 536");
+	assert_int_equal(s.last.opts.have, 0);
+	script_out("P. 537 ack 1 len 64");
+	script_close();
+}
+
+static void test_passive__syn_repeated(void **state)
+{
+	struct lane_tcp_info first;
+
+	(void)state;
+	script_open(NULL);
+	script_listen(5);
+	script_in("S 0 mss 1460");
+	script_out("S. 0 ack 1 mss 1460");
+	first = s.last;
+	script_in("S 0 mss 1460");
+	script_out("S. 0 ack 1 mss 1460");
+	/* Repeated SYN-ACKs are equal (tcp.md 4). */
+	assert_int_equal(first.seq, s.last.seq);
+	assert_int_equal(first.wnd, s.last.wnd);
+	script_silent();
+	script_close();
+}
+
+static void test_passive__synack_again_with_backoff(void **state)
+{
+	unsigned int ms = 1000;
+
+	(void)state;
+	script_open(NULL);
+	script_listen(5);
+	script_in("S 0 mss 1460");
+	script_out("S. 0 ack 1");
+	for (unsigned int i = 0; i < 5; i++) {
+		assert_in_range(script_until_out(ms + 10), ms, ms + 3);
+		script_out("S. 0 ack 1");
+		ms *= 2;
+	}
+	/* Given up: silence, and the record is gone. */
+	script_run_ms(40000);
+	script_silent();
+	assert_int_equal(s.ln->st->tcp_pool.nr_used, 1);
+	script_close();
+}
+
+static void test_passive__bad_ack_is_reset(void **state)
+{
+	(void)state;
+	script_open(NULL);
+	script_listen(5);
+	script_in("S 0 mss 1460");
+	script_out("S. 0 ack 1");
+	script_in(". 1 ack 2");
+	script_out("R 2");
+	script_in(". 1 ack 1");
+	s.pcb = lane_tcp_accept(s.ln, s.listener, 7);
+	assert_non_null(s.pcb);
+	script_close();
+}
+
+static void test_passive__rst_forgets_the_syn(void **state)
+{
+	(void)state;
+	script_open(NULL);
+	script_listen(5);
+	script_in("S 0 mss 1460");
+	script_out("S. 0 ack 1");
+	script_in("R 1");
+	script_silent();
+	assert_int_equal(s.ln->st->tcp_pool.nr_used, 1);
+	script_close();
+}
+
+static void test_passive__text_in_third_ack(void **state)
+{
+	(void)state;
+	script_open(NULL);
+	script_listen(5);
+	script_in("S 0 mss 1460");
+	script_out("S. 0 ack 1");
+	script_in("P. 1 ack 1 len 100");
+	s.pcb = lane_tcp_accept(s.ln, s.listener, 7);
+	assert_non_null(s.pcb);
+	script_read(100);
+	script_out(". 1 ack 101");
+	script_close();
+}
+
+static void test_listener__strays(void **state)
+{
+	(void)state;
+	script_open(NULL);
+	script_listen(5);
+	script_in(". 10 ack 20");
+	script_out("R 20");
+	script_in("F 10");
+	script_in("R 10");
+	script_in("FPU 10");
+	script_silent();
+	script_close();
+}
+
+static void test_no_port__reset(void **state)
+{
+	(void)state;
+	script_open(NULL);
+	script_in("S 0 mss 1460");
+	script_out("R. 0 ack 1");
+	script_in(". 10 ack 20 len 5");
+	script_out("R 20");
+	script_in("R 10");
+	script_in("R. 10 ack 3");
+	script_silent();
+	assert_int_equal(s.ln->st->stats.drops[LANE_DROP_TCP_NO_PORT], 2);
+	script_close();
+}
+
+static void test_active__options(void **state)
+{
+	(void)state;
+	script_open(NULL);
+	script_connect(NULL);
+	assert_int_equal(s.last.opts.have,
+			 LANE_OPT_MSS | LANE_OPT_WSCALE | LANE_OPT_SACK_OK | LANE_OPT_TS);
+	assert_in_range(s.last.sport, s.ln->net->port_min, s.ln->net->port_max);
+	script_in("S. 0 ack 1 win 8000 mss 1000 ws 2 ts 77:0 sackok");
+	script_out(". 1 ack 1 ts 0:77");
+	assert_int_equal(script_events(s.pcb) & LANE_EV_CONNECTED, LANE_EV_CONNECTED);
+	assert_int_equal(lane_tcp_snd_mss(s.ln, s.pcb), 988);
+	script_close();
+}
+
+static void test_active__peer_without_options(void **state)
+{
+	(void)state;
+	script_open(NULL);
+	script_connect("S. 0 ack 1 win 8000");
+	assert_int_equal(s.last.opts.have, 0);
+	assert_int_equal(lane_tcp_snd_mss(s.ln, s.pcb), 536);
+	script_close();
+}
+
+static void test_active__refused(void **state)
+{
+	(void)state;
+	script_open(NULL);
+	script_connect(NULL);
+	script_in("R 0"); /* without an ACK it means nothing */
+	assert_int_equal(script_state(), LANE_TCP_SYN_SENT);
+	script_in("R. 0 ack 1");
+	assert_int_equal(script_state(), LANE_TCP_CLOSED);
+	assert_int_equal(script_events(s.pcb), LANE_EV_ERROR);
+	assert_int_equal(lane_tcp_take_error(s.ln, s.pcb), ECONNREFUSED);
+	assert_int_equal(lane_tcp_take_error(s.ln, s.pcb), 0);
+	assert_int_equal(lane_tcp_read(s.ln, s.pcb, NULL, 1, false, 0, NULL), 0);
+	assert_int_equal(lane_tcp_write(s.ln, s.pcb, "x", 1, false, NULL), -EPIPE);
+	/* And it may be used again. */
+	lane_tcp_disconnect(s.ln, s.pcb);
+	lane_tcp_put(s.ln, s.pcb);
+	s.pcb = NULL;
+	script_close();
+}
+
+static void test_active__bad_ack_is_reset(void **state)
+{
+	(void)state;
+	script_open(NULL);
+	script_connect(NULL);
+	script_in("S. 0 ack 9");
+	script_out("R 9");
+	assert_int_equal(script_state(), LANE_TCP_SYN_SENT);
+	script_close();
+}
+
+static void test_active__times_out(void **state)
+{
+	(void)state;
+	script_open(NULL);
+	script_connect(NULL);
+	for (unsigned int i = 0, ms = 1000; i < 6; i++, ms *= 2) {
+		assert_in_range(script_until_out(ms + 10), ms, ms + 3);
+		script_out("S 0");
+	}
+	script_run_ms(64010);
+	script_silent();
+	assert_int_equal(lane_tcp_take_error(s.ln, s.pcb), ETIMEDOUT);
+	script_close();
+}
+
+static void test_active__icmp_is_hard(void **state)
+{
+	(void)state;
+	script_open(NULL);
+	script_connect(NULL);
+	script_icmp(LANE_ICMP_UNREACH_NET, 5, 0); /* not in flight (RFC 5927) */
+	assert_int_equal(script_state(), LANE_TCP_SYN_SENT);
+	script_icmp(LANE_ICMP_UNREACH_NET, 0, 0);
+	assert_int_equal(script_state(), LANE_TCP_CLOSED);
+	assert_int_equal(lane_tcp_take_error(s.ln, s.pcb), EHOSTUNREACH);
+	script_close();
+}
+
+/* RFC 9293 3.5, figure 8. */
+static void test_simultaneous_open(void **state)
+{
+	(void)state;
+	script_open(NULL);
+	script_connect(NULL);
+	script_in("S 0 win 8000 mss 1460");
+	script_out("S. 0 ack 1");
+	assert_int_equal(script_state(), LANE_TCP_SYN_RECEIVED);
+	script_in("S. 0 ack 1 win 8000 mss 1460");
+	assert_int_equal(script_state(), LANE_TCP_ESTABLISHED);
+	assert_int_equal(script_events(s.pcb) & LANE_EV_CONNECTED, LANE_EV_CONNECTED);
+	script_skip();
+	script_write(10);
+	script_out("P. 1 ack 1 len 10");
+	script_close();
+}
+
+/* posix.md 70: n holds n + 1; more SYNs are dropped in silence. */
+static void test_backlog(void **state)
+{
+	(void)state;
+	script_open(NULL);
+	script_listen(1);
+	for (s.peer = 4000; s.peer < 4002; s.peer++) {
+		script_in("S 0 mss 1460");
+		script_out("S. 0 ack 1");
+		script_in(". 1 ack 1");
+	}
+	script_in("S 0 mss 1460");
+	script_silent();
+	assert_int_equal(s.ln->st->stats.drops[LANE_DROP_TCP_BACKLOG], 1);
+	s.pcb = lane_tcp_accept(s.ln, s.listener, 7);
+	assert_non_null(s.pcb);
+	/* There is room again. */
+	script_in("S 0 mss 1460");
+	script_out("S. 0 ack 1");
+	script_in(". 1 ack 1");
+	/* listen() again changes the backlog only. */
+	assert_int_equal(lane_tcp_listen(s.ln, s.listener, &(struct lane_ep){.port = 80}, false, 0), 0);
+	s.peer++;
+	script_in("S 0 mss 1460");
+	script_silent();
+	assert_int_equal(s.ln->st->tcp_pool.nr_used, 4);
+	script_skip();
+	script_close();
+}
+
+/* Two handshakes end when there is room for one: the second's ACK is dropped and may come again. */
+static void test_backlog__full_at_third_ack(void **state)
+{
+	uint32_t iss[2];
+
+	(void)state;
+	script_open(NULL);
+	script_listen(0);
+	for (unsigned int i = 0; i < 2; i++, s.peer++) {
+		script_in("S 0 mss 1460");
+		script_out("S. 0 ack 1");
+		iss[i] = s.iss;
+	}
+	for (unsigned int i = 0; i < 2; i++) {
+		s.peer = (uint16_t)(SCRIPT_PEER + i);
+		s.iss = iss[i];
+		script_in(". 1 ack 1");
+	}
+	script_silent();
+	s.pcb = lane_tcp_accept(s.ln, s.listener, 7);
+	assert_non_null(s.pcb);
+	assert_null(lane_tcp_accept(s.ln, s.listener, 7));
+	lane_tcp_abort(s.ln, s.pcb);
+	script_skip();
+	assert_in_range(script_until_out(1100), 900, 1100);
+	script_out("S. 0 ack 1");
+	script_in(". 1 ack 1");
+	s.pcb = lane_tcp_accept(s.ln, s.listener, 7);
+	assert_non_null(s.pcb);
+	script_close();
+}
+
+static void test_listener__close_resets_the_queue(void **state)
+{
+	(void)state;
+	script_open(NULL);
+	script_listen(5);
+	script_in("S 0 mss 1460");
+	script_out("S. 0 ack 1");
+	script_in(". 1 ack 1");
+	lane_tcp_put(s.ln, s.listener);
+	s.listener = NULL;
+	script_flush();
+	script_out("R. 1 ack 1");
+	script_close();
+}
+
+/* posix.md 71. */
+static void test_queued__reset_is_still_accepted(void **state)
+{
+	struct lane_tcp_status st;
+	struct lane_ep ep;
+
+	(void)state;
+	script_open(NULL);
+	script_listen(5);
+	script_in("S 0 mss 1460");
+	script_out("S. 0 ack 1");
+	script_in(". 1 ack 1");
+	script_in("R 1");
+	s.pcb = lane_tcp_accept(s.ln, s.listener, 7);
+	assert_non_null(s.pcb);
+	lane_tcp_get_status(s.ln, s.pcb, &st);
+	assert_int_equal(st.err, ECONNRESET);
+	assert_int_equal(lane_tcp_get_remote(s.pcb, &ep), -ENOTCONN);
+	script_close();
+}
+
+static void test_defer_accept(void **state)
+{
+	struct lane_tcp_opts_set o;
+
+	(void)state;
+	script_open(NULL);
+	script_listen(5);
+	lane_tcp_get_opts(s.listener, &o);
+	o.defer_accept_us = 3000000;
+	lane_tcp_set_opts(s.ln, s.listener, &o);
+	script_in("S 0 mss 1460");
+	script_out("S. 0 ack 1");
+	script_in(". 1 ack 1");
+	assert_null(lane_tcp_accept(s.ln, s.listener, 7));
+	script_run_ms(2000);
+	script_silent();
+	script_in("P. 1 ack 1 len 10");
+	script_out(". 1 ack 11");
+	s.pcb = lane_tcp_accept(s.ln, s.listener, 7);
+	assert_non_null(s.pcb);
+	script_read(10);
+	script_close();
+}
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_passive__options_agreed),
+		cmocka_unit_test(test_passive__no_options),
+		cmocka_unit_test(test_passive__syn_repeated),
+		cmocka_unit_test(test_passive__synack_again_with_backoff),
+		cmocka_unit_test(test_passive__bad_ack_is_reset),
+		cmocka_unit_test(test_passive__rst_forgets_the_syn),
+		cmocka_unit_test(test_passive__text_in_third_ack),
+		cmocka_unit_test(test_listener__strays),
+		cmocka_unit_test(test_no_port__reset),
+		cmocka_unit_test(test_active__options),
+		cmocka_unit_test(test_active__peer_without_options),
+		cmocka_unit_test(test_active__refused),
+		cmocka_unit_test(test_active__bad_ack_is_reset),
+		cmocka_unit_test(test_active__times_out),
+		cmocka_unit_test(test_active__icmp_is_hard),
+		cmocka_unit_test(test_simultaneous_open),
+		cmocka_unit_test(test_backlog),
+		cmocka_unit_test(test_backlog__full_at_third_ack),
+		cmocka_unit_test(test_listener__close_resets_the_queue),
+		cmocka_unit_test(test_queued__reset_is_still_accepted),
+		cmocka_unit_test(test_defer_accept),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

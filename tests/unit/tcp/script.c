@@ -1,0 +1,522 @@
+/*
+ * script.c - packet in, packet out (see script.h)
+ */
+#include "tests/unit/tcp/script.h"
+
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "stack/base/csum.h"
+#include "stack/tcp/pcb.h"
+#include "stack/wire/eth.h"
+#include "stack/wire/print.h"
+
+#define MAX_OUT 512
+
+struct script s;
+
+struct sent {
+	struct lane_tcp_info ti;
+	uint8_t first; /* byte of text */
+	char line[256];
+};
+
+static struct {
+	struct lane_queue q;
+	void *mem;
+	struct sent out[MAX_OUT];
+	unsigned int head, tail; /* of out */
+	struct lane_buf *held[MAX_OUT];
+	unsigned int nr_held;
+	struct lane_buf *in;
+	uint32_t events, listener_events;
+} t;
+
+static uint8_t pattern(uint32_t seq)
+{
+	return (uint8_t)(seq * 7 + (seq >> 8));
+}
+
+static struct lane_ip ip(unsigned int i)
+{
+	struct lane_ip a = lane_ip4(0);
+
+	a.b[12] = 10;
+	a.b[15] = (uint8_t)i;
+	return a;
+}
+
+/* ---- the driver ---- */
+
+static void record(struct lane_buf *b)
+{
+	const uint8_t *p = lane_buf_data(&s.ln->bufs, b);
+	struct sent *o = &t.out[t.head++ % MAX_OUT];
+	uint32_t l4 = b->l4_off - b->off;
+	const uint8_t *text;
+
+	assert_true(t.head - t.tail <= MAX_OUT);
+	lane_print_frame(o->line, sizeof(o->line), p, b->len);
+	assert_int_equal(lane_tcp_parse(p + l4, b->len - l4, b->len - l4, &o->ti), LANE_OK);
+	if (o->ti.flags & LANE_WIRE_SYN)
+		s.iss = o->ti.seq;
+	s.port = o->ti.sport;
+	text = p + l4 + o->ti.hlen;
+	for (uint32_t i = 0; i < o->ti.len; i++)
+		assert_int_equal(text[i], pattern(o->ti.seq + i - s.iss));
+}
+
+static uint16_t drv_rx(struct lane_queue *q, struct lane_buf *bufs[], uint16_t n)
+{
+	if (!t.in || n == 0)
+		return 0;
+	bufs[0] = t.in;
+	t.in = NULL;
+	return 1;
+}
+
+static uint16_t drv_tx(struct lane_queue *q, struct lane_buf *bufs[], uint16_t n)
+{
+	for (uint16_t i = 0; i < n; i++) {
+		bufs[i]->flags |= LANE_BUF_TX;
+		record(bufs[i]);
+		if (s.hold_tx) {
+			assert_true(t.nr_held < MAX_OUT);
+			t.held[t.nr_held++] = bufs[i];
+		} else {
+			lane_buf_tx_done(q->bufs, bufs[i]);
+		}
+	}
+	return n;
+}
+
+static const struct lane_driver driver = {.name = "script", .rx_burst = drv_rx, .tx_burst = drv_tx};
+
+void script_complete(void)
+{
+	for (unsigned int i = 0; i < t.nr_held; i++)
+		lane_buf_tx_done(&s.ln->bufs, t.held[i]);
+	t.nr_held = 0;
+}
+
+/* ---- the lane ---- */
+
+static void fill_net(void)
+{
+	struct lane_nettab *nt = lane_nettab(s.ln);
+	struct lane_net_route r = {.dst = ip(0), .plen = 24};
+	struct lane_ip peer = ip(2);
+	struct lane_mac mac = {{2, 0, 0, 0, 0, 2}};
+
+	lane_net_write_begin(nt);
+	nt->mac = (struct lane_mac){{2, 0, 0, 0, 0, 1}};
+	nt->up = 1;
+	nt->mtu = 1500;
+	nt->addr[0] = (struct lane_net_addr){.ip = ip(1), .plen = 24, .used = 1, .bcast = ip(255)};
+	assert_int_equal(lane_net_route_add(nt, &r), 0);
+	assert_int_equal(lane_net_neigh_set(nt, &peer, &mac, false), 0);
+	lane_net_write_end(nt, true);
+}
+
+void script_open(void (*tune)(struct lane_config *cfg))
+{
+	struct lane_config cfg;
+
+	memset(&s, 0, sizeof(s));
+	memset(&t, 0, sizeof(t));
+	s.port = SCRIPT_PORT;
+	s.peer = SCRIPT_PEER;
+	lane_config_default(&cfg);
+	cfg.nr_bufs = 512;
+	cfg.nr_tcp = 64;
+	cfg.nr_tw = 16;
+	cfg.nr_udp = 4;
+	cfg.rmem_default = 131072;
+	if (tune)
+		tune(&cfg);
+	t.mem = aligned_alloc(4096, lane_size(&cfg));
+	assert_non_null(t.mem);
+	memset(t.mem, 0, lane_size(&cfg));
+	s.ln = lane_create(&cfg, t.mem, 1000000);
+	assert_non_null(s.ln);
+	fill_net();
+	t.q.drv = &driver;
+	t.q.bufs = lane_bufs(s.ln);
+	assert_int_equal(lane_add_queue(s.ln, &t.q), 0);
+}
+
+static void collect(void)
+{
+	struct lane_event ev;
+
+	while (lane_event(s.ln, &ev)) {
+		if (s.listener && ev.index == lane_tcp_index(s.ln, s.listener))
+			t.listener_events |= ev.events;
+		else
+			t.events |= ev.events;
+	}
+}
+
+void script_flush(void)
+{
+	lane_flush(s.ln);
+	collect();
+	lane_check(s.ln);
+}
+
+static void turn(uint64_t now_us)
+{
+	lane_poll(s.ln, now_us);
+	script_flush();
+}
+
+void script_close(void)
+{
+	if (s.pcb)
+		lane_tcp_abort(s.ln, s.pcb);
+	if (s.listener)
+		lane_tcp_put(s.ln, s.listener);
+	script_complete();
+	/* TIME_WAIT, orphans. */
+	turn(s.ln->now_us + 200000000);
+	turn(s.ln->now_us + 200000000);
+	script_complete();
+	assert_int_equal(s.ln->st->bufs.nr_free, s.ln->st->bufs.nr);
+	assert_int_equal(s.ln->st->tcp_pool.nr_used, 0);
+	assert_int_equal(s.ln->st->tw_pool.nr_used, 0);
+	lane_detach(s.ln);
+	free(t.mem);
+}
+
+/* ---- text to segments ---- */
+
+static uint32_t number(const char **p)
+{
+	char *end;
+	uint32_t v = (uint32_t)strtoul(*p, &end, 10);
+
+	assert_true(end != *p);
+	*p = end;
+	return v;
+}
+
+static bool word(const char **p, const char *w)
+{
+	size_t n = strlen(w);
+
+	while (**p == ' ')
+		(*p)++;
+	if (strncmp(*p, w, n) != 0 || ((*p)[n] != ' ' && (*p)[n] != 0))
+		return false;
+	*p += n;
+	while (**p == ' ')
+		(*p)++;
+	return true;
+}
+
+static uint8_t flags_of(const char **p)
+{
+	static const char names[] = "FSRP.U";
+	uint8_t f = 0;
+
+	for (; **p && **p != ' '; (*p)++) {
+		const char *c = strchr(names, **p);
+
+		assert_non_null(c);
+		f |= (uint8_t)(1 << (c - names));
+	}
+	return f;
+}
+
+#define HAVE_ACK 0x1
+#define HAVE_WIN 0x2
+#define HAVE_URG 0x4
+
+static void option(const char **p, struct lane_tcp_info *ti, unsigned int *have)
+{
+	struct lane_tcp_opts *o = &ti->opts;
+
+	if (word(p, "ack")) {
+		ti->ack = number(p);
+		*have |= HAVE_ACK;
+	} else if (word(p, "len")) {
+		ti->len = number(p);
+	} else if (word(p, "win")) {
+		ti->wnd = number(p);
+		*have |= HAVE_WIN;
+	} else if (word(p, "urg")) {
+		ti->urg = (uint16_t)number(p);
+		*have |= HAVE_URG;
+	} else if (word(p, "mss")) {
+		o->mss = (uint16_t)number(p);
+		o->have |= LANE_OPT_MSS;
+	} else if (word(p, "ws")) {
+		o->wscale = (uint8_t)number(p);
+		o->have |= LANE_OPT_WSCALE;
+	} else if (word(p, "sackok")) {
+		o->have |= LANE_OPT_SACK_OK;
+	} else if (word(p, "ts")) {
+		o->tsval = number(p);
+		(*p)++;
+		o->tsecr = number(p);
+		o->have |= LANE_OPT_TS;
+	} else if (word(p, "sack")) {
+		o->sack[o->nr_sack].start = number(p);
+		(*p)++;
+		o->sack[o->nr_sack++].end = number(p);
+		o->have |= LANE_OPT_SACK;
+	} else {
+		fail_msg("script: cannot read \"%s\"", *p);
+	}
+}
+
+static unsigned int parse(const char *line, struct lane_tcp_info *ti)
+{
+	const char *p = line;
+	unsigned int have = 0;
+
+	*ti = (struct lane_tcp_info){.wnd = 65535};
+	ti->flags = flags_of(&p);
+	ti->seq = number(&p);
+	while (*p) {
+		option(&p, ti, &have);
+		while (*p == ' ')
+			p++;
+	}
+	return have;
+}
+
+/* ---- in ---- */
+
+/* A frame from the peer with this segment. */
+static struct lane_buf *build(struct lane_tcp_info *ti)
+{
+	struct lane_buf *b = lane_buf_alloc(&s.ln->bufs);
+	struct lane_ip src = ip(2), dst = ip(1);
+	struct lane_ip_info info = {.src = src, .dst = dst, .proto = IPPROTO_TCP, .ttl = 64};
+	struct lane_eth_hdr eth = {.dst = {{2, 0, 0, 0, 0, 1}},
+				   .src = {{2, 0, 0, 0, 0, 2}},
+				   .type = lane_be16_of(LANE_ETH_IP4)};
+	uint8_t *p, *l4;
+	uint16_t hlen, sum;
+
+	assert_non_null(b);
+	p = lane_buf_data(&s.ln->bufs, b);
+	l4 = p + LANE_ETH_HLEN + 20;
+	hlen = lane_tcp_emit(l4, ti);
+	for (uint32_t i = 0; i < ti->len; i++)
+		l4[hlen + i] = pattern(ti->seq + i - SCRIPT_ISS);
+	info.l4_len = hlen + ti->len;
+	lane_ip_emit(p + LANE_ETH_HLEN, &info, 1);
+	memcpy(p, &eth, sizeof(eth));
+	sum = (uint16_t)~lane_csum_fold(lane_csum_add(
+		lane_csum_pseudo(&src, &dst, IPPROTO_TCP, info.l4_len), l4, info.l4_len));
+	memcpy(l4 + offsetof(struct lane_tcp_hdr, csum), &sum, 2);
+	b->len = (uint16_t)(LANE_ETH_HLEN + 20 + info.l4_len);
+	b->pkt_len = b->len;
+	return b;
+}
+
+void script_in_burst(const char *line)
+{
+	struct lane_tcp_info ti;
+
+	parse(line, &ti);
+	ti.sport = s.peer;
+	ti.dport = s.port;
+	ti.seq += SCRIPT_ISS;
+	if (ti.flags & LANE_WIRE_ACK)
+		ti.ack += s.iss;
+	for (unsigned int i = 0; i < ti.opts.nr_sack; i++) {
+		ti.opts.sack[i].start += s.iss;
+		ti.opts.sack[i].end += s.iss;
+	}
+	t.in = build(&ti);
+	lane_poll(s.ln, s.ln->now_us);
+}
+
+void script_in(const char *line)
+{
+	script_in_burst(line);
+	script_flush();
+}
+
+void script_icmp(enum lane_icmp_kind kind, uint32_t seq, uint32_t mtu)
+{
+	struct lane_icmp_info icmp = {
+		.kind = kind,
+		.mtu = mtu,
+		.proto = IPPROTO_TCP,
+		.local = {ip(1), s.port},
+		.remote = {ip(2), s.peer},
+		.seq = s.iss + seq,
+		.has_seq = true,
+	};
+
+	lane_tcp_icmp(s.ln, &icmp);
+	script_flush();
+}
+
+/* ---- out ---- */
+
+unsigned int script_nr_out(void)
+{
+	return t.head - t.tail;
+}
+
+void script_skip(void)
+{
+	t.tail = t.head;
+}
+
+void script_silent(void)
+{
+	if (t.head != t.tail)
+		fail_msg("unexpected: %s", t.out[t.tail % MAX_OUT].line);
+}
+
+static bool same_opts(const struct lane_tcp_opts *want, const struct lane_tcp_opts *got)
+{
+	if ((want->have & ~got->have) ||
+	    ((want->have & LANE_OPT_MSS) && want->mss != got->mss) ||
+	    ((want->have & LANE_OPT_WSCALE) && want->wscale != got->wscale) ||
+	    ((want->have & LANE_OPT_TS) && want->tsecr != got->tsecr))
+		return false;
+	if (!(want->have & LANE_OPT_SACK))
+		return !(got->have & LANE_OPT_SACK);
+	if (want->nr_sack != got->nr_sack)
+		return false;
+	for (unsigned int i = 0; i < want->nr_sack; i++) {
+		if (want->sack[i].start + SCRIPT_ISS != got->sack[i].start ||
+		    want->sack[i].end + SCRIPT_ISS != got->sack[i].end)
+			return false;
+	}
+	return true;
+}
+
+void script_out(const char *line)
+{
+	struct lane_tcp_info want;
+	unsigned int have = parse(line, &want);
+	const struct sent *o = &t.out[t.tail % MAX_OUT];
+	const struct lane_tcp_info *got = &o->ti;
+
+	if (t.head == t.tail)
+		fail_msg("nothing sent, expected: %s", line);
+	t.tail++;
+	s.last = *got;
+	if ((want.flags & ~LANE_WIRE_PSH) != (got->flags & ~LANE_WIRE_PSH) ||
+	    want.seq + s.iss != got->seq || want.len != got->len ||
+	    ((have & HAVE_ACK) && want.ack + SCRIPT_ISS != got->ack) ||
+	    ((have & HAVE_WIN) && want.wnd != got->wnd) ||
+	    ((have & HAVE_URG) && want.urg != got->urg) || !same_opts(&want.opts, &got->opts))
+		fail_msg("expected: %s (iss %u, peer's %u)\n     got: %s", line, s.iss, SCRIPT_ISS,
+			 o->line);
+}
+
+void script_run_ms(unsigned int ms)
+{
+	while (ms--)
+		turn(s.ln->now_us + 1000);
+}
+
+unsigned int script_until_out(unsigned int max)
+{
+	unsigned int ms = 0;
+
+	while (script_nr_out() == 0 && ms < max) {
+		turn(s.ln->now_us + 1000);
+		ms++;
+	}
+	assert_true(script_nr_out() > 0);
+	return ms;
+}
+
+/* ---- what the program does ---- */
+
+void script_listen(int backlog)
+{
+	struct lane_ep local = {.port = SCRIPT_PORT};
+
+	if (!s.listener)
+		s.listener = lane_tcp_create(s.ln, 1);
+	assert_non_null(s.listener);
+	assert_int_equal(lane_tcp_listen(s.ln, s.listener, &local, false, backlog), 0);
+}
+
+void script_accept(const char *syn)
+{
+	if (!s.listener)
+		script_listen(5);
+	script_in(syn);
+	script_out("S. 0 ack 1");
+	/* Timestamps, once agreed on, are on every segment. */
+	if (s.last.opts.have & LANE_OPT_TS) {
+		char line[64];
+
+		snprintf(line, sizeof(line), ". 1 ack 1 ts 1001:%u", s.last.opts.tsval);
+		script_in(line);
+	} else {
+		script_in(". 1 ack 1");
+	}
+	script_silent();
+	s.pcb = lane_tcp_accept(s.ln, s.listener, 2);
+	assert_non_null(s.pcb);
+	assert_int_equal(script_state(), LANE_TCP_ESTABLISHED);
+}
+
+void script_connect(const char *synack)
+{
+	struct lane_ep local = {.port = 0}, remote = {ip(2), SCRIPT_PEER};
+
+	s.pcb = lane_tcp_create(s.ln, 2);
+	assert_int_equal(lane_tcp_connect(s.ln, s.pcb, &local, &remote), 0);
+	script_flush();
+	script_out("S 0");
+	if (!synack)
+		return;
+	script_in(synack);
+	script_out(". 1 ack 1");
+	assert_int_equal(script_state(), LANE_TCP_ESTABLISHED);
+}
+
+void script_write(unsigned int len)
+{
+	uint8_t text[65536];
+
+	assert_true(len <= sizeof(text));
+	for (unsigned int i = 0; i < len; i++)
+		text[i] = pattern(s.pcb->snd_end + i - s.iss);
+	assert_int_equal(lane_tcp_write(s.ln, s.pcb, text, len, false, NULL), len);
+	script_flush();
+}
+
+void script_read(unsigned int len)
+{
+	uint8_t text[65536];
+	uint32_t seq = lane_tcp_copied_seq(s.pcb) - SCRIPT_ISS;
+
+	assert_true(len <= sizeof(text));
+	assert_int_equal(lane_tcp_read(s.ln, s.pcb, text, len, false, 0, NULL), len);
+	for (unsigned int i = 0; i < len; i++)
+		assert_int_equal(text[i], pattern(seq + i));
+	script_flush();
+}
+
+uint32_t script_events(const struct lane_tcp *pcb)
+{
+	uint32_t *ev = pcb == s.listener ? &t.listener_events : &t.events;
+	uint32_t r = *ev;
+
+	*ev = 0;
+	return r;
+}
+
+enum lane_tcp_state script_state(void)
+{
+	struct lane_tcp_status st;
+
+	lane_tcp_get_status(s.ln, s.pcb, &st);
+	return st.state;
+}
