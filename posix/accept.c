@@ -135,6 +135,12 @@ static int accept_either(int fd, struct shim_local *l, struct sockaddr *addr, so
 	return accept_kernel(fd, addr, len, flags);
 }
 
+/* The caller's hold, which the end of its accept() would drop. */
+static void accept_abandon(void *arg)
+{
+	shim_put(arg);
+}
+
 static int accept_ready(struct shim_view *v, void *arg)
 {
 	struct lane_tcp_status st;
@@ -153,7 +159,7 @@ int shim_accept(int fd, struct shim_local *l, struct sockaddr *addr, socklen_t *
 	int64_t timeo = shim_rcvtimeo_us(l);
 	uint64_t start = 0;
 	struct pollfd kernel = {.fd = fd, .events = POLLIN};
-	struct shim_wait w = {.ready = accept_ready, .arg = l, .socks = &l->index, .nr_socks = 1,
+	struct shim_wait w = {.ready = accept_ready, .abandon = accept_abandon, .arg = l, .socks = &l->index, .nr_socks = 1,
 			      .ep = LANE_NIL, .kernel_epfd = -1, .kernel_fds = &kernel,
 			      .nr_kernel_fds = 1, .restart = timeo < 0};
 	int r;
@@ -164,6 +170,8 @@ int shim_accept(int fd, struct shim_local *l, struct sockaddr *addr, socklen_t *
 		return -EOPNOTSUPP;
 	for (;;) {
 		r = accept_either(fd, l, addr, len, flags);
+		if (r == -EAGAIN && shim_look())
+			r = accept_either(fd, l, addr, len, flags);
 		if (r != -EAGAIN || (shim_sock_flags(l) & SHIM_SOCK_NONBLOCK))
 			return r;
 		w.timeout_us = shim_time_left(timeo, &start);

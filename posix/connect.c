@@ -45,6 +45,9 @@ static enum shim_fallback judge(int fd, struct shim_addr *a, struct lane_ep *loc
 		return SHIM_FB_MULTICAST;
 	if (a->scope && a->scope != net->ifindex)
 		return SHIM_FB_LINK_LOCAL;
+	/* To itself: its SYN would have to be claimed as a listener's. */
+	if (a->ep.port == local->port && lane_net_addr(net, &a->ep.ip) >= 0)
+		return SHIM_FB_LOOPBACK;
 	if (lane_ip_is4(&a->ep.ip) && !lane_ip_is4(&local->ip) && !lane_ip_is_any(&local->ip))
 		return SHIM_FB_NO_ROUTE; /* v6-bound to v4-mapped: ENETUNREACH */
 	if (lane_net_addr(net, &a->ep.ip) >= 0 && !net->loopback)
@@ -250,6 +253,8 @@ int shim_connect(int fd, struct shim_local *l, const struct sockaddr *addr, sock
 		if (!(flags & SHIM_SOCK_NONBLOCK))
 			return wait_connected(l);
 		r = outcome(l);
+		if (r > 0 && shim_look())
+			r = outcome(l);
 		return r > 0 ? -EALREADY : r;
 	}
 	if (!(flags & SHIM_SOCK_UNCONNECTED))

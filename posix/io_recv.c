@@ -53,11 +53,12 @@ static ssize_t nothing(struct shim_view *v, struct lane_tcp *pcb, const struct l
 {
 	if (s->kind == SHIM_SOCK_LISTENER || (s->flags & SHIM_SOCK_UNCONNECTED))
 		return st->err ? -lane_tcp_take_error(v->ln, pcb) : -ENOTCONN;
-	if (st->rcv_queued)
+	/* The peer's end comes before an error that followed it (posix.md 66). */
+	if (st->rcv_queued || st->peer_fin)
 		return 0;
 	if (st->err)
 		return -lane_tcp_take_error(v->ln, pcb);
-	if (st->peer_fin || st->rd_shut || st->state == LANE_TCP_CLOSED ||
+	if (st->rd_shut || st->state == LANE_TCP_CLOSED ||
 	    st->state == LANE_TCP_TIME_WAIT)
 		return 0;
 	return -EAGAIN;
@@ -252,8 +253,8 @@ static ssize_t recv_stream(struct shim_local *l, const struct iovec *iov, int io
 	ssize_t r, total = shim_iov_total(iov, iovcnt);
 	int64_t timeo = shim_rcvtimeo_us(l);
 	uint64_t start = 0;
+	bool more, looked = false;
 	size_t got = 0;
-	bool more;
 
 	if (total < 0)
 		return total;
@@ -269,8 +270,12 @@ static ssize_t recv_stream(struct shim_local *l, const struct iovec *iov, int io
 			return got ? (ssize_t)got : r;
 		if (got && !(flags & MSG_WAITALL))
 			return (ssize_t)got;
-		if (!shim_may_block(l, flags))
-			return got ? (ssize_t)got : -EAGAIN;
+		if (!shim_may_block(l, flags)) {
+			if (looked || !shim_look())
+				return got ? (ssize_t)got : -EAGAIN;
+			looked = true;
+			continue;
+		}
 		r = wait_readable(l, timeo, &start, got, flags & MSG_PEEK ? got : 0);
 		if (r)
 			return r;

@@ -29,6 +29,7 @@ static int tcp_queue(struct shim_local *l, unsigned long req, void *arg)
 	bool listener;
 
 	shim_enter(v);
+	shim_turn(v);
 	pcb = shim_tcp_of(l, &s);
 	listener = pcb && s->kind == SHIM_SOCK_LISTENER;
 	if (pcb)
@@ -57,6 +58,7 @@ static int udp_queue(int fd, struct shim_local *l, unsigned long req, void *arg)
 
 	if (req == FIONREAD) {
 		shim_enter(v);
+		shim_turn(v);
 		pcb = shim_udp_of(l, &s);
 		queued = pcb ? lane_udp_nr_queued(pcb) : 0;
 		len = queued ? lane_udp_first_len(v->ln, pcb) : 0;

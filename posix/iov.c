@@ -101,6 +101,12 @@ static int io_ready(struct shim_view *v, void *arg)
 	return st.rcv_queued > io->have ? (int)mask : 0;
 }
 
+/* The caller's hold, which its call's end would drop. */
+static void io_abandon(void *arg)
+{
+	shim_put(((struct io_wait *)arg)->l);
+}
+
 int shim_io_wait(struct shim_local *l, uint32_t events, int64_t timeout_us, bool restart, size_t have)
 {
 	struct io_wait io = {.l = l, .events = events, .have = have};
@@ -108,7 +114,8 @@ int shim_io_wait(struct shim_local *l, uint32_t events, int64_t timeout_us, bool
 	struct shim_wait w = {.ready = io_ready, .arg = &io, .socks = &l->index, .nr_socks = 1,
 			      .ep = LANE_NIL, .kernel_epfd = -1, .kernel_fds = &shadow,
 			      .nr_kernel_fds = l->shadow >= 0, .timeout_us = timeout_us,
-			      .restart = restart};
+			      .restart = restart,
+			      .abandon = io_abandon};
 
 	return shim_wait(&w);
 }
@@ -127,4 +134,15 @@ int shim_pause(struct shim_local *l, int64_t us)
 	int r = shim_wait(&w);
 
 	return r < 0 ? r : 0;
+}
+
+bool shim_look(void)
+{
+	struct shim_view *v = &shim.view;
+	unsigned int n;
+
+	shim_enter(v);
+	n = shim_turn(v);
+	shim_leave(v);
+	return n;
 }

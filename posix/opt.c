@@ -307,13 +307,14 @@ static int take_error(struct shim_local *l)
 	int err = 0;
 
 	shim_enter(v);
+	shim_turn(v);
 	tcp = shim_tcp_of(l, &s);
 	udp = tcp ? NULL : shim_udp_of(l, &s);
 	if (tcp)
 		err = lane_tcp_take_error(v->ln, tcp);
 	else if (udp)
 		err = lane_udp_take_error(udp);
-	shim_leave_quiet(v);
+	shim_leave(v);
 	return err;
 }
 

@@ -2,8 +2,8 @@
  * sendfile.c - sendfile(2) to a lane's socket, and splice(2)
  *
  * The file is read straight into frames, with no lock held: at an offset, so that nothing is lost
- * when the socket takes less. splice() gives EINVAL, as for a file system that does not support
- * it: its users fall back to read and write.
+ * when the socket takes less. A pipe is read into frames too, and written from a copy that is
+ * consumed only as far as the pipe took it.
  */
 #include <fcntl.h>
 #include <sys/sendfile.h>
@@ -129,10 +129,104 @@ static bool is_sock(int fd)
 	return l;
 }
 
+#define SPLICE_MAX 65536
+#define PIPE_PIECE 4096 /* what a pipe that polls writable takes without blocking */
+
+/* Waits for the pipe unless that is not wanted: 1: ready, 0 or -errno. */
+static int pipe_ready(int fd, short events, unsigned int flags)
+{
+	struct pollfd p = {.fd = fd, .events = events};
+	int nonblock = shim_libc()->fcntl(fd, F_GETFL) & O_NONBLOCK;
+	int r = shim_libc()->poll(&p, 1, nonblock || (flags & SPLICE_F_NONBLOCK) ? 0 : -1);
+
+	return r < 0 ? -errno : r ? 1 : -EAGAIN;
+}
+
+/* pipe -> socket: what the pipe has now, as much as the socket takes. */
+static ssize_t splice_out(struct shim_local *l, int in, size_t len, unsigned int flags)
+{
+	int msg = flags & SPLICE_F_MORE ? MSG_MORE : 0;
+	struct lane_bufs *bs = lane_bufs(shim.view.ln);
+	struct iovec iov[SHIM_FRAMES];
+	struct shim_frames f;
+	ssize_t r, n;
+	unsigned int i;
+
+	r = pipe_ready(in, POLLIN, flags);
+	if (r < 0)
+		return r;
+	while ((n = shim_frames_get(l, &f, len)) == -EAGAIN && shim_may_block(l, msg) &&
+	       !(flags & SPLICE_F_NONBLOCK)) {
+		r = shim_io_wait(l, POLLOUT, -1, true, 0);
+		if (r < 0)
+			return r;
+	}
+	if (n < 0)
+		return shim_pipe_signal(n, 0);
+	for (i = 0; i < f.n; i++) {
+		iov[i].iov_base = lane_buf_data(bs, f.buf[i]);
+		iov[i].iov_len = f.room;
+	}
+	iov[f.n - 1].iov_len = (size_t)n - (size_t)(f.n - 1) * f.room;
+	r = shim_libc()->readv(in, iov, (int)f.n);
+	r = r < 0 ? -errno : r;
+	n = shim_frames_send(l, &f, r > 0 ? (size_t)r : 0, msg);
+	return r > 0 ? n : r;
+}
+
+/* socket -> pipe: what the socket has now, as much as the pipe takes. */
+static ssize_t splice_in(struct shim_local *l, int out, size_t len, unsigned int flags)
+{
+	struct iovec iov = {.iov_len = len < PIPE_PIECE ? len : PIPE_PIECE};
+	int msg = flags & SPLICE_F_NONBLOCK ? MSG_DONTWAIT : 0;
+	uint8_t piece[PIPE_PIECE];
+	ssize_t r, n;
+
+	iov.iov_base = piece;
+	r = shim_sock_recv(l, &iov, 1, msg | MSG_PEEK);
+	if (r <= 0)
+		return r;
+	n = pipe_ready(out, POLLOUT, flags);
+	if (n > 0) {
+		n = shim_libc()->write(out, piece, (size_t)r);
+		n = n < 0 ? -errno : n;
+	}
+	if (n > 0) {
+		iov.iov_len = (size_t)n;
+		shim_sock_recv(l, &iov, 1, MSG_DONTWAIT | MSG_TRUNC);
+	}
+	return n;
+}
+
+static bool is_pipe(int fd)
+{
+	struct stat st;
+
+	return fstat(fd, &st) == 0 && S_ISFIFO(st.st_mode);
+}
+
+static ssize_t splice_sock(int in, int out, size_t len, unsigned int flags)
+{
+	struct shim_local *from = shim_get_sock(in), *to = shim_get_sock(out);
+	ssize_t r = -EINVAL;
+
+	if (len > SPLICE_MAX)
+		len = SPLICE_MAX;
+	if (to && !to->dgram && is_pipe(in))
+		r = len ? splice_out(to, in, len, flags) : 0;
+	else if (from && !from->dgram && is_pipe(out))
+		r = len ? splice_in(from, out, len, flags) : 0;
+	if (from)
+		shim_put(from);
+	if (to)
+		shim_put(to);
+	return r;
+}
+
 LANE_EXPORT ssize_t splice(int in, off_t *in_off, int out, off_t *out_off, size_t len,
 			   unsigned int flags)
 {
 	if (is_sock(in) || is_sock(out))
-		return shim_ret(-EINVAL);
+		return shim_ret(in_off || out_off ? -ESPIPE : splice_sock(in, out, len, flags));
 	return shim_libc()->splice(in, in_off, out, out_off, len, flags);
 }

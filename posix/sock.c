@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "lane-int/engine.h"
 #include "lane-int/nettab.h"
 #include "posix/sock.h"
 
@@ -242,6 +243,28 @@ LANE_EXPORT int socket(int domain, int type, int protocol)
 	return fd;
 }
 
+/* A port that connections of the lane hold is in use, as it would be if the kernel had them. */
+static bool port_in_use(int fd, const struct shim_local *l, const struct sockaddr *addr, socklen_t len)
+{
+	static const int reuse[] = {SO_REUSEADDR, SO_REUSEPORT};
+	socklen_t n = sizeof(int);
+	struct shim_addr a;
+	unsigned int i;
+	int on;
+
+	if (l->kind != SHIM_FRESH || l->dgram || shim.state != 2 ||
+	    shim_addr_get(&a, addr, len) < 0 || !a.ep.port ||
+	    lane_claim_is_free(shim.view.ln, IPPROTO_TCP, a.ep.port))
+		return false;
+	if (!lane_ip_is_any(&a.ep.ip) && lane_net_addr(lane_nettab(shim.view.ln), &a.ep.ip) < 0)
+		return false;
+	for (i = 0; i < 2; i++) {
+		if (shim_libc()->getsockopt(fd, SOL_SOCKET, reuse[i], &on, &n) == 0 && on)
+			return false;
+	}
+	return true;
+}
+
 LANE_EXPORT int bind(int fd, const struct sockaddr *addr, socklen_t len)
 {
 	struct shim_local *l = shim_get(fd);
@@ -253,6 +276,10 @@ LANE_EXPORT int bind(int fd, const struct sockaddr *addr, socklen_t len)
 	if (l->kind == SHIM_SOCK && l->shadow < 0) {
 		shim_put(l);
 		return (int)shim_ret(-EINVAL);
+	}
+	if (port_in_use(fd, l, addr, len)) {
+		shim_put(l);
+		return (int)shim_ret(-EADDRINUSE);
 	}
 	r = shim_libc()->bind(fd, addr, len);
 	if (r == 0 && l->kind == SHIM_FRESH && l->dgram)

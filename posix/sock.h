@@ -69,6 +69,8 @@ int shim_dup_done(struct shim_local *l, int new);
 /* ---- io ---- */
 /* As shim_wait_sock(), but POLLIN counts only beyond 'have' queued bytes, and 'restart' is the caller's. */
 int shim_io_wait(struct shim_local *l, uint32_t events, int64_t timeout_us, bool restart, size_t have);
+/* A turn, if packets wait: a program that never sleeps must see them too. True: look again. */
+bool shim_look(void);
 /* Sleeps 'us' (at most) while turns go on: frames may come back. 0 or -EINTR. */
 int shim_pause(struct shim_local *l, int64_t us);
 /* Where a walk through a program's buffers stands. */

@@ -54,6 +54,7 @@ static int usable_cpus(void)
 bool shim_started(void)
 {
 	int state = atomic_load_explicit(&shim.state, memory_order_acquire);
+	int saved = errno;
 	char err[256];
 
 	if (shim_likely(state != COLD))
@@ -67,6 +68,7 @@ bool shim_started(void)
 	else
 		shim.state = READY;
 	joining = false;
+	errno = saved;
 	return shim.state != OFF;
 }
 

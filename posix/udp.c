@@ -327,7 +327,7 @@ static ssize_t recv_either(struct shim_local *l, struct msghdr *m, int flags, bo
 
 ssize_t shim_udp_recv(struct shim_local *l, struct msghdr *m, int flags)
 {
-	bool block = shim_may_block(l, flags), kernel = !block;
+	bool block = shim_may_block(l, flags), kernel = !block, looked = false;
 	int64_t timeo = shim_rcvtimeo_us(l), left;
 	uint64_t start = 0;
 	ssize_t r;
@@ -340,8 +340,12 @@ ssize_t shim_udp_recv(struct shim_local *l, struct msghdr *m, int flags)
 			return r;
 		if (shim_sock_flags(l) & SHIM_SOCK_RD_SHUT)
 			return 0;
-		if (!block)
-			return -EAGAIN;
+		if (!block) {
+			if (looked || !shim_look())
+				return -EAGAIN;
+			looked = true;
+			continue;
+		}
 		left = shim_time_left(timeo, &start);
 		r = left ? shim_io_wait(l, POLLIN, left, timeo < 0, 0) : 0;
 		if (r <= 0)

@@ -39,10 +39,10 @@ void shim_lock_allow(void)
 	void *p;
 
 	if (!allow_word) {
-		p = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		p = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 		if (p == MAP_FAILED)
 			return;
-		madvise(p, 4096, MADV_WIPEONFORK);
+		madvise(p, 8192, MADV_WIPEONFORK);
 		allow_word = p;
 	}
 	*allow_word = 1;
