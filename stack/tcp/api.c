@@ -8,12 +8,17 @@
 void lane_tcp_get_status(const struct lane *ln, const struct lane_tcp *pcb, struct lane_tcp_status *st)
 {
 	uint32_t end = pcb->snd_end, pos = lane_tcp_copied_seq(pcb);
+	uint32_t to_mark = pcb->urg_seq - pos;
 	bool live = pcb->flags & LANE_TF_HASHED;
+	/* The mark lies in what is queued, and its byte is not for reads. */
+	bool hidden = pcb->urg_state != LANE_URG_NONE && !pcb->opts.oobinline &&
+		      to_mark < pcb->rcv_queued;
 
 	*st = (struct lane_tcp_status){
 		.state = pcb->state,
 		.err = pcb->err,
-		.rcv_queued = pcb->rcv_queued,
+		.rcv_queued = pcb->rcv_queued - (hidden && to_mark == 0),
+		.rcv_inq = hidden ? to_mark : pcb->rcv_queued,
 		.nr_accept = pcb->lq.nr_waiting,
 		.peer_fin = pcb->flags & LANE_TF_PEER_FIN,
 		.rd_shut = pcb->flags & LANE_TF_RD_SHUT,

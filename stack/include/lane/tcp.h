@@ -40,7 +40,8 @@ enum lane_tcp_state {
 struct lane_tcp_status {
 	enum lane_tcp_state state;
 	int err;	       /* pending error (positive errno), 0: none; reading does not clear it */
-	uint32_t rcv_queued;   /* bytes that can be received */
+	uint32_t rcv_queued;   /* bytes that can be received: without an urgent byte that is skipped */
+	uint32_t rcv_inq;      /* the same up to the urgent mark (SIOCINQ) */
 	uint32_t snd_space;    /* bytes that can be sent now */
 	uint32_t snd_queued;   /* bytes accepted and not acknowledged (SIOCOUTQ) */
 	uint32_t snd_unsent;   /* bytes accepted and never sent (SIOCOUTQNSD) */

@@ -1,0 +1,233 @@
+/*
+ * guard_test.c - what a connection does not believe, and how it finds out that the peer is gone:
+ * PAWS, RFC 5961, zero-window probes, keepalive
+ */
+#include "tests/unit/tcp/script.h"
+
+static uint64_t drops(enum lane_drop why)
+{
+	return s.ln->st->stats.drops[why];
+}
+
+static void test_paws(void **state)
+{
+	(void)state;
+	script_open(NULL);
+	script_accept("S 0 mss 1460 ts 1000:0");
+	script_in("P. 1 ack 1 len 10 ts 1005:0");
+	script_out(". 1 ack 11 ts 0:1005");
+	script_in("P. 11 ack 1 len 10 ts 1004:0");
+	script_out(". 1 ack 11 ts 0:1005");
+	assert_int_equal(drops(LANE_DROP_TCP_PAWS), 1);
+	/* Modulo 2^32. */
+	script_in("P. 11 ack 1 len 10 ts 2147484000:0");
+	script_out(". 1 ack 21 ts 0:2147484000");
+	/* RST has no PAWS (RFC 7323 5.2). */
+	script_in("R 21 ts 1:0");
+	assert_int_equal(script_state(), LANE_TCP_CLOSED);
+	script_close();
+}
+
+/* RFC 7323 4.3: a segment behind a hole does not move ts_recent. */
+static void test_ts_recent__only_from_the_left_edge(void **state)
+{
+	(void)state;
+	script_open(NULL);
+	script_accept("S 0 mss 1460 ts 1000:0");
+	script_in("P. 101 ack 1 len 10 ts 1009:0");
+	script_out(". 1 ack 1 ts 0:1001");
+	script_in("P. 1 ack 1 len 100 ts 1010:0");
+	script_out(". 1 ack 111 ts 0:1010");
+	script_close();
+}
+
+/* RFC 5961 3.2. */
+static void test_rst__must_be_exact(void **state)
+{
+	(void)state;
+	script_open(NULL);
+	script_accept("S 0 mss 1460");
+	script_in("R 100");
+	script_out(". 1 ack 1");
+	assert_int_equal(drops(LANE_DROP_TCP_RST_CHALLENGE), 1);
+	script_in("R 100000"); /* outside the window: silence */
+	script_silent();
+	assert_int_equal(script_state(), LANE_TCP_ESTABLISHED);
+	script_in("R 1");
+	assert_int_equal(script_state(), LANE_TCP_CLOSED);
+	script_close();
+}
+
+/* RFC 5961 4.2. */
+static void test_syn__is_challenged(void **state)
+{
+	(void)state;
+	script_open(NULL);
+	script_accept("S 0 mss 1460");
+	script_in("S 1");
+	script_out(". 1 ack 1");
+	script_in("S 7777777");
+	script_out(". 1 ack 1");
+	script_in("S. 1 ack 1");
+	script_out(". 1 ack 1");
+	assert_int_equal(drops(LANE_DROP_TCP_SYN_CHALLENGE), 3);
+	assert_int_equal(script_state(), LANE_TCP_ESTABLISHED);
+	script_close();
+}
+
+/* RFC 5961 5.2. */
+static void test_ack__out_of_range(void **state)
+{
+	(void)state;
+	script_open(NULL);
+	script_accept("S 0 mss 1460");
+	script_in("P. 1 ack 2 len 10"); /* never sent */
+	script_out(". 1 ack 1");
+	script_in("P. 1 ack 4294800000 len 10"); /* far too old */
+	script_out(". 1 ack 1");
+	assert_int_equal(drops(LANE_DROP_TCP_ACK_INVALID), 2);
+	/* A little old is overtaken; its text is good. */
+	script_in("P. 1 ack 0 len 10");
+	script_out(". 1 ack 11");
+	script_read(10);
+	script_close();
+}
+
+static void test_challenge__rate_limited(void **state)
+{
+	(void)state;
+	script_open(NULL);
+	script_accept("S 0 mss 1460");
+	for (unsigned int i = 0; i < 1200; i++) {
+		script_in("R 100");
+		script_skip();
+	}
+	script_in("R 100");
+	script_silent();
+	script_run_ms(1000);
+	script_in("R 100");
+	script_out(". 1 ack 1");
+	script_close();
+}
+
+static void test_flags__impossible(void **state)
+{
+	(void)state;
+	script_open(NULL);
+	script_accept("S 0 mss 1460");
+	script_in("SF 1 ack 1");
+	script_in("SR. 1 ack 1");
+	script_in("P 1 len 5");
+	script_silent();
+	assert_int_equal(drops(LANE_DROP_TCP_FLAGS), 3);
+	script_in("F 1");
+	script_silent();
+	assert_int_equal(drops(LANE_DROP_TCP_NO_ACK), 1);
+	script_close();
+}
+
+/* RFC 9293 3.8.6.1: a closed window is probed, for ever as long as the peer answers. */
+static void test_persist(void **state)
+{
+	unsigned int ms = 200;
+
+	(void)state;
+	script_open(NULL);
+	script_accept("S 0 mss 1000");
+	script_write(1000);
+	script_out("P. 1 ack 1 len 1000");
+	script_in(". 1 ack 1001 win 0");
+	script_write(1000);
+	script_silent();
+	for (unsigned int i = 0; i < 5; i++) {
+		assert_in_range(script_until_out(ms + 10), ms, ms + 4);
+		script_out(". 1000 ack 1");
+		script_in(". 1 ack 1001 win 0");
+		ms *= 2;
+	}
+	script_in(". 1 ack 1001 win 5000");
+	script_out("P. 1001 ack 1 len 1000");
+	script_in(". 1 ack 2001 win 5000");
+	script_close();
+}
+
+/* RFC 9293 3.8.6.2.1: a small window does not make small segments. */
+static void test_sws__sender(void **state)
+{
+	(void)state;
+	script_open(NULL);
+	script_accept("S 0 mss 1000");
+	script_in(". 1 ack 1 win 500");
+	script_write(1000);
+	script_silent();
+	script_in(". 1 ack 1 win 40000");
+	script_out("P. 1 ack 1 len 1000");
+	script_in(". 1 ack 1001 win 40000");
+	script_close();
+}
+
+static void test_keepalive(void **state)
+{
+	struct lane_tcp_opts_set o;
+
+	(void)state;
+	script_open(NULL);
+	script_accept("S 0 mss 1000");
+	lane_tcp_get_opts(s.pcb, &o);
+	o.keepalive = 1;
+	o.keepidle_us = 10000000;
+	o.keepintvl_us = 2000000;
+	o.keepcnt = 3;
+	lane_tcp_set_opts(s.ln, s.pcb, &o);
+	assert_in_range(script_until_out(10100), 9990, 10010);
+	script_out(". 0 ack 1");
+	script_in(". 1 ack 1");
+	assert_in_range(script_until_out(10100), 9990, 10010);
+	for (unsigned int i = 0; i < 3; i++) {
+		script_out(". 0 ack 1");
+		assert_in_range(script_until_out(2100), 1990, 2010);
+	}
+	/* Three probes without an answer. */
+	script_out("R. 1 ack 1");
+	assert_int_equal(lane_tcp_read(s.ln, s.pcb, NULL, 1, false, 0, NULL), -ETIMEDOUT);
+	script_close();
+}
+
+/* A packet of the driver's in pieces: headers in the first frame, text over several. */
+static void test_pool__empty(void **state)
+{
+	struct lane_buf *b[512];
+	unsigned int n = 0;
+
+	(void)state;
+	script_open(NULL);
+	script_accept("S 0 mss 1000");
+	while (n < 512 && (b[n] = lane_buf_alloc(lane_bufs(s.ln))) != NULL)
+		b[n++]->owner = 1;
+	assert_int_equal(lane_tcp_write(s.ln, s.pcb, "x", 1, false, NULL), -EAGAIN);
+	while (n)
+		lane_buf_free(lane_bufs(s.ln), b[--n]);
+	script_events(s.pcb);
+	script_run_ms(5);
+	assert_int_equal(script_events(s.pcb), LANE_EV_WRITABLE);
+	script_close();
+}
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_paws),
+		cmocka_unit_test(test_ts_recent__only_from_the_left_edge),
+		cmocka_unit_test(test_rst__must_be_exact),
+		cmocka_unit_test(test_syn__is_challenged),
+		cmocka_unit_test(test_ack__out_of_range),
+		cmocka_unit_test(test_challenge__rate_limited),
+		cmocka_unit_test(test_flags__impossible),
+		cmocka_unit_test(test_persist),
+		cmocka_unit_test(test_sws__sender),
+		cmocka_unit_test(test_keepalive),
+		cmocka_unit_test(test_pool__empty),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
