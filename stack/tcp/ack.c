@@ -17,6 +17,7 @@ struct acked {
 	uint32_t bytes;
 	uint32_t rtt_us;   /* 0: none */
 	bool retransmitted; /* some of it was sent twice: Karn's rule */
+	uint64_t resent_us; /* when that left last */
 	uint32_t prior_in_flight;
 };
 
@@ -44,8 +45,11 @@ static void free_acked(struct lane *ln, struct lane_tcp *pcb, uint32_t ack, stru
 	while ((b = lane_buf_at(&ln->bufs, pcb->sndq_head)) != NULL && b->nr_tx) {
 		uint32_t i = pcb->sndq_head;
 
-		if (b->nr_tx > 1)
+		if (b->nr_tx > 1 && lane_seq_gt(ack, b->seq)) {
 			a->retransmitted = true;
+			if (b->tx_us > a->resent_us)
+				a->resent_us = b->tx_us;
+		}
 		if (lane_seq_gt(b->seq + b->text_len, ack)) {
 			if (lane_seq_gt(ack, b->seq)) {
 				b->text_off += ack - b->seq;
@@ -67,22 +71,29 @@ static void free_acked(struct lane *ln, struct lane_tcp *pcb, uint32_t ack, stru
 	}
 }
 
-/* RFC 6298 3 (Karn) and RFC 7323 4: by our own clock in microseconds if nothing was sent twice, else
- * by the timestamp that came back. */
+/* The round trip of what was sent twice, by the timestamp that came back; 0: unknown. A timestamp from
+ * before the last transmission tells nothing: mostly the first ACK was lost, and the time until we
+ * tried again would count as the path's, each time more (it did, up to 120 s). */
+static uint32_t rtt_of_resent(const struct lane *ln, const struct lane_tcp *pcb,
+			      const struct lane_seg *seg, const struct acked *a)
+{
+	uint32_t sent_ms = seg->ti.opts.tsecr - pcb->ts_offset;
+
+	if (!(pcb->flags & LANE_TF_TS) || !(seg->ti.opts.have & LANE_OPT_TS) ||
+	    (int32_t)(sent_ms - (uint32_t)(a->resent_us / 1000)) < 0 ||
+	    (int32_t)(lane_now_ms(ln) - sent_ms) < 0)
+		return 0;
+	return (lane_now_ms(ln) - sent_ms) * 1000 + 500;
+}
+
+/* RFC 6298 3 (Karn) and RFC 7323 4: by our own clock in microseconds if nothing was sent twice. Without
+ * a measurement the time-out stays as long as it has become. */
 static void measure(struct lane *ln, struct lane_tcp *pcb, const struct lane_seg *seg, struct acked *a)
 {
-	if (a->retransmitted) {
-		uint32_t ms = lane_now_ms(ln) + pcb->ts_offset - seg->ti.opts.tsecr;
-
-		a->rtt_us = 0;
-		if ((pcb->flags & LANE_TF_TS) && (seg->ti.opts.have & LANE_OPT_TS) &&
-		    seg->ti.opts.tsecr && ms < 1000000)
-			a->rtt_us = ms * 1000 + 500;
-	}
-	if (a->rtt_us == 0) {
-		lane_rto_reset_backoff(&pcb->rto);
+	if (a->retransmitted)
+		a->rtt_us = rtt_of_resent(ln, pcb, seg, a);
+	if (a->rtt_us == 0)
 		return;
-	}
 	lane_rto_sample(&pcb->rto, a->rtt_us);
 	if (pcb->min_rtt_us == 0 || a->rtt_us < pcb->min_rtt_us)
 		pcb->min_rtt_us = a->rtt_us;
@@ -252,9 +263,11 @@ enum lane_drop lane_tcp_ack_in(struct lane *ln, struct lane_tcp *pcb, struct lan
 		new_ack(ln, pcb, seg);
 		return LANE_OK;
 	}
-	/* A probe of a closed window was answered. */
+	/* A probe of a closed window was answered. Its backoff ends with the closed window. */
 	if (pcb->snd_una == pcb->snd_nxt) {
 		pcb->retries = 0;
+		if (pcb->snd_wnd)
+			lane_rto_reset_backoff(&pcb->rto);
 		return LANE_OK;
 	}
 	/* RFC 5681 2: what a duplicate ACK is. */

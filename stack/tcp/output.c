@@ -8,6 +8,9 @@
  */
 #include "stack/tcp/pcb.h"
 
+/* A new connection waits so long for a neighbour that does not answer, as Linux with three probes. */
+#define DEAD_NEIGHBOUR_MS 3000
+
 static void retry_soon(struct lane *ln, struct lane_tcp *pcb)
 {
 	if (!lane_tcp_armed(pcb, LANE_TT_RETRY) ||
@@ -227,7 +230,7 @@ static void output_syn(struct lane *ln, struct lane_tcp *pcb)
 		retry_soon(ln, pcb);
 }
 
-/* Can packets leave? Waits for a neighbour; a dead end is an error only for a new connection. */
+/* Can packets leave? Waits for a neighbour; only a new connection takes a dead one for an error. */
 static bool path_ready(struct lane *ln, struct lane_tcp *pcb)
 {
 	uint32_t mtu = pcb->path.mtu;
@@ -238,12 +241,15 @@ static bool path_ready(struct lane *ln, struct lane_tcp *pcb)
 			lane_tcp_update_mss(ln, pcb);
 		return true;
 	}
-	if (r == -EAGAIN) {
+	if (r == -EHOSTUNREACH && pcb->state == LANE_TCP_SYN_SENT) {
+		if (lane_now_ms(ln) - pcb->start_ms < DEAD_NEIGHBOUR_MS)
+			retry_soon(ln, pcb);
+		else
+			lane_tcp_fail(ln, pcb, EHOSTUNREACH);
+	} else if (r == -EAGAIN) {
 		retry_soon(ln, pcb);
-	} else if (pcb->state == LANE_TCP_SYN_SENT) {
-		lane_tcp_fail(ln, pcb, -r == EXDEV ? ENETUNREACH : -r);
 	} else {
-		pcb->soft_err = (uint8_t)-r;
+		pcb->soft_err = (uint8_t)(r == -EXDEV ? ENETUNREACH : -r);
 		/* The timers go on: RFC 1122 4.2.3.9. */
 		if (pcb->snd_una != pcb->snd_nxt || pcb->snd_unsent != LANE_NIL)
 			arm_rtx(ln, pcb, WINDOW_FULL);

@@ -40,14 +40,28 @@ void lane_tcp_keepalive_start(struct lane *ln, struct lane_tcp *pcb)
 		lane_tcp_disarm(pcb, LANE_TT_KEEP);
 }
 
+/* How long 'max' retries take from a first time-out of 200 ms, doubled up to 120 s, as Linux counts:
+ * a lower RTO floor makes a connection try more often, not die sooner. */
+static uint32_t patience_ms(uint8_t max)
+{
+	uint32_t total_ms = 0, rto_ms = 200;
+
+	for (unsigned int i = 0; i < max; i++) {
+		total_ms += rto_ms;
+		rto_ms = rto_ms < 60000 ? 2 * rto_ms : 120000;
+	}
+	return total_ms;
+}
+
 /* Nothing was acknowledged for so long: the user time-out (RFC 5482), or all retries used up. */
 static bool given_up(const struct lane *ln, const struct lane_tcp *pcb, uint8_t max)
 {
 	uint32_t limit_ms = pcb->opts.user_timeout_us / 1000;
+	uint32_t past_ms = lane_now_ms(ln) - pcb->start_ms;
 
 	if (limit_ms)
-		return lane_now_ms(ln) - pcb->start_ms >= limit_ms;
-	return pcb->retries >= max;
+		return past_ms >= limit_ms;
+	return pcb->retries >= max && past_ms >= patience_ms(max);
 }
 
 static void give_up(struct lane *ln, struct lane_tcp *pcb)
