@@ -52,7 +52,7 @@ static const char *saw_window(struct watch_flow *f, unsigned int end, const stru
 	}
 	/* RFC 9293 3.8.6.2.1; what the scale rounds away is not a window that shrinks. Behind the peer's
 	 * FIN nothing comes for which a window would matter: TIME_WAIT keeps none. */
-	if (!f->dir[!end].fin && lane_seq_lt(edge + (1u << shift), d->edge))
+	if (!f->dir[!end].fin && !(ti->flags & LANE_WIRE_SYN) && lane_seq_lt(edge + (1u << shift), d->edge))
 		return "the window shrank";
 	return NULL;
 }
