@@ -9,6 +9,8 @@
  * what lies there; and not beyond DEFER_FRAMES frames or DEFER_US. If the keeper is asleep it is
  * rung, for the next time, and this kick is made.
  */
+#include <pthread.h>
+
 #include "posix/defer.h"
 #include "posix/wake.h"
 
@@ -30,12 +32,17 @@ void shim_kick_deferred(void)
 {
 	struct shim_waiter *me = &shim_self;
 	uint64_t mask = me->deferred;
+	int state;
 
 	if (shim_likely(!mask))
 		return;
 	me->deferred = 0;
 	me->deferred_us = 0;
+	/* A kick is a sendto(2), and must not be where a cancelled thread ends: its caller holds
+	 * things. */
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
 	lane_kick(shim.view.ln, (uint32_t)mask);
+	pthread_setcancelstate(state, NULL);
 }
 
 static bool few_frames(struct lane *ln, uint64_t mask)

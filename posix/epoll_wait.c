@@ -8,6 +8,7 @@
  * listener may be ready in both: its two events have the same data word and become one.
  */
 #include <limits.h>
+#include <pthread.h>
 #include <time.h>
 
 #include "posix/defer.h"
@@ -97,6 +98,11 @@ static int merge(struct call *c)
 	return n;
 }
 
+static void abandon(void *arg)
+{
+	shim_put(((struct call *)arg)->e);
+}
+
 /* Waits on both sources. > 0: events are in, 0: timed out, -errno. */
 static int wait_both(struct call *c, int64_t timeout_us, const sigset_t *mask)
 {
@@ -106,6 +112,7 @@ static int wait_both(struct call *c, int64_t timeout_us, const sigset_t *mask)
 		.ep = c->e->index,
 		.kernel_epfd = -1,
 		.sigmask = mask,
+		.abandon = abandon,
 	};
 	int r, room = kernel_is_due(c) ? kernel_share(c) : 0;
 
@@ -185,6 +192,14 @@ static int libc_wait(int epfd, struct epoll_event *ev, int max, int64_t timeout_
 	return r < 0 ? -errno : r;
 }
 
+static void abandon_libc(void *arg)
+{
+	struct shim_local *e = arg;
+
+	atomic_fetch_sub(&e->nr_in_libc, 1);
+	shim_put(e);
+}
+
 /* A set that the kernel serves alone, so far: a lane socket may be added while we sleep. */
 static int wait_libc(struct shim_local *e, int epfd, struct epoll_event *user, int max,
 		     int64_t timeout_us, const sigset_t *mask)
@@ -198,7 +213,9 @@ static int wait_libc(struct shim_local *e, int epfd, struct epoll_event *user, i
 		atomic_fetch_sub(&e->nr_in_libc, 1);
 		return wait_lane(e, epfd, user, max, timeout_us, mask);
 	}
+	pthread_cleanup_push(abandon_libc, e);
 	r = libc_wait(epfd, user, max, timeout_us, mask);
+	pthread_cleanup_pop(0);
 	atomic_fetch_sub(&e->nr_in_libc, 1);
 	if (r > 0 && e->nest_evfd >= 0)
 		r = without_nest(&c, r);

@@ -116,6 +116,20 @@ static void sort_entry(struct call *c, unsigned int i)
 	c->nr_kernel += c->kernel[i].fd >= 0;
 }
 
+static void let_go(struct call *c)
+{
+	unsigned int i;
+
+	for (i = 0; i < c->nr_ours; i++)
+		shim_put(c->ours[i].l);
+}
+
+/* The arrays of a long poll() stay: they are of no use to anybody. */
+static void abandon(void *arg)
+{
+	let_go(arg);
+}
+
 static int poll_both(struct call *c, int64_t timeout_us, const sigset_t *mask)
 {
 	struct shim_wait w = {
@@ -128,6 +142,7 @@ static int poll_both(struct call *c, int64_t timeout_us, const sigset_t *mask)
 		.kernel_fds = c->nr_kernel ? c->kernel : NULL,
 		.nr_kernel_fds = c->nr_kernel ? c->nr : 0,
 		.sigmask = mask,
+		.abandon = abandon,
 	};
 	uint64_t end_us = timeout_us > 0 ? shim_now_us() + (uint64_t)timeout_us : 0, now_us;
 	int kernel, r;
@@ -175,8 +190,7 @@ int shim_poll(struct pollfd *fds, unsigned int nr, int64_t timeout_us, const sig
 		sort_entry(&c, i);
 	}
 	r = poll_both(&c, timeout_us, mask);
-	for (i = 0; i < c.nr_ours; i++)
-		shim_put(c.ours[i].l);
+	let_go(&c);
 	if (big)
 		shim_poll_free(big, size);
 	shim_defer_note(r);

@@ -24,7 +24,20 @@ static uint32_t listener_mask(const struct lane_tcp_status *st)
 	return st->nr_accept ? IN_BITS : 0;
 }
 
-static uint32_t stream_mask(const struct shim_sock *s, const struct lane_tcp_status *st)
+/* Text to read, but for an urgent byte that lies next and is not in line: a read stops before it.
+ */
+static bool has_text(const struct lane_tcp *pcb, const struct lane_tcp_status *st)
+{
+	struct lane_tcp_opts_set o;
+
+	if (!st->at_mark)
+		return st->rcv_queued;
+	lane_tcp_get_opts(pcb, &o);
+	return st->rcv_queued > !o.oobinline;
+}
+
+static uint32_t stream_mask(const struct shim_sock *s, const struct lane_tcp *pcb,
+			    const struct lane_tcp_status *st)
 {
 	bool rd_shut = st->peer_fin || st->rd_shut;
 	uint32_t mask = 0;
@@ -41,7 +54,7 @@ static uint32_t stream_mask(const struct shim_sock *s, const struct lane_tcp_sta
 		mask |= EPOLLHUP;
 	if (st->state == LANE_TCP_SYN_SENT || st->state == LANE_TCP_SYN_RECEIVED)
 		return mask;
-	if (st->rcv_queued)
+	if (has_text(pcb, st))
 		mask |= IN_BITS;
 	if (st->writable || st->wr_shut)
 		mask |= OUT_BITS;
@@ -80,7 +93,7 @@ uint32_t shim_sock_mask(struct shim_view *v, const struct shim_sock *s)
 	if (!tcp)
 		return DEAD_BITS | EPOLLERR;
 	lane_tcp_get_status(v->ln, tcp, &st);
-	return s->kind == SHIM_SOCK_LISTENER ? listener_mask(&st) : stream_mask(s, &st);
+	return s->kind == SHIM_SOCK_LISTENER ? listener_mask(&st) : stream_mask(s, tcp, &st);
 }
 
 /*

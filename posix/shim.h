@@ -163,6 +163,7 @@ struct shim_wait {
 	unsigned int nr_kernel_fds;
 	const sigset_t *sigmask;     /* as epoll_pwait, NULL: unchanged */
 	int64_t timeout_us;	     /* < 0: for ever, 0: only look */
+	void (*abandon)(void *arg);  /* the thread is cancelled in its sleep: lets go of the caller's holds */
 	bool restart;		     /* restart after a handler with SA_RESTART (blocking I/O, not epoll) */
 };
 #define SHIM_WAIT_KERNEL 0x40000000

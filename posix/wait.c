@@ -16,7 +16,7 @@
  * looks at timers too, so losing that thread to its program delays nothing for long.
  */
 #include <limits.h>
-#include <sys/syscall.h>
+#include <pthread.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -181,7 +181,7 @@ static bool spin(struct pause *p)
 
 /* ---- sleeping ---- */
 
-/* epoll_pwait2(2), or epoll_pwait(2) where there is none. -errno. */
+/* epoll_pwait2(2), or epoll_pwait(2) where there is none. A cancellation point. -errno. */
 static int epoll_sleep(int epfd, struct epoll_event *ev, int nr, int64_t us, const sigset_t *mask)
 {
 	static _Atomic bool no_pwait2;
@@ -189,9 +189,8 @@ static int epoll_sleep(int epfd, struct epoll_event *ev, int nr, int64_t us, con
 	int64_t ms = us < 0 ? -1 : (us + 999) / 1000;
 	int r;
 
-	if (!no_pwait2) {
-		r = (int)shim_libc()->syscall(SYS_epoll_pwait2, epfd, ev, nr, us < 0 ? NULL : &ts,
-					      mask, (size_t)_NSIG / 8);
+	if (!no_pwait2 && shim_libc()->epoll_pwait2) {
+		r = shim_libc()->epoll_pwait2(epfd, ev, nr, us < 0 ? NULL : &ts, mask);
 		if (r >= 0 || (errno != ENOSYS && errno != EPERM))
 			return r < 0 ? -errno : r;
 		no_pwait2 = true;
@@ -260,6 +259,21 @@ static int64_t sleep_time(const struct pause *p, bool *duty)
 	return until > now_us ? (int64_t)(until - now_us) : 0;
 }
 
+/* pthread_cancel() found this thread asleep. */
+static void cancelled(void *arg)
+{
+	struct pause *p = arg;
+	struct shim_wait *w = p->w;
+	struct shim_waiter *me = &shim_self;
+
+	atomic_compare_exchange_strong(&timer_duty, &me, NULL);
+	if (p->polled)
+		shim_waiter_unpoll(w->kernel_fds, w->nr_kernel_fds);
+	shim_waiter_disarm(NULL);
+	if (w->abandon)
+		w->abandon(w->arg);
+}
+
 static int sleep_in_kernel(struct pause *p)
 {
 	struct shim_waiter *me = &shim_self;
@@ -280,7 +294,9 @@ static int sleep_in_kernel(struct pause *p)
 		return nap(p);
 	us = sleep_time(p, &duty);
 	atomic_fetch_add_explicit(&shim.view.a->nr_sleeps, 1, memory_order_relaxed);
+	pthread_cleanup_push(cancelled, p);
 	n = epoll_sleep(me->epfd, ev, 8, us, w->sigmask);
+	pthread_cleanup_pop(0);
 	if (duty)
 		atomic_store(&timer_duty, NULL);
 	if (n > 0)

@@ -67,6 +67,12 @@ void lane_tcp_get_status(const struct lane *ln, const struct lane_tcp *pcb,
 	*st = *(const struct lane_tcp_status *)pcb;
 }
 
+void lane_tcp_get_opts(const struct lane_tcp *pcb, struct lane_tcp_opts_set *o)
+{
+	memset(o, 0, sizeof(*o));
+	o->oobinline = fake.oobinline;
+}
+
 void lane_tcp_put(struct lane *ln, struct lane_tcp *pcb)
 {
 	fake.nr_put++;

@@ -18,6 +18,7 @@ struct fake {
 	struct shim_watch watches[4 * FAKE_NR];
 	struct shim_view view;
 	struct lane_tcp_status tcp[FAKE_NR]; /* by pcb index */
+	bool oobinline;
 	uint32_t udp_queued;
 	int udp_err;
 	struct lane_event events[FAKE_NR]; /* what lane_event() gives, last first */

@@ -62,6 +62,19 @@ static void test_mask__connected(void **state)
 	assert_int_equal(TCP(.state = LANE_TCP_ESTABLISHED, .urgent = true), EPOLLPRI);
 }
 
+static void test_mask__urgent(void **state)
+{
+	/* the urgent byte alone is PRI, not IN; with text before or behind it, both (posix.md 78) */
+	assert_int_equal(TCP(.state = LANE_TCP_ESTABLISHED, .urgent = true, .at_mark = true,
+			     .rcv_queued = 1),
+			 EPOLLPRI);
+	assert_int_equal(TCP(.state = LANE_TCP_ESTABLISHED, .urgent = true, .at_mark = true,
+			     .rcv_queued = 2),
+			 IN | EPOLLPRI);
+	assert_int_equal(TCP(.state = LANE_TCP_ESTABLISHED, .urgent = true, .rcv_queued = 1),
+			 IN | EPOLLPRI);
+}
+
 static void test_mask__half_closed(void **state)
 {
 	assert_int_equal(TCP(.state = LANE_TCP_CLOSE_WAIT, .peer_fin = true, .writable = true),
@@ -226,6 +239,7 @@ int main(void)
 		cmocka_unit_test_setup(test_mask__listener, setup),
 		cmocka_unit_test_setup(test_mask__connecting, setup),
 		cmocka_unit_test_setup(test_mask__connected, setup),
+		cmocka_unit_test_setup(test_mask__urgent, setup),
 		cmocka_unit_test_setup(test_mask__half_closed, setup),
 		cmocka_unit_test_setup(test_mask__reset, setup),
 		cmocka_unit_test_setup(test_mask__datagram, setup),
