@@ -243,6 +243,23 @@ static int serve(struct echo *e)
 	return r < 0 ? fail("listen", strerror(-r)) : 0;
 }
 
+/* What was counted: the lane's totals and drops, then the driver's lines. */
+static void tell_counts(const struct echo *e)
+{
+	const struct lane_stats *st = lane_stats(e->ln);
+	char text[4096];
+
+	printf("rx_packets %llu\ntx_packets %llu\nretransmits %llu\n",
+	       (unsigned long long)st->rx_packets, (unsigned long long)st->tx_packets,
+	       (unsigned long long)st->tcp_retransmits);
+	for (unsigned int i = 0; i < LANE_NR_DROPS; i++)
+		if (st->drops[i])
+			printf("drop %s %llu\n", lane_drop_name((enum lane_drop)i),
+			       (unsigned long long)st->drops[i]);
+	if (lane_xdp_stats(&e->share, &e->fds, text, sizeof(text)) > 0)
+		fputs(text, stdout);
+}
+
 static void close_all(struct echo *e)
 {
 	struct lane_queue *q;
@@ -270,7 +287,7 @@ static const char usage[] =
 	"  -m, --mode MODE     auto (default), generic or native XDP\n"
 	"  -z, --zerocopy      ask for zero copy\n"
 	"  -h, --help          this text\n"
-	"Runs until SIGINT or SIGTERM.\n";
+	"Runs until SIGINT or SIGTERM, then tells what it counted.\n";
 
 /* For tests of what older kernels lack: --without sg,tx-metadata */
 static int parse_without(char *list, uint32_t *without)
@@ -393,8 +410,10 @@ int main(int argc, char **argv)
 	r = parse_options(e, argc, argv);
 	if (r == 0) {
 		r = start(e);
-		if (r == 0)
+		if (r == 0) {
 			run(e);
+			tell_counts(e);
+		}
 	}
 	close_all(e);
 	return r < 0;

@@ -89,7 +89,7 @@ static int add_queue(struct lane *ln, struct lane_xdp_share *share, const struct
 	q->q.bufs = lane_bufs(ln);
 	q->q.caps = share->caps;
 	q->q.idx = (uint8_t)i;
-	q->have = share->have;
+	q->share = share;
 	q->partial_ok = share->partial_ok;
 	q->reserve = lane_bufs(ln)->nr / 4;
 	q->rx_position = &share->queue[i].rx_position;

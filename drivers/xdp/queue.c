@@ -22,8 +22,8 @@
 #include "uapi.h"
 
 #define PACKET_MAX (65535 + 18) /* bytes: an IP packet behind Ethernet and a tag */
-#define KICKS      8            /* system calls in one kick(); each sends 32 frames */
-#define BAD_MAX    8            /* packets dropped in one burst */
+#define KICKS      64 /* system calls in one kick(), each of which sends 32 frames: a full ring */
+#define BAD_MAX    8  /* packets dropped in one burst */
 
 static uint32_t peek(const uint32_t *position)
 {
@@ -55,7 +55,7 @@ static struct xdp_desc *desc_at(const struct lane_xdp_view *r, uint32_t i)
 
 static bool needs_wakeup(const struct lane_xdp_queue *q, const struct lane_xdp_view *r)
 {
-	return !(q->have & LANE_XDP_F_NEED_WAKEUP) ||
+	return !(q->share->have & LANE_XDP_F_NEED_WAKEUP) ||
 	       __atomic_load_n(r->flags, __ATOMIC_RELAXED) & XDP_RING_NEED_WAKEUP;
 }
 
@@ -179,7 +179,7 @@ static void note_unkicked(struct lane_xdp_queue *q)
 	uint32_t n = entries(&q->tx);
 
 	/* With zero copy the kernel takes frames by itself, but may sleep until it is woken. */
-	if (q->have & LANE_XDP_F_ZEROCOPY && q->have & LANE_XDP_F_NEED_WAKEUP &&
+	if (q->share->have & LANE_XDP_F_ZEROCOPY && q->share->have & LANE_XDP_F_NEED_WAKEUP &&
 	    (n == 0 || !needs_wakeup(q, &q->tx)))
 		n = needs_wakeup(q, &q->fill);
 	__atomic_store_n(&q->q.nr_unkicked, n, __ATOMIC_RELAXED);
@@ -276,7 +276,7 @@ static void kick(struct lane_queue *lq)
 	uint32_t left = entries(&q->tx), before;
 	int saved = errno;
 
-	if (q->have & LANE_XDP_F_ZEROCOPY && needs_wakeup(q, &q->fill))
+	if (q->share->have & LANE_XDP_F_ZEROCOPY && needs_wakeup(q, &q->fill))
 		recvfrom(q->fd, NULL, 0, MSG_DONTWAIT, NULL, NULL);
 	for (int i = 0; i < KICKS && left > 0 && needs_wakeup(q, &q->tx); i++) {
 		before = left;
