@@ -39,7 +39,7 @@ static int tcp_queue(struct shim_local *l, unsigned long req, void *arg)
 		return -EINVAL;
 	switch (req) {
 	case FIONREAD:
-		return put_int(arg, st.rcv_queued);
+		return put_int(arg, st.rcv_inq);
 	case SIOCOUTQ:
 		return put_int(arg, st.snd_queued);
 	case SHIM_SIOCOUTQNSD:
