@@ -315,7 +315,7 @@ static int parse_line(struct lane_settings *s, char *line, uint16_t nr, char *er
 	*value++ = 0;
 	key = trim(key);
 	for (i = 0; i < LANE_NR_SETTINGS; i++) {
-		if (strcmp(key, settings[i].name))
+		if (strcmp(key, settings[i].name) != 0)
 			continue;
 		s->line[i] = nr;
 		return lane_settings_set(s, (enum lane_setting)i, trim(value), LANE_FROM_FILE, err);

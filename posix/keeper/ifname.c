@@ -1,8 +1,8 @@
 /*
  * ifname.c - the interface where none is given: the one with the default route
  *
- * Apart from config.c, so that the shim does not need the netlink mirror: under a bare LD_PRELOAD the
- * keeper finds the interface and says its name (spawn.c).
+ * Apart from config.c, so that the shim does not need the netlink mirror: under a bare LD_PRELOAD
+ * the keeper finds the interface and says its name (spawn.c).
  */
 #include <stdio.h>
 

@@ -115,7 +115,7 @@ static int take_welcome(struct shim_view *v, const struct keeper_msg *m, int *fd
 static int map_and_ready(struct shim_view *v, struct keeper_msg *m, char *err)
 {
 	struct timeval patience = {.tv_sec = 4};
-	int fds[KEEPER_FDS_MAX], r = shim_arena_map(v);
+	int fds[KEEPER_FDS_MAX] = {0}, r = shim_arena_map(v);
 
 	if (r) {
 		snprintf(err, KEEPER_ERR, "the arena cannot be mapped: %s", strerror(-r));
@@ -144,7 +144,7 @@ static int map_and_ready(struct shim_view *v, struct keeper_msg *m, char *err)
 /* One attempt. */
 static int try_join(const char *ifname, struct shim_view *v, enum shim_fallback *why, char *err)
 {
-	int fds[KEEPER_FDS_MAX], r;
+	int fds[KEEPER_FDS_MAX] = {0}, r;
 	struct keeper_msg m = {.why = SHIM_FB_NO_LANE};
 
 	shim_view_init(v);
@@ -198,7 +198,7 @@ int keeper_join(const struct lane_settings *s, struct shim_view *v, enum shim_fa
 
 int keeper_observe(const char *ifname, struct shim_view *v, char *err)
 {
-	int fds[KEEPER_FDS_MAX], fd, i, n, r;
+	int fds[KEEPER_FDS_MAX] = {0}, fd, i, n, r;
 	struct keeper_msg m;
 
 	shim_view_init(v);

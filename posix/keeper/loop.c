@@ -154,7 +154,7 @@ static bool timer_due(const struct keeper *k)
 
 static void nap(struct keeper *k)
 {
-	struct timespec ts = {.tv_nsec = LOOP_NAP_US * 1000};
+	struct timespec ts = {.tv_nsec = LOOP_NAP_US * 1000L};
 	const struct lane_state *st = k->v.ln->st;
 	uint64_t polls = st->stats.polls;
 

@@ -111,7 +111,7 @@ int keeper_recv(int fd, struct keeper_msg *m, int fds[KEEPER_FDS_MAX])
 			    .msg_iovlen = 1,
 			    .msg_control = &control,
 			    .msg_controllen = sizeof(control)};
-	struct rlimit old;
+	struct rlimit old = {0};
 	bool lifted = limit_lift(&old);
 	ssize_t r = recvmsg(fd, &mh, MSG_CMSG_CLOEXEC);
 	int n = r < 0 ? -errno : take_fds(&mh, fds);

@@ -63,7 +63,7 @@ static void be_alone(int ready_fd)
 static int drop_caps(void)
 {
 	struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
-	struct __user_cap_data_struct data[2];
+	struct __user_cap_data_struct data[2] = {{0}};
 	const uint32_t low = 1u << CAP_NET_ADMIN | 1u << CAP_NET_RAW;
 	const uint32_t high = 1u << (OPEN_CAP_BPF - 32);
 
@@ -88,7 +88,7 @@ static void pause_ms(long ms)
 /* Takes the name. -EALREADY: a keeper that we may believe serves it. */
 static int take_name(struct keeper *k, char *err)
 {
-	uint64_t end = shim_now_us() + 3 * KEEPER_RETRY_US;
+	uint64_t end = shim_now_us() + 3ULL * KEEPER_RETRY_US;
 	struct sockaddr_un sun;
 	socklen_t len = keeper_address(&sun, k->s.ifname);
 	int fd, r;

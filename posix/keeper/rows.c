@@ -141,8 +141,8 @@ bool keeper_rows_reserved(const struct keeper *k)
 	return false;
 }
 
-/* A reserved row with a living parent and a connection is about to be born; else, and where the fork
- * failed, the child has a second to come. */
+/* A reserved row with a living parent and a connection is about to be born; else, and where the
+ * fork failed, the child has a second to come. */
 static void reserved_look(struct keeper *k, int row)
 {
 	struct keeper_row *kr = &k->row[row];

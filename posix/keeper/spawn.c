@@ -115,7 +115,7 @@ static int read_ready(int fd, struct lane_settings *s, char *err)
 	char line[KEEPER_ERR];
 
 	read_line(fd, line);
-	if (strncmp(line, "ok ", 3)) {
+	if (strncmp(line, "ok ", 3) != 0) {
 		snprintf(err, KEEPER_ERR, "%s", *line ? line : "the keeper ended without a word");
 		return -EIO;
 	}
