@@ -137,29 +137,6 @@ void shim_fresh_kernel(struct shim_local *fresh, enum shim_fallback why)
 	shim_fd_replace(fresh, NULL);
 }
 
-/* ports= of the configuration: "80,443,8000-8100"; empty allows all. */
-static bool port_allowed(const char *p, uint16_t port)
-{
-	unsigned long lo, hi;
-	char *end;
-
-	if (!*p)
-		return true;
-	while (*p) {
-		lo = hi = strtoul(p, &end, 10);
-		if (end == p)
-			return false;
-		if (*end == '-')
-			hi = strtoul(end + 1, &end, 10);
-		if (port >= lo && port <= hi)
-			return true;
-		p = *end == ',' ? end + 1 : end;
-		if (p == end && *end)
-			return false;
-	}
-	return false;
-}
-
 static bool bound_elsewhere(int fd)
 {
 	char name[IFNAMSIZ] = "";
@@ -186,7 +163,7 @@ enum shim_fallback shim_refuses(int fd, const struct lane_ep *local)
 		return SHIM_FB_RAW_FORK;
 	if (v->a->keeper_state == SHIM_KEEPER_GONE)
 		return SHIM_FB_KEEPER_GONE;
-	if (local->port && !port_allowed(shim.settings.ports, local->port))
+	if (local->port && !lane_settings_port_ok(&shim.settings, local->port))
 		return SHIM_FB_PORTS;
 	if (!lane_ip_is_any(&local->ip)) {
 		if (lane_net_is_group(lane_nettab(v->ln), &local->ip))
