@@ -156,6 +156,14 @@ static void tell_cc(struct lane *ln, struct lane_tcp *pcb, const struct acked *a
 	lane_cc_ops_at(pcb->opts.cc)->on_ack(&pcb->cc, &s);
 }
 
+/* May more leave now that the window has moved? */
+static bool has_output(const struct lane_tcp *pcb)
+{
+	return pcb->snd_unsent != LANE_NIL || pcb->rtx_frame != LANE_NIL ||
+	       (pcb->flags & LANE_TF_RTX_HEAD) ||
+	       (pcb->flags & (LANE_TF_WR_SHUT | LANE_TF_FIN_SENT)) == LANE_TF_WR_SHUT;
+}
+
 static void new_ack(struct lane *ln, struct lane_tcp *pcb, const struct lane_seg *seg)
 {
 	struct acked a = {.bytes = seg->ack - pcb->snd_una,
@@ -181,7 +189,8 @@ static void new_ack(struct lane *ln, struct lane_tcp *pcb, const struct lane_seg
 	if (pcb->snd_una != pcb->snd_nxt)
 		lane_tcp_arm(ln, pcb, LANE_TT_RTX, pcb->rto.rto_us);
 	lane_tcp_space_back(ln, pcb);
-	lane_tcp_want_output(ln, pcb);
+	if (has_output(pcb))
+		lane_tcp_want_output(ln, pcb);
 }
 
 static void enter_recovery(struct lane *ln, struct lane_tcp *pcb)
@@ -233,8 +242,11 @@ static bool update_window(struct lane *ln, struct lane_tcp *pcb, const struct la
 	uint32_t wnd = seg->wnd << pcb->snd_wscale;
 	bool changed = wnd != pcb->snd_wnd;
 
-	if (lane_seq_lt(seg->seq, pcb->snd_wl1) ||
-	    (seg->seq == pcb->snd_wl1 && lane_seq_lt(seg->ack, pcb->snd_wl2)))
+	/* An ACK that moves snd_una says also from where its window counts, however old its text is: with
+	 * the old window the right edge would be beyond what the peer offered (as Linux). */
+	if (!lane_seq_gt(seg->ack, pcb->snd_una) &&
+	    (lane_seq_lt(seg->seq, pcb->snd_wl1) ||
+	     (seg->seq == pcb->snd_wl1 && lane_seq_lt(seg->ack, pcb->snd_wl2))))
 		return false;
 	pcb->snd_wnd = wnd;
 	pcb->snd_wl1 = seg->seq;
