@@ -35,6 +35,15 @@ static bool chance(struct fault *f, uint32_t ppm)
 	return ppm && lane_rng_below(&f->rng, MILLION) < ppm;
 }
 
+/* Frames on their way are the driver's, whoever dies meanwhile (buf.h). */
+static void set_owner(struct fault *f, struct lane_buf *b, uint8_t owner)
+{
+	for (uint32_t n = 0; b && n < f->q.bufs->nr; n++) {
+		b->owner = owner;
+		b = b->flags & LANE_BUF_MORE ? lane_buf_at(f->q.bufs, b->next) : NULL;
+	}
+}
+
 /* Consumes 'b': behind all that are due no later. */
 static void hold(struct fault *f, struct lane_buf *b, uint64_t due_us)
 {
@@ -49,6 +58,7 @@ static void hold(struct fault *f, struct lane_buf *b, uint64_t due_us)
 		f->hold[i] = f->hold[i - 1];
 	f->hold[i] = (struct held){.due_us = due_us, .buf = lane_buf_index(f->q.bufs, b)};
 	f->nr_held++;
+	set_owner(f, b, LANE_BUF_DRIVER);
 }
 
 static void flip_bit(struct fault *f, struct lane_buf *b)
@@ -142,6 +152,7 @@ static uint16_t fault_rx(struct lane_queue *q, struct lane_buf *bufs[], uint16_t
 	}
 	while (due < n && due < f->nr_held && f->hold[due].due_us <= *f->cfg.now_us) {
 		bufs[due] = lane_buf_at(q->bufs, f->hold[due].buf);
+		set_owner(f, bufs[due], 0);
 		due++;
 	}
 	f->nr_held -= due;

@@ -1,6 +1,6 @@
 /*
  * happen.c - what befalls a run from outside: a dead link, an address or a neighbour that is gone for a
- * while, a smaller MTU
+ * while, a smaller MTU, a member of the lane that dies
  *
  * All of it is shorter than what a connection must survive (tcp.md 4): it is no excuse for an error.
  */
@@ -15,7 +15,7 @@ void sim_draw_happening(struct sim *s)
 		return;
 	s->happening = 1 + sim_below(s, SIM_HAPPENINGS - 1);
 	s->happens_to = sim_below(s, 2);
-	s->happens_us = 1000000 + (1u << sim_below(s, 22));
+	s->happens_us = s->t0_us + (1u << sim_below(s, 22));
 	s->happens_until_us = s->happens_us + 1 + sim_below(s, LONGEST_US);
 }
 
@@ -61,6 +61,10 @@ static void change(struct sim *s, bool begins)
 		break;
 	case SIM_NEIGHBOUR_GONE:
 		world_set_neighbour(&s->w, s->happens_to, !begins);
+		break;
+	case SIM_DEAD_MEMBER:
+		if (begins)
+			lane_recover(s->w.ln[s->happens_to], 0);
 		break;
 	case SIM_SMALLER_MTU:
 		set_mtu(t, begins ? 1280 : s->w.cfg.mtu);

@@ -146,7 +146,7 @@ static void run_programs(struct sim *s)
 			else if (!sim_give_up_idle(s))
 				sim_fail(s, "stuck: programs wait and nothing is armed");
 		}
-		if (s->w.now_us > RUN_US)
+		if (s->w.now_us > s->t0_us + RUN_US)
 			sim_fail(s, "the programs did not end");
 	}
 }

@@ -140,6 +140,7 @@ void sim_events(struct sim *s, unsigned int i)
 	struct lane_event ev;
 
 	while (lane_event(s->w.ln[i], &ev)) {
+		struct lane_tcp_status st;
 		struct sim_side *side;
 
 		if (ev.cookie >= COOKIE_UDP)
@@ -152,6 +153,12 @@ void sim_events(struct sim *s, unsigned int i)
 			sim_fail(s, "an event for cookie %" PRIu64, ev.cookie);
 		side = &s->conn[ev.cookie / 2].side[i];
 		sim_log(s, "lane %u connection %u events %#x", i, (unsigned int)ev.cookie / 2, ev.events);
+		if (!side->pcb)
+			continue;
+		/* An event may come without a reason, but not before there is a connection or an error. */
+		lane_tcp_get_status(s->w.ln[i], side->pcb, &st);
+		if (st.state == LANE_TCP_SYN_SENT)
+			continue;
 		if (ev.events & (LANE_EV_READABLE | LANE_EV_EOF | LANE_EV_ERROR | LANE_EV_CONNECTED))
 			side->can_read = true;
 		if (ev.events & (LANE_EV_WRITABLE | LANE_EV_ERROR | LANE_EV_CONNECTED))

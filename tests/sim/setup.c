@@ -88,12 +88,17 @@ static void draw_side(struct sim *s, struct sim_side *side)
 
 void sim_draw(struct sim *s, struct world_config *cfg)
 {
+	/* Microseconds and milliseconds are kept in 32 bits in places. */
+	static const uint64_t starts[] = {1000000, (1ULL << 32) - 700000, (1ULL << 32) * 1000 - 700000,
+					  (1ULL << 31) * 1000 - 700000};
+
 	world_config_default(cfg);
+	cfg->start_us = s->t0_us = starts[sim_below(s, 4)];
 	draw_faults(s, cfg);
 	draw_lanes(s, cfg);
 	s->backlog = (int)PICK(s, 0, 1, 5, 128);
 	s->listener_gap = sim_below(s, 10) == 0;
-	s->gap_us = 1000000 + log_uniform(s, 1000000);
+	s->gap_us = s->t0_us + log_uniform(s, 1000000);
 	s->harsh |= s->listener_gap;
 	s->nodelay = (uint8_t)sim_below(s, 2);
 	s->cork = sim_below(s, 10) == 0;
@@ -107,7 +112,7 @@ void sim_draw(struct sim *s, struct world_config *cfg)
 
 		c->opener = sim_below(s, 2);
 		c->v6 = sim_below(s, 2);
-		c->start_us = 1000000 + (sim_below(s, 2) ? log_uniform(s, 2000000) : 0);
+		c->start_us = s->t0_us + (sim_below(s, 2) ? log_uniform(s, 2000000) : 0);
 		draw_side(s, &c->side[0]);
 		draw_side(s, &c->side[1]);
 	}

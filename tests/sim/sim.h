@@ -31,6 +31,7 @@ enum sim_happening {
 	SIM_ADDRS_GONE,
 	SIM_NEIGHBOUR_GONE,
 	SIM_SMALLER_MTU,
+	SIM_DEAD_MEMBER, /* the rebuild after a member died inside the lock, between two calls */
 	SIM_HAPPENINGS
 };
 
@@ -60,6 +61,7 @@ struct sim_conn {
 struct sim {
 	uint64_t seed;
 	bool trace;
+	uint64_t t0_us; /* the clock's start: also where its 32-bit parts are about to wrap */
 	struct lane_rng rng;
 	struct world w;
 	struct watch watch;

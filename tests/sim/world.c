@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define START_US    1000000 /* not 0, and what 32 bits of milliseconds and microseconds hold */
+#define START_US    1000000
 #define TURNS_BOUND 10000000
 
 static void fail_unless(bool ok, const char *what)
@@ -52,6 +52,7 @@ void world_config_default(struct world_config *cfg)
 		c->hash_key[1] = 0x5678;
 	}
 	cfg->mtu = 1500;
+	cfg->start_us = START_US;
 }
 
 void world_set_neighbour(struct world *w, unsigned int i, bool known)
@@ -106,7 +107,7 @@ void world_open(struct world *w, const struct world_config *cfg)
 {
 	memset(w, 0, sizeof(*w));
 	w->cfg = *cfg;
-	w->now_us = START_US;
+	w->now_us = cfg->start_us;
 	w->cfg.pair.now_us = &w->now_us;
 	for (unsigned int i = 0; i < 2; i++)
 		open_lane(w, i);

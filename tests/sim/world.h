@@ -19,6 +19,7 @@ struct world_config {
 	bool faulty; /* fault drivers at both ends */
 	struct lane_fault_config fault[2];
 	uint32_t mtu;
+	uint64_t start_us; /* of the clock */
 	bool no_neighbours; /* the tables do not know the other's MAC */
 };
 
