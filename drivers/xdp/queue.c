@@ -146,7 +146,7 @@ static void reap(struct lane_xdp_queue *q)
 		n -= k;
 		publish(q->comp.consumer, pos);
 		for (uint32_t i = 0; i < k; i++)
-			if (batch[i] != LANE_NIL)
+			if (batch[i] != LANE_NIL && q->q.bufs->meta[batch[i]].flags & LANE_BUF_TX)
 				lane_buf_tx_done(q->q.bufs, &q->q.bufs->meta[batch[i]]);
 	}
 }
