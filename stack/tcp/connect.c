@@ -113,8 +113,10 @@ void lane_tcp_take_syn(struct lane *ln, struct lane_tcp *pcb, const struct lane_
 
 void lane_tcp_established(struct lane *ln, struct lane_tcp *pcb, const struct lane_seg *seg)
 {
-	pcb->state = LANE_TCP_ESTABLISHED;
+	/* A program may have closed during a simultaneous open: its FIN is next. */
+	pcb->state = pcb->flags & LANE_TF_WR_SHUT ? LANE_TCP_FIN_WAIT_1 : LANE_TCP_ESTABLISHED;
 	pcb->flags |= LANE_TF_CONNECTED;
+	lane_tcp_want_output(ln, pcb);
 	pcb->flags &= ~(LANE_TF_SYN_DUE | LANE_TF_DEFER_ACKED);
 	pcb->retries = 0;
 	lane_tcp_disarm(pcb, LANE_TT_RTX);
