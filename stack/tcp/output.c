@@ -186,8 +186,7 @@ static enum send_result send_new(struct lane *ln, struct lane_tcp *pcb)
 /* A FIN that could not ride on text. */
 static void send_fin(struct lane *ln, struct lane_tcp *pcb)
 {
-	if (!(pcb->flags & LANE_TF_WR_SHUT) || (pcb->flags & LANE_TF_FIN_SENT) ||
-	    pcb->snd_unsent != LANE_NIL)
+	if (!lane_tcp_fin_due(pcb) || pcb->snd_unsent != LANE_NIL)
 		return;
 	if (!lane_tcp_xmit_ctl(ln, pcb, LANE_WIRE_FIN, pcb->snd_end))
 		retry_soon(ln, pcb);
@@ -251,7 +250,8 @@ static bool path_ready(struct lane *ln, struct lane_tcp *pcb)
 	} else {
 		pcb->soft_err = (uint8_t)(r == -EXDEV ? ENETUNREACH : -r);
 		/* The timers go on: RFC 1122 4.2.3.9. */
-		if (pcb->snd_una != pcb->snd_nxt || pcb->snd_unsent != LANE_NIL)
+		if (pcb->snd_una != pcb->snd_nxt || pcb->snd_unsent != LANE_NIL ||
+		    lane_tcp_fin_due(pcb))
 			arm_rtx(ln, pcb, WINDOW_FULL);
 	}
 	return false;

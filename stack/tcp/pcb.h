@@ -201,6 +201,12 @@ static inline void lane_tcp_work(struct lane *ln, const struct lane_tcp *pcb)
 	ln->st->pcb_at_work = lane_tcp_idx(ln, pcb);
 }
 
+/* Our FIN is to be sent and has not left yet. */
+static inline bool lane_tcp_fin_due(const struct lane_tcp *pcb)
+{
+	return (pcb->flags & LANE_TF_WR_SHUT) && !(pcb->flags & LANE_TF_FIN_SENT);
+}
+
 struct lane_ep lane_tcp_local_ep(const struct lane_tcp *pcb);
 struct lane_ep lane_tcp_remote_ep(const struct lane_tcp *pcb);
 /* Enters and removes a connection in ln->conns (a listener in ln->listeners). -ENOSPC. */

@@ -131,7 +131,8 @@ static void rtx_timeout(struct lane *ln, struct lane_tcp *pcb)
 		return;
 	}
 	if (pcb->snd_una == pcb->snd_nxt) {
-		if (pcb->snd_unsent != LANE_NIL)
+		/* A FIN that found no route is tried, and given up, like a probe. */
+		if (pcb->snd_unsent != LANE_NIL || lane_tcp_fin_due(pcb))
 			probe_timeout(ln, pcb);
 		return;
 	}
