@@ -54,6 +54,8 @@ struct lane_tcp_status {
 	bool at_mark;	       /* SIOCATMARK */
 };
 
+#define LANE_QUICKACK_NOW 2
+
 /* Per-socket settings; a listener's are inherited. Times in us, 0 in user_timeout: none. */
 struct lane_tcp_opts_set {
 	uint32_t rcvbuf, sndbuf; /* bytes, as SO_RCVBUF reads them (doubled); payload limit is half */
@@ -67,7 +69,9 @@ struct lane_tcp_opts_set {
 	uint8_t keepcnt, syncnt;
 	uint8_t tos, ttl;
 	uint8_t cc; /* index of the congestion control */
-	uint8_t keepalive, nodelay, cork, quickack, oobinline;
+	uint8_t keepalive, nodelay, cork;
+	uint8_t quickack; /* reads as 0 or 1; LANE_QUICKACK_NOW also ACKs what is pending */
+	uint8_t oobinline;
 };
 
 struct lane_tcp_info_out; /* lane-int/tcp_info.h: struct tcp_info's figures */
@@ -132,7 +136,8 @@ ssize_t lane_tcp_read(struct lane *ln, struct lane_tcp *pcb, void *dst, size_t l
 /*
  * Receiving, zero copy: moves whole frames of at most 'max' bytes in sum (at least one piece; the
  * last frame is left if it does not fit whole) into out[0..n), returns owned, text at data(). The return is the number of
- * frames, 0: end of file, or -errno as read. Window credit is given by lane_tcp_received().
+ * frames, 0: end of file, or -errno as read; -ENOBUFS: 'max' cuts the first frame and no frame is free
+ * for its front, lane_tcp_read() will do. Window credit is given by lane_tcp_received().
  */
 int lane_tcp_take(struct lane *ln, struct lane_tcp *pcb, struct lane_buf *out[], uint32_t n, size_t max);
 /* Puts frames that take() gave back to the front of the queue, in order (a copy that failed). */
@@ -159,7 +164,7 @@ void lane_tcp_get_local(const struct lane_tcp *pcb, struct lane_ep *ep);
 /* -ENOTCONN unless connected. */
 int lane_tcp_get_remote(const struct lane_tcp *pcb, struct lane_ep *ep);
 void lane_tcp_get_opts(const struct lane_tcp *pcb, struct lane_tcp_opts_set *o);
-/* Applies: a cleared cork or a set nodelay sends what was held, a set quickack ACKs. */
+/* Applies: a cleared cork or a set nodelay sends what was held, LANE_QUICKACK_NOW ACKs. */
 void lane_tcp_set_opts(struct lane *ln, struct lane_tcp *pcb, const struct lane_tcp_opts_set *o);
 void lane_tcp_get_info(const struct lane *ln, const struct lane_tcp *pcb, struct lane_tcp_info_out *out);
 
