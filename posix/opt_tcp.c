@@ -160,7 +160,7 @@ static int store_tcp(struct lane_tcp_opts_set *o, const struct lane_config *cfg,
 		o->cork = val != 0;
 		return 0;
 	case TCP_QUICKACK:
-		o->quickack = val != 0;
+		o->quickack = val ? LANE_QUICKACK_NOW : 0;
 		return 0;
 	case TCP_LINGER2:
 		if (val < 0)

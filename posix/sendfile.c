@@ -7,10 +7,15 @@
  */
 #include <fcntl.h>
 #include <sys/sendfile.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "posix/sock.h"
+
+/* A read from no seekable file is what sendfile(2) calls invalid. */
+static ssize_t read_error(void)
+{
+	return errno == ESPIPE ? -EINVAL : -errno;
+}
 
 /* Fills frames from the file: bytes read, 0 at its end. */
 static ssize_t read_into(int in, off_t at, struct shim_frames *f, size_t want)
@@ -26,7 +31,7 @@ static ssize_t read_into(int in, off_t at, struct shim_frames *f, size_t want)
 		want -= iov[i].iov_len;
 	}
 	r = shim_libc()->preadv64(in, iov, (int)f->n, at);
-	return r < 0 ? -errno : r;
+	return r < 0 ? read_error() : r;
 }
 
 /* One bracket: bytes sent, 0 at the end of the file. */
@@ -71,18 +76,29 @@ static ssize_t send_range(struct shim_local *l, int in, off_t *at, size_t count)
 	return (ssize_t)sent;
 }
 
+/* What a bracket copies: by way of the stack, as any small write. */
+static ssize_t send_short(struct shim_local *l, int in, off_t *at, size_t count)
+{
+	uint8_t text[SHIM_COPY_LOCKED];
+	struct iovec iov = {.iov_base = text};
+	ssize_t r = shim_libc()->pread64(in, text, count, *at);
+
+	if (r <= 0)
+		return r ? read_error() : 0;
+	iov.iov_len = (size_t)r;
+	r = shim_sock_send(l, &iov, 1, 0);
+	if (r > 0)
+		*at += r;
+	return r;
+}
+
 static ssize_t send_file(struct shim_local *l, int in, off_t *offset, size_t count)
 {
-	struct stat st;
 	ssize_t r;
 	off_t at;
 
-	if (fstat(in, &st) < 0)
-		return -errno;
-	if (l->dgram || (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode)))
+	if (l->dgram)
 		return -EINVAL;
-	if ((shim_libc()->fcntl(in, F_GETFL) & O_ACCMODE) == O_WRONLY)
-		return -EBADF;
 	if (offset) {
 		if (shim_copy_in(&at, offset, sizeof(at)) < 0)
 			return -EFAULT;
@@ -91,9 +107,12 @@ static ssize_t send_file(struct shim_local *l, int in, off_t *offset, size_t cou
 	} else {
 		at = lseek(in, 0, SEEK_CUR);
 		if (at < 0)
-			return -errno;
+			return read_error();
 	}
-	r = send_range(l, in, &at, count < SHIM_RW_MAX ? count : SHIM_RW_MAX);
+	if (count <= SHIM_COPY_LOCKED)
+		r = send_short(l, in, &at, count);
+	else
+		r = send_range(l, in, &at, count < SHIM_RW_MAX ? count : SHIM_RW_MAX);
 	if (!offset)
 		lseek(in, at, SEEK_SET);
 	else if (shim_copy_out(offset, &at, sizeof(at)) < 0)

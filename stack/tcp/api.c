@@ -75,6 +75,7 @@ void lane_tcp_set_opts(struct lane *ln, struct lane_tcp *pcb, const struct lane_
 
 	lane_tcp_work(ln, pcb);
 	pcb->opts = *o;
+	pcb->opts.quickack = o->quickack != 0;
 	if (o->rcvbuf != old.rcvbuf) {
 		pcb->flags |= LANE_TF_RCVBUF_SET;
 		pcb->rcv_limit = o->rcvbuf / 2;
@@ -99,7 +100,7 @@ void lane_tcp_set_opts(struct lane *ln, struct lane_tcp *pcb, const struct lane_
 		pcb->push = 1;
 		lane_tcp_want_output(ln, pcb);
 	}
-	if (o->quickack && pcb->rcv_nxt != pcb->rcv_acked)
+	if (o->quickack == LANE_QUICKACK_NOW && pcb->rcv_nxt != pcb->rcv_acked)
 		lane_tcp_ack_now(ln, pcb);
 	lane_tcp_space_back(ln, pcb);
 }

@@ -245,6 +245,22 @@ ssize_t lane_tcp_write_oob(struct lane *ln, struct lane_tcp *pcb, const void *sr
 	return r;
 }
 
+/* A frame's text goes behind that of the last one, if it fits there whole: what a program writes in
+ * two calls (a header, then a small file) leaves as one segment. Consumes 'b' then. */
+static bool join_tail(struct lane *ln, struct lane_tcp *pcb, struct lane_buf *b)
+{
+	struct lane_buf *tail;
+
+	if (tail_room(ln, pcb, &tail) < b->len)
+		return false;
+	memcpy(lane_buf_frame(&ln->bufs, tail) + tail->text_off + tail->text_len,
+	       lane_buf_data(&ln->bufs, b), b->len);
+	tail->text_len += b->len;
+	pcb->snd_end += b->len;
+	lane_buf_free(&ln->bufs, b);
+	return true;
+}
+
 int lane_tcp_send(struct lane *ln, struct lane_tcp *pcb, struct lane_buf *bufs[], uint32_t n, bool more)
 {
 	uint32_t bytes = 0;
@@ -271,6 +287,8 @@ int lane_tcp_send(struct lane *ln, struct lane_tcp *pcb, struct lane_buf *bufs[]
 			lane_buf_free(&ln->bufs, b);
 			continue;
 		}
+		if (join_tail(ln, pcb, b))
+			continue;
 		b->text_off = b->off;
 		b->text_len = b->len;
 		sndq_push(ln, pcb, b);
