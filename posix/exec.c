@@ -21,8 +21,9 @@
 
 enum { JOINED = 2 };
 
-#define MAX_SAVED 24
-#define PRELOAD   "LD_PRELOAD="
+#define EXEC_HOLD_US 5000000 /* in which a successor must use the listeners that it inherited */
+#define MAX_SAVED    24
+#define PRELOAD      "LD_PRELOAD="
 
 static char saved_text[8192];
 static char *saved[MAX_SAVED];
@@ -90,8 +91,26 @@ static char *const *env_with_ours(char *const envp[], char *out[])
 
 /* ---- the state of descriptors that cross ---- */
 
-/* Sets O_NONBLOCK of a listener's kernel half: as the program thinks (*arg), or as the shim needs
- * it. */
+/* The lane's half of a listener waits for the successor, with the connections that it has queued.
+ */
+static void hold_listener(int fd, struct shim_local *l, bool for_exec)
+{
+	struct shim_view *v = &shim.view;
+	uint64_t cookie = 0;
+	socklen_t len = sizeof(cookie);
+	struct shim_sock *s;
+
+	shim_libc()->getsockopt(fd, SOL_SOCKET, SO_COOKIE, &cookie, &len);
+	shim_enter(v);
+	s = shim_sock_of(l);
+	if (s) {
+		s->exec_cookie = for_exec ? cookie : 0;
+		s->exec_until_us = for_exec && cookie ? shim_now_us() + EXEC_HOLD_US : 0;
+	}
+	shim_leave_quiet(v);
+}
+
+/* A listener crosses: its O_NONBLOCK is what the program thinks (*arg), or what the shim needs. */
 static void set_shadow(int fd, struct shim_local *l, void *arg)
 {
 	const bool *for_exec = arg;
@@ -99,8 +118,10 @@ static void set_shadow(int fd, struct shim_local *l, void *arg)
 
 	if (l->kind != SHIM_SOCK || l->index >= shim.view.nr_socks ||
 	    shim.view.socks[l->index].kind != SHIM_SOCK_LISTENER ||
-	    (shim_sock_flags(l) & SHIM_SOCK_NONBLOCK) ||
 	    (shim_libc()->fcntl(fd, F_GETFD) & FD_CLOEXEC))
+		return;
+	hold_listener(fd, l, *for_exec);
+	if (shim_sock_flags(l) & SHIM_SOCK_NONBLOCK)
 		return;
 	flags = shim_libc()->fcntl(fd, F_GETFL);
 	shim_libc()->fcntl(fd, F_SETFL, *for_exec ? flags & ~O_NONBLOCK : flags | O_NONBLOCK);
@@ -253,30 +274,92 @@ static int backlog_of(int fd)
 	return (int)info.tcpi_sacked;
 }
 
-bool shim_adopt_inherited(int fd)
+/* A listener of the lane that crossed an exec under this cookie: this member has it too now. */
+static uint32_t held_listener(uint64_t cookie, uint32_t *generation)
 {
-	static _Atomic uint64_t probed[PROBED_MAX / 64];
-	uint64_t bit = 1ULL << (fd & 63);
-	struct shim_local *l;
-	int saved_errno = errno, domain;
+	struct shim_view *v = &shim.view;
+	uint32_t i, found = LANE_NIL;
+	struct shim_sock *s;
 
-	if ((unsigned int)fd >= PROBED_MAX || !shim_started() ||
-	    (atomic_fetch_or(&probed[fd / 64], bit) & bit))
-		return false;
-	domain = option(fd, SOL_SOCKET, SO_DOMAIN);
-	if ((domain != AF_INET && domain != AF_INET6) ||
-	    option(fd, SOL_SOCKET, SO_PROTOCOL) != IPPROTO_TCP ||
-	    option(fd, SOL_SOCKET, SO_ACCEPTCONN) != 1 || !(l = shim_local_alloc(SHIM_FRESH))) {
-		errno = saved_errno;
-		return false;
+	shim_enter(v);
+	for (i = 0; cookie && i < v->nr_socks && found == LANE_NIL; i++) {
+		s = shim_sock_at(v, i);
+		if (!s || s->kind != SHIM_SOCK_LISTENER || s->exec_cookie != cookie)
+			continue;
+		if (!s->rows && v->a->nr_exec_held)
+			v->a->nr_exec_held--;
+		s->rows |= 1ULL << v->row;
+		*generation = s->generation;
+		found = i;
 	}
-	l->v6 = domain == AF_INET6;
+	shim_leave_quiet(v);
+	return found;
+}
+
+/* The listener 'fd' becomes known. False: it stays the kernel's alone. */
+static bool adopt(int fd, bool v6)
+{
+	uint64_t cookie = 0;
+	socklen_t len = sizeof(cookie);
+	uint32_t index, generation;
+	struct shim_local *l;
+
+	if (!shim_join())
+		return false;
+	shim_libc()->getsockopt(fd, SOL_SOCKET, SO_COOKIE, &cookie, &len);
+	index = held_listener(cookie, &generation);
+	l = shim_local_alloc(index == LANE_NIL ? SHIM_FRESH : SHIM_SOCK);
+	if (!l)
+		return false;
+	l->v6 = v6;
+	l->index = index;
+	if (index != LANE_NIL) {
+		l->generation = generation;
+		l->shadow = fd;
+		shim_fd_set(fd, l);
+		shim_libc()->fcntl(fd, F_SETFL, shim_libc()->fcntl(fd, F_GETFL) | O_NONBLOCK);
+		return true;
+	}
 	shim_fd_set(fd, l);
 	l = shim_get(fd);
 	if (l) {
 		shim_listen(fd, l, backlog_of(fd));
 		shim_put(l);
 	}
-	errno = saved_errno;
 	return true;
+}
+
+/* Numbers that were probed, or that we saw made. */
+static _Atomic uint64_t probed[PROBED_MAX / 64];
+
+/* True the first time. */
+static bool first_time(int fd)
+{
+	uint64_t bit = 1ULL << (fd & 63);
+
+	if ((unsigned int)fd >= PROBED_MAX ||
+	    (atomic_load_explicit(&probed[fd / 64], memory_order_relaxed) & bit))
+		return false;
+	return !(atomic_fetch_or(&probed[fd / 64], bit) & bit);
+}
+
+void shim_not_inherited(int fd)
+{
+	first_time(fd);
+}
+
+bool shim_adopt_inherited(int fd)
+{
+	int saved_errno = errno, domain;
+	bool known = false;
+
+	if (!first_time(fd) || !shim_started())
+		return false;
+	domain = option(fd, SOL_SOCKET, SO_DOMAIN);
+	if ((domain == AF_INET || domain == AF_INET6) &&
+	    option(fd, SOL_SOCKET, SO_PROTOCOL) == IPPROTO_TCP &&
+	    option(fd, SOL_SOCKET, SO_ACCEPTCONN) == 1)
+		known = adopt(fd, domain == AF_INET6);
+	errno = saved_errno;
+	return known;
 }

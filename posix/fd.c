@@ -214,6 +214,8 @@ void shim_fd_set(int fd, struct shim_local *l)
 			shim_put(l); /* beyond the table: the kernel's */
 		return;
 	}
+	if (l)
+		shim_not_inherited(fd);
 	old = atomic_exchange(s, l);
 	if (shim_unlikely(old && old != &hidden))
 		shim_put(old);

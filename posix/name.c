@@ -50,6 +50,7 @@ static int tcp_remote(struct shim_local *l, struct lane_ep *ep)
 	shim_enter(v);
 	pcb = shim_tcp_of(l, &s);
 	if (pcb && s->kind == SHIM_SOCK_TCP) {
+		shim_turn(v); /* a RST may wait */
 		lane_tcp_get_status(v->ln, pcb, &st);
 		if (st.state != LANE_TCP_CLOSED && st.state != LANE_TCP_SYN_SENT &&
 		    st.state != LANE_TCP_TIME_WAIT)
@@ -92,6 +93,8 @@ LANE_EXPORT int getsockname(int fd, struct sockaddr *addr, socklen_t *len)
 	struct shim_local *l = shim_get_sock(fd);
 	int r;
 
+	if (!l && shim_adopt_inherited(fd))
+		l = shim_get_sock(fd);
 	if (!l)
 		return shim_libc()->getsockname(fd, addr, len);
 	r = shim_getsockname(fd, l, addr, len);

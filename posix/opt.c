@@ -91,14 +91,47 @@ static int kernel_set(int fd, int level, int name, const void *val, socklen_t le
 	return shim_libc()->setsockopt(fd, level, name, val, len) < 0 ? -errno : 0;
 }
 
-/* Whether a socket of the same family takes it. */
-static int try_set(const struct shim_local *l, int level, int name, const void *val, socklen_t len)
+/* ---- options of connections that the lane does not know ---- */
+
+static struct shim_kept *kept_find(struct shim_local *l, int level, int name)
+{
+	unsigned int i;
+
+	for (i = 0; i < SHIM_KEPT; i++) {
+		if (l->kept[i].level == level && l->kept[i].name == name)
+			return &l->kept[i];
+	}
+	return NULL;
+}
+
+/* Keeps what kernel socket 'fd' made of it; with no room left it reads as the default later. */
+static void keep(struct shim_local *l, int fd, int level, int name)
+{
+	struct shim_kept *k = kept_find(l, level, name);
+	socklen_t len = sizeof(int);
+	int val;
+
+	if (shim_libc()->getsockopt(fd, level, name, &val, &len) < 0 || len != sizeof(val))
+		return;
+	if (!k)
+		k = kept_find(l, 0, 0);
+	if (!k)
+		return;
+	k->val = val;
+	k->level = (uint16_t)level;
+	k->name = (uint16_t)name;
+}
+
+/* Tries it on a socket of the same family, for its errors, and keeps it. */
+static int try_set(struct shim_local *l, int level, int name, const void *val, socklen_t len)
 {
 	int r, fd = shim_libc()->socket(l->v6 ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
 	if (fd < 0)
 		return -errno;
 	r = kernel_set(fd, level, name, val, len);
+	if (r == 0)
+		keep(l, fd, level, name);
 	shim_libc()->close(fd);
 	return r;
 }
@@ -278,8 +311,9 @@ static int set_shadowed(int fd, struct shim_local *l, int level, int name, const
 		set_bit(l, shim_opt_bit(name), val, len);
 	else if (level == SOL_SOCKET && (name == SO_PRIORITY || name == SO_MARK))
 		set_stored_int(l, name, val, len);
-	else if (get_int(level, val, len, &n) == 0)
-		shim_tcp_setopt(l, level, name, n);
+	else if (get_int(level, val, len, &n) == 0 &&
+		 shim_tcp_setopt(l, level, name, n) == -ENOPROTOOPT)
+		keep(l, fd, level, name);
 	return 0;
 }
 
@@ -433,6 +467,8 @@ static int get_connection(int fd, struct shim_local *l, int level, int name, voi
 	r = shim_tcp_getopt(l, level, name, &n);
 	if (r != -ENOPROTOOPT)
 		return r < 0 ? r : put_int(val, len, n);
+	if (kept_find(l, level, name))
+		return put_int(val, len, kept_find(l, level, name)->val);
 	return kernel_get(shim_sock_flags(l) & SHIM_SOCK_SHADOW ? fd : shim.scratch, level, name, val,
 			  len);
 }
@@ -477,6 +513,8 @@ LANE_EXPORT int getsockopt(int fd, int level, int name, void *val, socklen_t *le
 	struct shim_local *l = shim_get_sock(fd);
 	int r;
 
+	if (!l && shim_adopt_inherited(fd))
+		l = shim_get_sock(fd);
 	if (!l)
 		return shim_libc()->getsockopt(fd, level, name, val, len);
 	r = shim_getsockopt(fd, l, level, name, val, len);

@@ -216,8 +216,26 @@ void shim_sock_release(struct shim_view *v, uint32_t sock, int row)
 	if (s->rows)
 		return;
 	shim_sock_unwatch(v, sock);
+	if (s->exec_until_us > shim_now_us()) {
+		v->a->nr_exec_held++;
+		return;
+	}
 	sock_close(v, s);
 	shim_sock_free(v, sock);
+}
+
+void shim_exec_expire(struct shim_view *v)
+{
+	uint32_t i;
+
+	for (i = 0; v->a->nr_exec_held && i < v->nr_socks; i++) {
+		const struct shim_sock *s = shim_sock_at(v, i);
+
+		if (!s || s->rows || !s->exec_until_us || s->exec_until_us > shim_now_us())
+			continue;
+		v->a->nr_exec_held--;
+		shim_sock_release(v, i, -1);
+	}
 }
 
 void shim_ep_release(struct shim_view *v, uint32_t epi, int row)

@@ -51,6 +51,13 @@ struct shim_reg {
 	uint64_t data;
 };
 
+/* An option of a connection that the lane does not know: kept, to be told again. */
+#define SHIM_KEPT 6
+struct shim_kept {
+	uint16_t level, name; /* 0: free */
+	int val;
+};
+
 /* What one or more numbers of this process stand for. */
 struct shim_local {
 	_Atomic uint32_t refs; /* numbers + calls under way */
@@ -72,6 +79,7 @@ struct shim_local {
 	int epfd;	       /* EPOLL: one number of it that is open */
 	uint32_t nr, next_free; /* fd.c: its own number, 1 + the next free object's */
 	uint8_t opts_set;	/* FRESH: SHIM_OPTS_*, levels at which the program has set options */
+	struct shim_kept kept[SHIM_KEPT]; /* SOCK */
 	uint8_t accept_turn;	/* listener: connections taken from the lane since the kernel was asked */
 };
 
@@ -210,6 +218,8 @@ void shim_epoll_fork(enum shim_fork_step step);
 void shim_exec_init(char *const envp[]);
 /* A number that we never saw made: an inherited listener becomes known (posix.md 16). True: it is now. */
 bool shim_adopt_inherited(int fd);
+/* 'fd' was made before our eyes. */
+void shim_not_inherited(int fd);
 /* ---- signal.c ---- */
 /* Once joined: takes SIGSEGV and SIGBUS for shim_copy_fixup(). start.c calls it. */
 void shim_sig_init(void);

@@ -270,6 +270,8 @@ LANE_EXPORT int listen(int fd, int backlog)
 	struct shim_local *l = shim_get(fd);
 	int r;
 
+	if (!l && shim_adopt_inherited(fd))
+		l = shim_get(fd);
 	if (!l || l->kind == SHIM_EPOLL || l->dgram)
 		r = shim_libc()->listen(fd, backlog);
 	else
@@ -284,6 +286,8 @@ LANE_EXPORT int accept4(int fd, struct sockaddr *addr, socklen_t *len, int flags
 	struct shim_local *l = shim_get_sock(fd);
 	int r;
 
+	if (!l && shim_adopt_inherited(fd))
+		l = shim_get_sock(fd);
 	if (!l)
 		return shim_fd_new(shim_libc()->accept4(fd, addr, len, flags));
 	r = shim_accept(fd, l, addr, len, flags);

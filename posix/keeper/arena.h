@@ -106,6 +106,9 @@ struct shim_sock {
 	uint32_t cmsg; /* UDP: SHIM_CMSG_*, control messages that the program asked for */
 	uint32_t so_bits; /* switches that are only stored and told (opt.c) */
 	uint64_t created_us;
+	/* A listener that crosses an exec: SO_COOKIE of its shadow, and how long it outlives its last
+	 * member for the successor to find it (exec.c). */
+	uint64_t exec_cookie, exec_until_us;
 };
 
 #define SHIM_CMSG_PKTINFO 0x01
@@ -169,7 +172,7 @@ struct shim_arena {
 	_Atomic uint64_t fallbacks[SHIM_NR_FB];
 	_Atomic uint64_t nr_lock_contended, nr_sleeps, nr_wakes, nr_doorbells, nr_keeper_turns;
 	_Atomic uint32_t owner_died; /* times */
-	uint32_t clear_listen; /* reserved */
+	uint32_t nr_exec_held; /* listeners without a member, kept for a successor */
 	char keeper_error[256];	     /* last thing that went wrong, for `lane stat` */
 	char warning[256];	     /* netfilter rules and the like, for `lane stat` */
 	struct shim_row row[SHIM_ROWS];
@@ -268,6 +271,8 @@ void shim_ep_unwatch(struct shim_view *v, uint32_t ep);
 /* 'row' has no more descriptors of the sock: closes it as the kernel would when it was the last. */
 void shim_sock_release(struct shim_view *v, uint32_t sock, int row);
 void shim_ep_release(struct shim_view *v, uint32_t ep, int row);
+/* Closes the listeners whose successor did not come in time. */
+void shim_exec_expire(struct shim_view *v);
 /* A member died: releases all that it held and frees its row. */
 void shim_row_release(struct shim_view *v, int row);
 

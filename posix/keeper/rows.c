@@ -162,6 +162,12 @@ void keeper_rows_scan(struct keeper *k)
 	struct shim_row *r;
 	int i;
 
+	if (k->v.a->nr_exec_held) {
+		shim_lock(&k->v);
+		shim_exec_expire(&k->v);
+		shim_unlock(&k->v);
+		shim_kick(&k->v);
+	}
 	for (i = 0; i < SHIM_ROWS; i++) {
 		r = &k->v.a->row[i];
 		if (r->state == SHIM_ROW_RESERVED)
