@@ -7,6 +7,7 @@
  */
 #include <fcntl.h>
 #include <sys/sendfile.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "posix/sock.h"
