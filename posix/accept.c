@@ -69,6 +69,7 @@ static int take(struct shim_local *l, struct shim_local *nl, unsigned int flags,
 	if (conn) {
 		s->pcb = lane_tcp_index(v->ln, conn);
 		nl->v6 = l->v6;
+		memcpy(nl->kept, l->kept, sizeof(nl->kept));
 		nl->index = i;
 		nl->generation = s->generation;
 		if (lane_tcp_get_remote(conn, peer) < 0)

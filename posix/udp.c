@@ -338,14 +338,14 @@ ssize_t shim_udp_recv(struct shim_local *l, struct msghdr *m, int flags)
 		r = recv_either(l, m, flags, kernel);
 		if (r != -EAGAIN)
 			return r;
-		if (shim_sock_flags(l) & SHIM_SOCK_RD_SHUT)
-			return 0;
 		if (!block) {
 			if (looked || !shim_look())
 				return -EAGAIN;
 			looked = true;
 			continue;
 		}
+		if (shim_sock_flags(l) & SHIM_SOCK_RD_SHUT)
+			return 0;
 		left = shim_time_left(timeo, &start);
 		r = left ? shim_io_wait(l, POLLIN, left, timeo < 0, 0) : 0;
 		if (r <= 0)
