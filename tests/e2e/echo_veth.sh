@@ -87,6 +87,32 @@ for i in range(30):
 	wait "$old" || no "the kernel's old connection was cut off"
 }
 
+# A handshake for which the kernel has nothing but a SYN cookie when the port is claimed.
+syn_cookie()
+{
+	local mac old i
+	in_s sh -c 'echo 2 >/proc/sys/net/ipv4/tcp_syncookies' || return 1
+	ip -n "$ns_s" neigh replace 10.77.0.99 lladdr 02:00:00:00:00:99 dev "$if_s"
+	in_s timeout 30 python3 -c "
+import socket, time
+s = socket.create_server(('$S4', 7))
+c, _ = s.accept()
+assert c.recv(5) == b'hello'
+time.sleep(10)" &
+	wait_port "$ns_s" 7 || return 1
+	mac=$(ip -n "$ns_s" -br link show "$if_s" | awk '{print $3}')
+	rm -f "$lane_tmp/claimed" "$lane_tmp/cookie"
+	in_c timeout 30 python3 "$here/echo_cookie.py" "$if_c" "$mac" "$S4" 10.77.0.99 7 "$lane_tmp/claimed" >"$lane_tmp/cookie" &
+	old=$!
+	for ((i = 0; i < 100; i++)); do
+		grep -q cookie "$lane_tmp/cookie" && break
+		sleep 0.05
+	done
+	echo_start "$ns_s" -i "$if_s" "$@" || return 1
+	: >"$lane_tmp/claimed"
+	wait "$old" || no "the connection by SYN cookie was cut off"
+}
+
 # Addresses that come later are served, those that go are the kernel's matter again.
 new_address()
 {
@@ -153,6 +179,7 @@ done
 case_ tcp-linux-6.1 tcp_both --without sg,tx-metadata,map-late
 case_ udp-linux-6.1 udp_both --without sg,tx-metadata,map-late
 case_ before-the-claim before_the_claim
+case_ syn-cookie syn_cookie
 case_ new-address new_address
 case_ mtu-9000 jumbo
 case_ mtu-9000-native jumbo --mode native
