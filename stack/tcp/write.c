@@ -165,6 +165,9 @@ static ssize_t write_piece(struct lane *ln, struct lane_tcp *pcb, const uint8_t 
 	bool fresh = n == 0;
 
 	if (fresh) {
+		/* The last frames are for what comes in: ACKs free what is here. */
+		if (pcb->nr_sndq && lane_tcp_frames_short(ln))
+			return -EAGAIN;
 		b = lane_buf_alloc(&ln->bufs);
 		if (!b)
 			return -EAGAIN;
@@ -287,7 +290,8 @@ int lane_tcp_send(struct lane *ln, struct lane_tcp *pcb, struct lane_buf *bufs[]
 			lane_buf_free(&ln->bufs, b);
 			continue;
 		}
-		if (join_tail(ln, pcb, b))
+		/* Frames of one call stay apart: they are the caller's segments. */
+		if (i == 0 && join_tail(ln, pcb, b))
 			continue;
 		b->text_off = b->off;
 		b->text_len = b->len;
