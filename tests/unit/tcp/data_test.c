@@ -325,6 +325,34 @@ static void test_send__zero_copy(void **state)
 	script_close();
 }
 
+/* A header that is held back and a small file behind it: one segment. Settings alone send no ACK. */
+static void test_send__joins_what_is_held(void **state)
+{
+	struct lane_tcp_opts_set o;
+	struct lane_buf *b;
+
+	(void)state;
+	script_open(NULL);
+	script_accept("S 0 mss 1000");
+	lane_tcp_get_opts(s.pcb, &o);
+	o.cork = 1;
+	lane_tcp_set_opts(s.ln, s.pcb, &o);
+	script_write(3);
+	b = lane_buf_alloc(lane_bufs(s.ln));
+	assert_non_null(b);
+	b->len = 3;
+	for (unsigned int k = 0; k < 3; k++)
+		lane_buf_data(lane_bufs(s.ln), b)[k] = (uint8_t)((4 + k) * 7);
+	assert_int_equal(lane_tcp_send(s.ln, s.pcb, &b, 1, false), 0);
+	script_flush();
+	script_silent();
+	o.cork = 0;
+	lane_tcp_set_opts(s.ln, s.pcb, &o);
+	script_flush();
+	script_out("P. 1 ack 1 len 6");
+	script_close();
+}
+
 static void test_sndbuf__eagain_then_writable(void **state)
 {
 	static const uint8_t text[8192];
@@ -436,6 +464,7 @@ int main(void)
 		cmocka_unit_test(test_cork__holds_200_ms),
 		cmocka_unit_test(test_more__then_not),
 		cmocka_unit_test(test_send__zero_copy),
+		cmocka_unit_test(test_send__joins_what_is_held),
 		cmocka_unit_test(test_sndbuf__eagain_then_writable),
 		cmocka_unit_test(test_take__whole_frames),
 		cmocka_unit_test(test_urgent__mark),
