@@ -214,12 +214,12 @@ static int open_interface(struct echo *e)
 		fprintf(stderr, "lane-echo: %s\n", text);
 	if (lane_netlink_open(e->xdp.ifname, lane_nettab(e->ln), &e->nl, text) < 0 ||
 	    lane_xdp_open(&e->xdp, e->ln, &e->share, &e->fds, &e->dev, text) < 0)
-		return fail(e->xdp.ifname, text);
+		return fail("AF_XDP", text);
 	r = lane_xdp_map(e->ln, &e->share, &e->fds);
 	if (r < 0)
 		return fail("rings", strerror(-r));
 	if (lane_xdp_bind(e->dev, text) < 0)
-		return fail(e->xdp.ifname, text);
+		return fail("AF_XDP", text);
 	lane_xdp_set_addrs(e->dev, lane_nettab(e->ln));
 	return 0;
 }
