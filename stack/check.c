@@ -106,7 +106,8 @@ void lane_recover(struct lane *ln, uint64_t live_owners)
 {
 	uint8_t *seen = calloc(ln->bufs.nr, 1);
 
-	/* Without memory for the marks nothing is known to be free: the pool stays as small as it is. */
+	/* Without memory for the marks nothing is known to be free: the pool stays as small as it
+	 * is. */
 	if (!seen)
 		return;
 	forget_out(ln->st);

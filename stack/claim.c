@@ -3,7 +3,8 @@
  *
  * For UDP and for SYNs a driver is told exactly the addresses that sockets are bound to. For other
  * TCP frames it is told all of the interface's: it asks the kernel for a connection of its own
- * first (design.md 3), and who has none would be answered by a RST from the kernel as from the lane.
+ * first (design.md 3), and who has none would be answered by a RST from the kernel as from the
+ * lane.
  */
 #include "stack/tcp/pcb.h"
 
@@ -32,7 +33,8 @@ uint32_t lane_tcp_listen_mask(const struct lane *ln, uint16_t port)
 		const struct lane_tcp *l = lane_tcp_get(ln, i);
 
 		if (l && l->state == LANE_TCP_LISTEN && l->local_port == port)
-			mask |= lane_net_addr_mask(ln->net, &l->local_ip, l->flags & LANE_TF_V6ONLY);
+			mask |= lane_net_addr_mask(ln->net, &l->local_ip,
+						   l->flags & LANE_TF_V6ONLY);
 	}
 	return mask;
 }

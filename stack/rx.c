@@ -36,8 +36,9 @@ bool lane_l4_csum_ok(struct lane *ln, const struct lane_pkt *pkt)
 {
 	const struct lane_buf *b = pkt->b;
 	bool udp = pkt->ip.proto == LANE_PROTO_UDP;
-	uint32_t at = b->l4_off - b->off + (udp ? offsetof(struct lane_udp_hdr, csum)
-						: offsetof(struct lane_tcp_hdr, csum));
+	uint32_t at =
+		b->l4_off - b->off +
+		(udp ? offsetof(struct lane_udp_hdr, csum) : offsetof(struct lane_tcp_hdr, csum));
 	uint64_t pseudo;
 	uint16_t field;
 
@@ -129,7 +130,8 @@ static enum lane_drop in_ip(struct lane *ln, struct lane_pkt *pkt)
 	uint32_t end;
 	enum lane_drop why;
 
-	why = lane_ip_parse(lane_buf_data(&ln->bufs, b) + l3, b->len - l3, b->pkt_len - l3, &pkt->ip);
+	why = lane_ip_parse(lane_buf_data(&ln->bufs, b) + l3, b->len - l3, b->pkt_len - l3,
+			    &pkt->ip);
 	if (why)
 		return why;
 	end = l3 + pkt->ip.hlen + pkt->ip.l4_len;

@@ -11,10 +11,10 @@
 struct lane_fault_config {
 	uint64_t seed;
 	uint32_t loss, dup, reorder, corrupt; /* parts per million of received packets */
-	uint32_t delay_us;		      /* every packet */
-	uint32_t jitter_us;		      /* and up to so much more, in order */
-	uint32_t reorder_us;		      /* a reordered packet: up to so much more, out of order */
-	const uint64_t *now_us;		      /* the clock */
+	uint32_t delay_us;                    /* every packet */
+	uint32_t jitter_us;                   /* and up to so much more, in order */
+	uint32_t reorder_us;    /* a reordered packet: up to so much more, out of order */
+	const uint64_t *now_us; /* the clock */
 };
 
 struct lane_fault_stats {

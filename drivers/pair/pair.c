@@ -37,7 +37,8 @@ static struct end *other(struct end *e)
 	return &e->pair->end[e == &e->pair->end[0]];
 }
 
-/* What a NIC does with a frame whose sum it was asked to finish; the copy is finished, not the frame. */
+/* What a NIC does with a frame whose sum it was asked to finish; the copy is finished, not the
+ * frame. */
 static void finish_csum(const struct lane_buf *from, uint8_t *copy)
 {
 	uint8_t *p = copy + from->csum_start;
@@ -84,7 +85,8 @@ static struct lane_buf *make_packet(struct lane_bufs *bs, const uint8_t *data, u
 static struct lane_buf *deliver(struct end *to, struct end *from, const struct lane_buf *sent)
 {
 	const struct lane_pair_config *cfg = &to->pair->cfg;
-	uint32_t piece = cfg->piece && cfg->piece < to->q.bufs->size ? cfg->piece : to->q.bufs->size;
+	uint32_t piece =
+		cfg->piece && cfg->piece < to->q.bufs->size ? cfg->piece : to->q.bufs->size;
 	uint8_t copy[UINT16_MAX];
 	struct lane_buf *b;
 
@@ -140,7 +142,8 @@ static uint16_t pair_tx(struct lane_queue *q, struct lane_buf *bufs[], uint16_t 
 		e->head++;
 		q->nr_unkicked++;
 		if (cfg->trace)
-			cfg->trace(cfg->arg, e == &e->pair->end[1], lane_buf_data(q->bufs, b), b->len);
+			cfg->trace(cfg->arg, e == &e->pair->end[1], lane_buf_data(q->bufs, b),
+				   b->len);
 	}
 	return nr;
 }

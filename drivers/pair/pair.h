@@ -12,11 +12,12 @@
 struct lane_pair;
 
 struct lane_pair_config {
-	uint32_t ring_size;	/* packets each way, a power of two; 0: 256 */
-	uint32_t caps;		/* LANE_CAP_TX_CSUM: the cable takes unfinished checksums */
-	bool partial;		/* and delivers them so, with LANE_BUF_PARTIAL_OK, as veth does */
-	uint16_t piece;		/* received bytes in one frame (longer packets are chains); 0: a frame's size */
-	uint64_t delay_us;	/* on the way */
+	uint32_t ring_size; /* packets each way, a power of two; 0: 256 */
+	uint32_t caps;      /* LANE_CAP_TX_CSUM: the cable takes unfinished checksums */
+	bool partial;       /* and delivers them so, with LANE_BUF_PARTIAL_OK, as veth does */
+	uint16_t piece;     /* received bytes in one frame (longer packets are chains); 0: a frame's
+			       size */
+	uint64_t delay_us;  /* on the way */
 	const uint64_t *now_us; /* the clock; NULL: there is no delay */
 	/* Sees each frame as it enters the cable at end 0 or 1; may be NULL. */
 	void (*trace)(void *arg, unsigned int end, const uint8_t *frame, size_t len);

@@ -224,7 +224,8 @@ void lane_ip_retry(struct lane *ln)
 	for (unsigned int i = 0; i < LANE_NR_PENDING; i++) {
 		struct lane_pending *p = &st->pending[i];
 
-		if (p->buf != LANE_NIL && (version != st->pending_version || ln->now_us >= p->until_us))
+		if (p->buf != LANE_NIL &&
+		    (version != st->pending_version || ln->now_us >= p->until_us))
 			retry_pending(ln, p);
 	}
 	st->pending_version = version;

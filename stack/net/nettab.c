@@ -8,7 +8,7 @@
 
 #include <errno.h>
 
-#define SPINS_MAX 4096
+#define SPINS_MAX   4096
 #define RETRIES_MAX 16
 
 static uint32_t read_begin(const struct lane_nettab *t)
@@ -176,7 +176,8 @@ static int pick_src(const struct lane_nettab *t, const struct lane_ip *dst, stru
 	return best ? 0 : -EADDRNOTAVAIL;
 }
 
-/* On lo every address of ours is on link; the source of 127/8 is 127.0.0.1, else the address itself. */
+/* On lo every address of ours is on link; the source of 127/8 is 127.0.0.1, else the address
+ * itself. */
 static int route_loopback(const struct lane_nettab *t, const struct lane_ip *dst,
 			  struct lane_net_hop *hop)
 {
@@ -190,7 +191,8 @@ static int route_loopback(const struct lane_nettab *t, const struct lane_ip *dst
 	return 0;
 }
 
-static const struct lane_net_route *find_route(const struct lane_nettab *t, const struct lane_ip *dst)
+static const struct lane_net_route *find_route(const struct lane_nettab *t,
+					       const struct lane_ip *dst)
 {
 	uint32_t nr = t->nr_routes < LANE_NET_ROUTES ? t->nr_routes : LANE_NET_ROUTES;
 
@@ -201,7 +203,8 @@ static const struct lane_net_route *find_route(const struct lane_nettab *t, cons
 	return NULL;
 }
 
-static int find_hop(const struct lane_nettab *t, const struct lane_ip *dst, struct lane_net_hop *hop)
+static int find_hop(const struct lane_nettab *t, const struct lane_ip *dst,
+		    struct lane_net_hop *hop)
 {
 	const struct lane_net_route *r;
 
@@ -221,14 +224,15 @@ static int find_hop(const struct lane_nettab *t, const struct lane_ip *dst, stru
 		return 0;
 	}
 	/* On link the destination tells which of our subnets; else the gateway does. */
-	return pick_src(t, lane_ip_is4(&hop->next) == lane_ip_is4(dst) && !is_link_local(&hop->next)
-				   ? &hop->next
-				   : dst,
+	return pick_src(t,
+			lane_ip_is4(&hop->next) == lane_ip_is4(dst) && !is_link_local(&hop->next)
+				? &hop->next
+				: dst,
 			&hop->src);
 }
 
-int lane_net_route(const struct lane_nettab *t, const struct lane_ip *dst, const struct lane_ip *src,
-		   struct lane_net_hop *hop)
+int lane_net_route(const struct lane_nettab *t, const struct lane_ip *dst,
+		   const struct lane_ip *src, struct lane_net_hop *hop)
 {
 	unsigned int nr_tries = 0;
 	uint32_t seq;
@@ -346,8 +350,9 @@ int lane_net_route_add(struct lane_nettab *t, const struct lane_net_route *r)
 
 	if (t->nr_routes >= LANE_NET_ROUTES)
 		return -ENOSPC;
-	while (at < t->nr_routes && (t->route[at].plen > r->plen ||
-				     (t->route[at].plen == r->plen && t->route[at].metric <= r->metric)))
+	while (at < t->nr_routes &&
+	       (t->route[at].plen > r->plen ||
+		(t->route[at].plen == r->plen && t->route[at].metric <= r->metric)))
 		at++;
 	memmove(&t->route[at + 1], &t->route[at], (t->nr_routes - at) * sizeof(*r));
 	t->route[at] = *r;

@@ -27,7 +27,8 @@ void lane_path_seen(struct lane *ln, const struct lane_ip *ip, const struct lane
 }
 
 /* The mirror does not know the next hop: 'err' says why. */
-static int without_neigh(struct lane *ln, struct lane_path *path, const struct lane_ip *dst, int err)
+static int without_neigh(struct lane *ln, struct lane_path *path, const struct lane_ip *dst,
+			 int err)
 {
 	const struct lane_seen *s = seen_at(ln, dst);
 
@@ -73,7 +74,8 @@ int lane_path_update(struct lane *ln, struct lane_path *path, struct lane_ip *sr
 		     const struct lane_ip *dst)
 {
 	uint32_t version = atomic_load_explicit(&ln->net->version, memory_order_acquire);
-	uint32_t neigh_version = atomic_load_explicit(&ln->net->neigh_version, memory_order_acquire);
+	uint32_t neigh_version =
+		atomic_load_explicit(&ln->net->neigh_version, memory_order_acquire);
 	int r;
 
 	if (path->version == version && path->neigh_version == neigh_version && path->have_mac &&

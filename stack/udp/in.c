@@ -105,13 +105,15 @@ static uint32_t last_frame(const struct lane *ln, struct lane_buf *b, uint32_t *
 }
 
 /* Consumes the packet of 'b' when it returns LANE_OK. */
-static enum lane_drop enqueue(struct lane *ln, struct lane_udp *pcb, struct lane_buf *b, uint32_t len)
+static enum lane_drop enqueue(struct lane *ln, struct lane_udp *pcb, struct lane_buf *b,
+			      uint32_t len)
 {
 	const struct lane_buf_pool *pool = &ln->st->bufs;
 	struct lane_buf *tail;
 	uint32_t nr, last = last_frame(ln, b, &nr);
 
-	/* Linux lets one datagram in above the limit. The last frames are not for waiting datagrams. */
+	/* Linux lets one datagram in above the limit. The last frames are not for waiting
+	 * datagrams. */
 	if (pcb->rcv_bytes > pcb->rcvbuf || (pcb->nr_rcv && pool->nr_free < pool->nr / 16)) {
 		pcb->nr_dropped++;
 		return LANE_DROP_UDP_FULL;

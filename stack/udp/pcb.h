@@ -20,10 +20,10 @@ struct lane_udp {
 	uint8_t listed; /* in st->udp_events */
 	uint8_t events; /* LANE_EV_* */
 	uint32_t ev_next;
-	int err; /* pending, positive errno */
+	int err;                      /* pending, positive errno */
 	struct lane_ep local, remote; /* local.port 0: not bound */
 	uint64_t cookie;
-	uint32_t flow_hash;	    /* under which it stands when connected */
+	uint32_t flow_hash;          /* under which it stands when connected */
 	uint32_t rcv_head, rcv_tail; /* first frame of the first datagram, last frame of the last */
 	uint32_t nr_rcv;
 	uint32_t rcv_bytes; /* what the queue is charged for, as Linux' truesize */

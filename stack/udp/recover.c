@@ -12,7 +12,8 @@ static uint32_t mark_queue(struct lane *ln, const struct lane_udp *pcb, uint8_t 
 		struct lane_buf *b = lane_buf_at(&ln->bufs, i);
 		uint32_t mark = i;
 
-		for (; b && !seen[mark] && (b->flags & LANE_BUF_MORE); b = lane_buf_at(&ln->bufs, mark)) {
+		for (; b && !seen[mark] && (b->flags & LANE_BUF_MORE);
+		     b = lane_buf_at(&ln->bufs, mark)) {
 			seen[mark] = 1;
 			mark = b->next;
 		}

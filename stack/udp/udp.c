@@ -11,8 +11,8 @@
 #include "stack/wire/udp.h"
 
 #define RCVBUF_DEFAULT 212992 /* net.core.rmem_default */
-#define DATAGRAM_MAX 65535
-#define PORT_TRIES 64
+#define DATAGRAM_MAX   65535
+#define PORT_TRIES     64
 
 size_t lane_udp_pcb_size(void)
 {
@@ -154,8 +154,8 @@ static int bind_auto(struct lane *ln, struct lane_udp *pcb, bool is4)
 	struct lane_ep any = {.ip = is4 ? lane_ip4(0) : (struct lane_ip){.d = {0, 0}}};
 
 	for (unsigned int n = 0; n < PORT_TRIES; n++) {
-		any.port = (uint16_t)(t->port_min + lane_rng_below(&ln->st->rng,
-								   t->port_max - t->port_min + 1u));
+		any.port = (uint16_t)(t->port_min +
+				      lane_rng_below(&ln->st->rng, t->port_max - t->port_min + 1u));
 		if (any.port && lane_claim_is_free(ln, LANE_PROTO_UDP, any.port))
 			return lane_udp_bind(ln, pcb, &any, false);
 	}
@@ -424,7 +424,8 @@ void lane_udp_put(struct lane *ln, struct lane_udp *pcb)
 	while (pcb->nr_rcv)
 		lane_udp_pop(ln, pcb);
 	if (port) {
-		lane_ftable_remove(ln->udp_table, lane_port_hash(&ln->st->key, LANE_PROTO_UDP, port), i);
+		lane_ftable_remove(ln->udp_table,
+				   lane_port_hash(&ln->st->key, LANE_PROTO_UDP, port), i);
 		lane_unclaim(ln, LANE_PROTO_UDP, port, LANE_CLAIM_ANY);
 	}
 	pcb->used = 0;

@@ -1,8 +1,9 @@
 /*
- * happen.c - what befalls a run from outside: a dead link, an address or a neighbour that is gone for a
- * while, a smaller MTU, a member of the lane that dies
+ * happen.c - what befalls a run from outside: a dead link, an address or a neighbour that is gone
+ * for a while, a smaller MTU, a member of the lane that dies
  *
- * All of it is shorter than what a connection must survive (tcp.md 4): it is no excuse for an error.
+ * All of it is shorter than what a connection must survive (tcp.md 4): it is no excuse for an
+ * error.
  */
 #include "tests/sim/sim.h"
 
@@ -51,7 +52,8 @@ static void change(struct sim *s, bool begins)
 {
 	struct lane_nettab *t = lane_nettab(s->w.ln[s->happens_to]);
 
-	sim_log(s, "lane %u: happening %d %s", s->happens_to, (int)s->happening, begins ? "begins" : "ends");
+	sim_log(s, "lane %u: happening %d %s", s->happens_to, (int)s->happening,
+		begins ? "begins" : "ends");
 	switch (s->happening) {
 	case SIM_DEAD_LINK:
 		set_loss(s, begins);

@@ -1,7 +1,8 @@
 /*
  * main.c - sim [--first N] [--seeds N] | --seed N [--trace]
  *
- * Runs the simulator over seeds. The first that fails is named with the command that shows it again.
+ * Runs the simulator over seeds. The first that fails is named with the command that shows it
+ * again.
  */
 #include <getopt.h>
 #include <inttypes.h>
@@ -194,8 +195,10 @@ static void summary(const struct sim *s)
 	for (unsigned int i = 0; i < 2; i++) {
 		const struct lane_stats *st = lane_stats(s->w.ln[i]);
 
-		sim_log(s, "lane %u: %" PRIu64 " packets out, %" PRIu64 " segments again, %" PRIu64
-			   " time-outs", i, st->tx_packets, st->tcp_retransmits, st->tcp_rtos);
+		sim_log(s,
+			"lane %u: %" PRIu64 " packets out, %" PRIu64 " segments again, %" PRIu64
+			" time-outs",
+			i, st->tx_packets, st->tcp_retransmits, st->tcp_rtos);
 		for (unsigned int why = 1; why < LANE_NR_DROPS; why++) {
 			if (st->drops[why])
 				sim_log(s, "lane %u: drop %s %" PRIu64, i, lane_drop_name(why),
@@ -239,8 +242,10 @@ static void run_seed(uint64_t seed, bool trace)
 int main(int argc, char **argv)
 {
 	static const struct option opts[] = {
-		{"first", required_argument, NULL, 'f'}, {"seeds", required_argument, NULL, 'n'},
-		{"seed", required_argument, NULL, 's'},	 {"trace", no_argument, NULL, 't'},
+		{"first", required_argument, NULL, 'f'},
+		{"seeds", required_argument, NULL, 'n'},
+		{"seed", required_argument, NULL, 's'},
+		{"trace", no_argument, NULL, 't'},
 		{0},
 	};
 	uint64_t first = 1, nr = 20;

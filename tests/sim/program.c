@@ -10,7 +10,7 @@
 
 #include "tests/sim/sim.h"
 
-#define PORT	      5000
+#define PORT          5000
 #define COOKIE_LISTEN 1000
 #define COOKIE_UDP    2000
 #define OPS_A_TURN    8
@@ -33,7 +33,8 @@ static void verify(struct sim *s, const uint8_t *p, size_t len, uint32_t conn, u
 {
 	for (size_t i = 0; i < len; i++) {
 		if (p[i] != pattern(conn, from, off + i))
-			sim_fail(s, "connection %u: byte %" PRIu64 " that lane %u sent arrived wrong",
+			sim_fail(s,
+				 "connection %u: byte %" PRIu64 " that lane %u sent arrived wrong",
 				 conn, off + i, from);
 	}
 }
@@ -152,14 +153,17 @@ void sim_events(struct sim *s, unsigned int i)
 		if (ev.cookie / 2 >= s->nr_conns)
 			sim_fail(s, "an event for cookie %" PRIu64, ev.cookie);
 		side = &s->conn[ev.cookie / 2].side[i];
-		sim_log(s, "lane %u connection %u events %#x", i, (unsigned int)ev.cookie / 2, ev.events);
+		sim_log(s, "lane %u connection %u events %#x", i, (unsigned int)ev.cookie / 2,
+			ev.events);
 		if (!side->pcb)
 			continue;
-		/* An event may come without a reason, but not before there is a connection or an error. */
+		/* An event may come without a reason, but not before there is a connection or an
+		 * error. */
 		lane_tcp_get_status(s->w.ln[i], side->pcb, &st);
 		if (st.state == LANE_TCP_SYN_SENT)
 			continue;
-		if (ev.events & (LANE_EV_READABLE | LANE_EV_EOF | LANE_EV_ERROR | LANE_EV_CONNECTED))
+		if (ev.events &
+		    (LANE_EV_READABLE | LANE_EV_EOF | LANE_EV_ERROR | LANE_EV_CONNECTED))
 			side->can_read = true;
 		if (ev.events & (LANE_EV_WRITABLE | LANE_EV_ERROR | LANE_EV_CONNECTED))
 			side->can_write = true;
@@ -185,7 +189,8 @@ static void end_side(struct sim *s, struct sim_conn *c, unsigned int i)
 		(unsigned int)(c - s->conn), side->sent, side->rcvd, side->err);
 }
 
-static void side_error(struct sim *s, struct sim_conn *c, unsigned int i, int err, const char *where)
+static void side_error(struct sim *s, struct sim_conn *c, unsigned int i, int err,
+		       const char *where)
 {
 	if (!may_fail(s, c))
 		sim_fail(s, "connection %u, lane %u: %s: %s", (unsigned int)(c - s->conn), i, where,
@@ -283,8 +288,8 @@ static ssize_t take_frames(struct sim *s, struct sim_conn *c, unsigned int i)
 	if (nr <= 0)
 		return nr;
 	for (int k = 0; k < nr; k++) {
-		verify(s, lane_buf_data(lane_bufs(ln), out[k]), out[k]->len, (uint32_t)(c - s->conn), !i,
-		       side->rcvd + len);
+		verify(s, lane_buf_data(lane_bufs(ln), out[k]), out[k]->len,
+		       (uint32_t)(c - s->conn), !i, side->rcvd + len);
 		len += out[k]->len;
 		lane_buf_free(lane_bufs(ln), out[k]);
 	}
@@ -323,8 +328,8 @@ static bool step_read(struct sim *s, struct sim_conn *c, unsigned int i)
 	if (r == -ENOBUFS)
 		r = copy_text(s, c, i);
 
-	sim_log(s, "lane %u connection %u reads at %" PRIu64 ": %zd", i, (unsigned int)(c - s->conn),
-		side->rcvd, r);
+	sim_log(s, "lane %u connection %u reads at %" PRIu64 ": %zd", i,
+		(unsigned int)(c - s->conn), side->rcvd, r);
 	if (r == -EAGAIN) {
 		side->can_read = false;
 		return false;
@@ -344,7 +349,8 @@ static bool step_read(struct sim *s, struct sim_conn *c, unsigned int i)
 	}
 	side->eof = true;
 	if (side->rcvd != peer->sent || !(peer->wr_shut || peer->done))
-		sim_fail(s, "connection %u: lane %u read the end of file at %" PRIu64 " of %" PRIu64,
+		sim_fail(s,
+			 "connection %u: lane %u read the end of file at %" PRIu64 " of %" PRIu64,
 			 (unsigned int)(c - s->conn), i, side->rcvd, peer->sent);
 	return true;
 }
@@ -428,7 +434,8 @@ static void open_conn(struct sim *s, struct sim_conn *c)
 	lane_tcp_get_local(side->pcb, &local);
 	c->port = local.port;
 	side->begun = true;
-	sim_log(s, "lane %u opens connection %u from port %u", i, (unsigned int)(c - s->conn), c->port);
+	sim_log(s, "lane %u opens connection %u from port %u", i, (unsigned int)(c - s->conn),
+		c->port);
 }
 
 /* ---- UDP ---- */
@@ -485,7 +492,8 @@ void sim_programs(struct sim *s, unsigned int i)
 		udp_program(s, i);
 }
 
-/* Nothing is armed any more. A side whose peer left without a FIN that got through waits for ever, and may. */
+/* Nothing is armed any more. A side whose peer left without a FIN that got through waits for ever,
+ * and may. */
 bool sim_give_up_idle(struct sim *s)
 {
 	bool any = false;

@@ -89,7 +89,8 @@ static void draw_side(struct sim *s, struct sim_side *side)
 void sim_draw(struct sim *s, struct world_config *cfg)
 {
 	/* Microseconds and milliseconds are kept in 32 bits in places. */
-	static const uint64_t starts[] = {1000000, (1ULL << 32) - 700000, (1ULL << 32) * 1000 - 700000,
+	static const uint64_t starts[] = {1000000, (1ULL << 32) - 700000,
+					  (1ULL << 32) * 1000 - 700000,
 					  (1ULL << 31) * 1000 - 700000};
 
 	world_config_default(cfg);

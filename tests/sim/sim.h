@@ -44,9 +44,9 @@ struct sim_side {
 	int err;
 	enum sim_ending ending;
 	uint64_t to_send, sent, rcvd, abort_at;
-	uint32_t chunk;		      /* at most so many bytes at once */
+	uint32_t chunk;               /* at most so many bytes at once */
 	uint32_t pause_us, nr_pauses; /* how long, and how many are left */
-	uint64_t wake_us;	      /* pausing until then */
+	uint64_t wake_us;             /* pausing until then */
 	uint8_t zero_copy, slow_reader;
 };
 
@@ -54,7 +54,7 @@ struct sim_conn {
 	unsigned int opener; /* lane */
 	bool v6;
 	uint64_t start_us;
-	uint16_t port; /* of the opener */
+	uint16_t port;           /* of the opener */
 	struct sim_side side[2]; /* by lane */
 };
 
@@ -65,7 +65,7 @@ struct sim {
 	struct lane_rng rng;
 	struct world w;
 	struct watch watch;
-	bool harsh;	   /* errors are legitimate: heavy loss, or a listener that goes away */
+	bool harsh;        /* errors are legitimate: heavy loss, or a listener that goes away */
 	bool listener_gap; /* the listeners are closed and opened once */
 	uint64_t gap_us;
 	enum sim_happening happening;
@@ -87,7 +87,8 @@ struct sim {
 };
 
 /* Says what is wrong and how to see it again, and ends the process. */
-void sim_fail(const struct sim *s, const char *fmt, ...) __attribute__((format(printf, 2, 3), noreturn));
+void sim_fail(const struct sim *s, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3), noreturn));
 void sim_log(const struct sim *s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 static inline uint32_t sim_below(struct sim *s, uint32_t n)
 {
@@ -109,7 +110,8 @@ void sim_close_listeners(struct sim *s);
 void sim_events(struct sim *s, unsigned int i);
 void sim_programs(struct sim *s, unsigned int i);
 bool sim_all_done(const struct sim *s);
-/* Puts sides whose peer is gone without a word, which only a lost RST explains. False: there are none. */
+/* Puts sides whose peer is gone without a word, which only a lost RST explains. False: there are
+ * none. */
 bool sim_give_up_idle(struct sim *s);
 /* When a program acts by itself next. */
 uint64_t sim_next(const struct sim *s);

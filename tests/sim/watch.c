@@ -39,7 +39,8 @@ static void saw_syn(struct watch_flow *f, unsigned int end, const struct lane_tc
 	d->wscale = ti->opts.wscale > 14 ? 14 : ti->opts.wscale;
 }
 
-static const char *saw_window(struct watch_flow *f, unsigned int end, const struct lane_tcp_info *ti)
+static const char *saw_window(struct watch_flow *f, unsigned int end,
+			      const struct lane_tcp_info *ti)
 {
 	struct watch_dir *d = &f->dir[end];
 	bool scaled = d->have_ws && f->dir[!end].have_ws && !(ti->flags & LANE_WIRE_SYN);
@@ -50,9 +51,10 @@ static const char *saw_window(struct watch_flow *f, unsigned int end, const stru
 		d->edge = edge;
 		d->have_edge = true;
 	}
-	/* RFC 9293 3.8.6.2.1; what the scale rounds away is not a window that shrinks. Behind the peer's
-	 * FIN nothing comes for which a window would matter: TIME_WAIT keeps none. */
-	if (!f->dir[!end].fin && !(ti->flags & LANE_WIRE_SYN) && lane_seq_lt(edge + (1u << shift), d->edge))
+	/* RFC 9293 3.8.6.2.1; what the scale rounds away is not a window that shrinks. Behind the
+	 * peer's FIN nothing comes for which a window would matter: TIME_WAIT keeps none. */
+	if (!f->dir[!end].fin && !(ti->flags & LANE_WIRE_SYN) &&
+	    lane_seq_lt(edge + (1u << shift), d->edge))
 		return "the window shrank";
 	return NULL;
 }

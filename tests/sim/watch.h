@@ -11,10 +11,10 @@
 #define WATCH_FLOWS 64
 
 struct watch_dir {
-	bool syn;      /* its SYN was seen */
-	bool have_ws;  /* with a window scale */
+	bool syn;     /* its SYN was seen */
+	bool have_ws; /* with a window scale */
 	bool have_edge;
-	bool fin;      /* its FIN was seen */
+	bool fin; /* its FIN was seen */
 	uint8_t wscale;
 	uint32_t iss;
 	uint32_t edge; /* right edge of the window that it offered, the furthest so far */

@@ -64,7 +64,8 @@ void world_set_neighbour(struct world *w, unsigned int i, bool known)
 	for (unsigned int v6 = 0; v6 < 2; v6++) {
 		struct lane_ip ip = world_ip(!i, v6);
 
-		fail_unless(lane_net_neigh_set(t, &ip, known ? &mac : NULL, false) == 0, "neighbour");
+		fail_unless(lane_net_neigh_set(t, &ip, known ? &mac : NULL, false) == 0,
+			    "neighbour");
 	}
 	lane_net_write_end(t, false);
 }
@@ -118,7 +119,8 @@ void world_open(struct world *w, const struct world_config *cfg)
 
 		if (cfg->faulty) {
 			w->cfg.fault[i].now_us = &w->now_us;
-			fail_unless(lane_fault_open(&w->cfg.fault[i], q, &w->fault[i]) == 0, "fault");
+			fail_unless(lane_fault_open(&w->cfg.fault[i], q, &w->fault[i]) == 0,
+				    "fault");
 			q = w->fault[i];
 		}
 		fail_unless(lane_add_queue(w->ln[i], q) == 0, "queue");

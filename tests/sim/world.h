@@ -19,7 +19,7 @@ struct world_config {
 	bool faulty; /* fault drivers at both ends */
 	struct lane_fault_config fault[2];
 	uint32_t mtu;
-	uint64_t start_us; /* of the clock */
+	uint64_t start_us;  /* of the clock */
 	bool no_neighbours; /* the tables do not know the other's MAC */
 };
 
@@ -37,7 +37,8 @@ void world_config_default(struct world_config *cfg);
 void world_open(struct world *w, const struct world_config *cfg);
 /* Closes the cable and frees the lanes. */
 void world_close(struct world *w);
-/* Polls and flushes both lanes at the present time; events stay queued. Returns packets received. */
+/* Polls and flushes both lanes at the present time; events stay queued. Returns packets received.
+ */
 unsigned int world_turn(struct world *w);
 /* When something may happen next; UINT64_MAX: nothing is armed or on its way. */
 uint64_t world_next(const struct world *w);

@@ -95,7 +95,8 @@ static void test_addr__whole_prefix_of_loopback(void **state)
 static void test_addr_mask__families(void **state)
 {
 	struct lane_nettab *t = *state;
-	struct lane_ip any6 = ip("::"), any4 = ip("0.0.0.0"), one = ip("fe80::1"), none = ip("1.2.3.4");
+	struct lane_ip any6 = ip("::"), any4 = ip("0.0.0.0"), one = ip("fe80::1"),
+		       none = ip("1.2.3.4");
 
 	assert_int_equal(lane_net_addr_mask(t, &any6, false), 0x1f);
 	assert_int_equal(lane_net_addr_mask(t, &any6, true), 0x16);
@@ -106,7 +107,8 @@ static void test_addr_mask__families(void **state)
 
 static void test_is_group__kinds(void **state)
 {
-	static const char *const groups[] = {"224.0.0.1", "255.255.255.255", "192.0.2.255", "ff02::1"};
+	static const char *const groups[] = {"224.0.0.1", "255.255.255.255", "192.0.2.255",
+					     "ff02::1"};
 	static const char *const others[] = {"192.0.2.1", "240.0.0.1", "192.0.3.255", "fe80::1"};
 
 	for (unsigned int i = 0; i < 4; i++) {

@@ -154,8 +154,9 @@ static void test_out__full_ring_waits_in_order(void **state)
 	lane_check(w.ln[0]);
 	world_run(&w, 10000);
 	for (size_t i = 0; i < 6; i++)
-		assert_int_equal(lane_udp_read(w.ln[1], udp[1], buf, sizeof(buf), false, &msg, NULL),
-				 10 + i);
+		assert_int_equal(
+			lane_udp_read(w.ln[1], udp[1], buf, sizeof(buf), false, &msg, NULL),
+			10 + i);
 	close_world();
 }
 

@@ -21,9 +21,9 @@ struct packet {
 	uint16_t vlan; /* 0: no tag, else the tag control field */
 	struct lane_ip src, dst;
 	uint8_t proto;
-	uint16_t len;	   /* of the text */
+	uint16_t len;      /* of the text */
 	uint16_t trailing; /* bytes behind the IP packet */
-	uint16_t piece;	   /* cut into frames of so many bytes, 0: one frame */
+	uint16_t piece;    /* cut into frames of so many bytes, 0: one frame */
 	bool no_csum, partial;
 };
 
@@ -56,7 +56,8 @@ static int teardown(void **state)
 static struct packet packet(bool v6)
 {
 	return (struct packet){
-		.eth = {.dst = world_mac(0), .src = world_mac(1),
+		.eth = {.dst = world_mac(0),
+			.src = world_mac(1),
 			.type = lane_be16_of(v6 ? LANE_ETH_IP6 : LANE_ETH_IP4)},
 		.src = world_ip(1, v6),
 		.dst = world_ip(0, v6),
@@ -69,7 +70,8 @@ static uint32_t put_udp(const struct packet *p, uint8_t *out)
 {
 	uint32_t len = (uint32_t)(sizeof(struct lane_udp_hdr) + p->len);
 	uint64_t sum = lane_csum_pseudo(&p->src, &p->dst, LANE_PROTO_UDP, len);
-	struct lane_udp_hdr h = {.sport = lane_be16_of(9), .dport = lane_be16_of(PORT),
+	struct lane_udp_hdr h = {.sport = lane_be16_of(9),
+				 .dport = lane_be16_of(PORT),
 				 .len = lane_be16_of((uint16_t)len)};
 
 	memcpy(out, &h, sizeof(h));
@@ -88,7 +90,10 @@ static uint32_t put(const struct packet *p, uint8_t *out)
 	uint32_t at = sizeof(p->eth), l4;
 	struct lane_be16 tag[2] = {lane_be16_of(p->vlan), p->eth.type};
 	struct lane_eth_hdr eth = p->eth;
-	struct lane_ip_info info = {.src = p->src, .dst = p->dst, .proto = p->proto, .ttl = 64,
+	struct lane_ip_info info = {.src = p->src,
+				    .dst = p->dst,
+				    .proto = p->proto,
+				    .ttl = 64,
 				    .l4_len = (uint32_t)sizeof(struct lane_udp_hdr) + p->len};
 
 	if (p->vlan) {
@@ -214,8 +219,8 @@ static void test_eth__short(void **state)
 
 static void test_ip__sources_that_get_silence(void **state)
 {
-	static const uint32_t sources[] = {0, 0x01020300, 0x0100007f, 0x010000e0, 0xffffffff, 0x0100000a,
-					   0xff00000a};
+	static const uint32_t sources[] = {0,          0x01020300, 0x0100007f, 0x010000e0,
+					   0xffffffff, 0x0100000a, 0xff00000a};
 
 	for (unsigned int i = 0; i < sizeof(sources) / sizeof(sources[0]); i++) {
 		struct packet p = packet(false);

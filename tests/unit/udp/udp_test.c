@@ -202,7 +202,8 @@ static void test_write__refusals(void **state)
 {
 	static const uint8_t text[4096];
 	struct lane_udp *pcb = lane_udp_create(w.ln[0], 1);
-	struct lane_ip ip = world_ip(1, false), group = lane_ip4(0x010000e0), far = lane_ip4(0x08080808);
+	struct lane_ip ip = world_ip(1, false), group = lane_ip4(0x010000e0),
+		       far = lane_ip4(0x08080808);
 	struct lane_ep peer = ep(&ip, 9), mcast = ep(&group, 9), away = ep(&far, 9), local;
 
 	assert_int_equal(lane_udp_write(w.ln[0], pcb, NULL, NULL, text, 1, NULL), -EDESTADDRREQ);
@@ -243,8 +244,8 @@ static void test_icmp__refused_once_on_connected(void **state)
 	struct lane_udp *pcb = bound(0, any6, 53, false);
 	struct lane_ip ip = world_ip(1, false);
 	struct lane_ep remote = ep(&ip, 9);
-	struct lane_icmp_info icmp = {.kind = LANE_ICMP_UNREACH_PORT, .proto = LANE_PROTO_UDP,
-				      .remote = remote};
+	struct lane_icmp_info icmp = {
+		.kind = LANE_ICMP_UNREACH_PORT, .proto = LANE_PROTO_UDP, .remote = remote};
 	struct lane_event ev;
 
 	assert_int_equal(lane_udp_connect(w.ln[0], pcb, &remote), 0);
