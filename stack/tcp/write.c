@@ -290,8 +290,7 @@ int lane_tcp_send(struct lane *ln, struct lane_tcp *pcb, struct lane_buf *bufs[]
 			lane_buf_free(&ln->bufs, b);
 			continue;
 		}
-		/* Frames of one call stay apart: they are the caller's segments. */
-		if (i == 0 && join_tail(ln, pcb, b))
+		if (join_tail(ln, pcb, b))
 			continue;
 		b->text_off = b->off;
 		b->text_len = b->len;
