@@ -27,6 +27,11 @@ void (*keeper_unhide_fd)(int fd);
 #define ARENA_PER_EP    65536u
 #define ARENA_PER_WATCH 2048u
 
+/* Another build whose structs differ in size does not fit, though nobody counted the version up. */
+#define ARENA_LAYOUT                                                                               \
+	((uint32_t)(sizeof(struct shim_arena) + (sizeof(struct shim_sock) << 14) +                 \
+		    (sizeof(struct shim_ep) << 20) + (sizeof(struct shim_watch) << 25)))
+
 static uint64_t page_round(uint64_t n)
 {
 	return (n + ARENA_PAGE - 1) & ~(uint64_t)(ARENA_PAGE - 1);
@@ -146,7 +151,7 @@ static void arena_header(struct shim_arena *a, const struct shim_arena *plan,
 	a->nr_watches = plan->nr_watches;
 	a->size = plan->size;
 	a->version = SHIM_ARENA_VERSION;
-	a->header_size = sizeof(*a);
+	a->header_size = ARENA_LAYOUT;
 	memcpy(a->ifname, cfg->ifname, sizeof(a->ifname));
 	a->keeper_until_us = UINT64_MAX;
 	a->magic = SHIM_ARENA_MAGIC;
@@ -207,7 +212,7 @@ static bool range_ok(const struct shim_arena *a, uint64_t size, uint64_t off, ui
 static int arena_check(const struct shim_arena *a, uint64_t size)
 {
 	if (a->magic != SHIM_ARENA_MAGIC || a->version != SHIM_ARENA_VERSION ||
-	    a->header_size != sizeof(*a))
+	    a->header_size != ARENA_LAYOUT)
 		return -EPROTO;
 	if (a->size != size ||
 	    !range_ok(a, size, a->sock_off, (uint64_t)a->nr_socks * sizeof(struct shim_sock)) ||

@@ -154,7 +154,7 @@ struct shim_watch {
 struct shim_arena {
 	uint64_t magic;
 	uint32_t version;
-	uint32_t header_size; /* sizeof(struct shim_arena): another build does not fit */
+	uint32_t header_size; /* of the structs here, mixed: another build does not fit */
 	uint64_t size;	      /* of the memfd */
 	uint64_t sock_off, ep_off, watch_off, lane_off, lane_size;
 	uint32_t nr_socks, nr_eps, nr_watches;
