@@ -91,7 +91,9 @@ static int add_queue(struct lane *ln, struct lane_xdp_share *share, const struct
 	q->q.idx = (uint8_t)i;
 	q->share = share;
 	q->partial_ok = share->partial_ok;
-	q->reserve = lane_bufs(ln)->nr / 4;
+	/* Less than what TCP leaves free (an eighth), or a lane that sends much could receive nothing. */
+	q->reserve = lane_bufs(ln)->nr / 16;
+	q->fill_max = lane_bufs(ln)->nr / 4 / share->nr_queues;
 	q->rx_position = &share->queue[i].rx_position;
 	q->unkicked = &share->queue[i].nr_unkicked;
 	q->fd = fds->xsk[i];

@@ -155,12 +155,14 @@ static void reap(struct lane_xdp_queue *q)
 static void refill(struct lane_xdp_queue *q)
 {
 	struct lane_bufs *bs = q->q.bufs;
-	uint32_t pos = peek(q->fill.producer), room = q->fill.size - entries(&q->fill);
+	uint32_t pos = peek(q->fill.producer), held = entries(&q->fill);
+	uint32_t size = q->fill.size < q->fill_max ? q->fill.size : q->fill_max;
+	uint32_t room = size > held ? size - held : 0;
 	uint32_t spare = bs->pool->nr_free > q->reserve ? bs->pool->nr_free - q->reserve : 0;
 	uint32_t n = room < spare ? room : spare, done = 0;
 
 	/* Not for a few: the position's cache line goes to the kernel's core each time. */
-	if (n == 0 || (room < LANE_BURST && room < q->fill.size / 2))
+	if (n == 0 || (room < LANE_BURST && room < size / 2))
 		return;
 	for (; done < n; done++) {
 		struct lane_buf *b = lane_buf_alloc(bs);

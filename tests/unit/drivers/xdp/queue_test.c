@@ -76,6 +76,7 @@ static int setup(void **state)
 	e->q.unkicked = &e->share.queue[0].nr_unkicked;
 	e->q.claims = calloc(1, sizeof(*e->q.claims));
 	e->q.reserve = NR / 4;
+	e->q.fill_max = RING;
 	e->q.partial_ok = true;
 	e->q.fd = -1;
 	*state = e;
