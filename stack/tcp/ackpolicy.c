@@ -2,7 +2,8 @@
  * ackpolicy.c - when we acknowledge: tcp.md 1; RFC 9293 3.8.6.3, RFC 5681 4.2
  *
  * An ACK is decided during input and sent by the flush at the end of the turn, unless text that
- * leaves carries it: so a burst of one flow gets one ACK.
+ * leaves carries it: so a burst of one flow gets one ACK. Where the program answers the peer (pingpong,
+ * as Linux has it), no segment is ACKed at once; a delayed ACK that had to be sent ends that.
  */
 #include "stack/tcp/pcb.h"
 
@@ -12,6 +13,19 @@ void lane_tcp_ack_now(struct lane *ln, struct lane_tcp *pcb)
 {
 	pcb->flags |= LANE_TF_ACK_NOW;
 	lane_tcp_want_output(ln, pcb);
+}
+
+void lane_tcp_ack_quick(struct lane_tcp *pcb)
+{
+	pcb->quick = LANE_QUICK_ACKS;
+	pcb->pingpong = 0;
+}
+
+void lane_tcp_ack_carried(struct lane *ln, struct lane_tcp *pcb)
+{
+	if (pcb->bytes_received &&
+	    lane_now_ms(ln) - pcb->last_rxtext_ms < LANE_DACK_MAX_US / 1000)
+		pcb->pingpong = 1;
 }
 
 static uint32_t delay_us(const struct lane_tcp *pcb)
@@ -40,7 +54,7 @@ void lane_tcp_ack_text(struct lane *ln, struct lane_tcp *pcb, uint32_t len)
 	if (now - pcb->last_rxtext_ms > pcb->rto.rto_us / 1000)
 		pcb->quick = LANE_QUICK_ACKS;
 	pcb->last_rxtext_ms = now;
-	if (pcb->quick && pcb->opts.quickack) {
+	if (pcb->quick && pcb->opts.quickack && !pcb->pingpong) {
 		pcb->quick--;
 		lane_tcp_ack_now(ln, pcb);
 	} else if (pcb->rcv_nxt - pcb->rcv_acked >= threshold(pcb)) {

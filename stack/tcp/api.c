@@ -100,8 +100,11 @@ void lane_tcp_set_opts(struct lane *ln, struct lane_tcp *pcb, const struct lane_
 		pcb->push = 1;
 		lane_tcp_want_output(ln, pcb);
 	}
-	if (o->quickack == LANE_QUICKACK_NOW && pcb->rcv_nxt != pcb->rcv_acked)
-		lane_tcp_ack_now(ln, pcb);
+	if (o->quickack == LANE_QUICKACK_NOW) {
+		lane_tcp_ack_quick(pcb);
+		if (pcb->rcv_nxt != pcb->rcv_acked)
+			lane_tcp_ack_now(ln, pcb);
+	}
 	lane_tcp_space_back(ln, pcb);
 }
 

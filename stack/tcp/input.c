@@ -58,7 +58,7 @@ static void trim(struct lane *ln, struct lane_tcp *pcb, struct lane_seg *seg)
 		if (dup > seg->len || (dup == seg->len && !(seg->flags & LANE_WIRE_FIN))) {
 			/* All of it is old: our ACK was lost, or a probe. */
 			lane_count_drop(ln, LANE_DROP_TCP_DUP);
-			pcb->quick = LANE_QUICK_ACKS;
+			lane_tcp_ack_quick(pcb);
 			seg->flags &= (uint8_t)~LANE_WIRE_FIN;
 			dup = seg->len;
 		}

@@ -134,7 +134,8 @@ struct lane_tcp {
 	uint8_t armed;	   /* 1 << enum lane_tcp_timer */
 	uint8_t ca_state;
 	uint16_t dupacks;
-	uint8_t retries; /* retransmissions or probes in a row */
+	uint8_t retries;  /* retransmissions or probes in a row */
+	uint8_t pingpong; /* our text answers the peer's: it will carry the ACKs */
 
 	struct lane_cc cc; /* unused by a listener, as is what follows */
 	uint64_t delivered;
@@ -273,6 +274,10 @@ bool lane_tcp_fin_acked(const struct lane_tcp *pcb);
 
 /* ---- ackpolicy.c: when we acknowledge (tcp.md 1) ---- */
 void lane_tcp_ack_now(struct lane *ln, struct lane_tcp *pcb);
+/* The next segments are ACKed at once: after loss, and when a delay did harm. */
+void lane_tcp_ack_quick(struct lane_tcp *pcb);
+/* Text of ours leaves for the first time. */
+void lane_tcp_ack_carried(struct lane *ln, struct lane_tcp *pcb);
 /* 'len' bytes came in order. */
 void lane_tcp_ack_text(struct lane *ln, struct lane_tcp *pcb, uint32_t len);
 /* An ACK for something wrong, at most 1000 a second (RFC 5961 7). */

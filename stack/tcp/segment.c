@@ -114,9 +114,10 @@ static void xmit_done(struct lane *ln, struct lane_tcp *pcb, struct lane_buf *b,
 	uint32_t end = b->seq + b->text_len;
 
 	b->tx_us = ln->now_us;
-	if (b->nr_tx == 0)
+	if (b->nr_tx == 0) {
 		b->first_tx_us = ln->now_us;
-	else {
+		lane_tcp_ack_carried(ln, pcb);
+	} else {
 		pcb->nr_retrans++;
 		pcb->bytes_retrans += b->text_len;
 		ln->st->stats.tcp_retransmits++;

@@ -188,6 +188,7 @@ static void fire(struct lane *ln, struct lane_tcp *pcb, enum lane_tcp_timer t)
 		break;
 	case LANE_TT_DACK:
 		ln->st->stats.tcp_delayed_acks++;
+		pcb->pingpong = 0;
 		lane_tcp_ack_now(ln, pcb);
 		break;
 	case LANE_TT_KEEP:

@@ -82,6 +82,32 @@ static void test_ack__delayed(void **state)
 	script_close();
 }
 
+/* Where the program answers, its text carries the ACKs; when it does not, the delay ends that. */
+static void test_ack__pingpong(void **state)
+{
+	(void)state;
+	script_open(NULL);
+	script_accept("S 0 mss 1000");
+	script_in("P. 1 ack 1 len 10");
+	script_out(". 1 ack 11");
+	script_write(10);
+	script_out("P. 1 ack 11 len 10");
+	script_in("P. 11 ack 11 len 10");
+	script_silent();
+	script_write(10);
+	script_out("P. 11 ack 21 len 10");
+	script_in(". 21 ack 21");
+	script_run_ms(500);
+	script_in("P. 21 ack 21 len 10");
+	script_silent();
+	script_until_out(41);
+	script_out(". 21 ack 31");
+	script_in("P. 31 ack 21 len 10");
+	script_out(". 21 ack 41");
+	script_read(40);
+	script_close();
+}
+
 static void test_ooo__sack_and_fill(void **state)
 {
 	(void)state;
@@ -454,6 +480,7 @@ int main(void)
 		cmocka_unit_test(test_text__in_order),
 		cmocka_unit_test(test_ack__one_a_burst),
 		cmocka_unit_test(test_ack__delayed),
+		cmocka_unit_test(test_ack__pingpong),
 		cmocka_unit_test(test_ooo__sack_and_fill),
 		cmocka_unit_test(test_ooo__overlaps),
 		cmocka_unit_test(test_ooo__fin_waits),
