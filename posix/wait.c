@@ -3,9 +3,9 @@
  *
  * Theory of operation. A wait alternates between a look and a pause. The look: the lock, one turn
  * of the lane, the caller's question; if the answer is no, the thread arms itself (wake.c) before
- * the lock goes, so that nothing can become ready unseen; then the kicks, which by that gather all
- * that the program wrote since its last wait. The pause is a spin, if that is worth it, and then a
- * sleep in the thread's internal epoll set.
+ * the lock goes, so that nothing can become ready unseen; then the kicks for what the turn sent.
+ * What the program wrote since its last wait, and was put off, is kicked before all. The pause is a
+ * spin, if that is worth it, and then a sleep in the thread's internal epoll set.
  *
  * Spinning looks at the rings, without the lock, and at kernel descriptors every KERNEL_LOOK_US. It
  * ends 'spin_us' after it began; it is not begun when more threads wait than there are CPUs, nor,
@@ -23,6 +23,7 @@
 #include "posix/defer.h"
 #include "posix/wake.h"
 
+#define LOOK_TURNS         32 /* bursts of frames in one look */
 #define KERNEL_LOOK_US     10
 #define SPIN_TURN_US       50 /* a spin that does not end looks at timers that often */
 #define SPIN_MISSES        8  /* fruitless spins in a row after which */
@@ -49,7 +50,20 @@ static inline void relax(void)
 #endif
 }
 
-/* The lane's part: a turn and the question. > 0: ready. */
+/* Takes the lock and turns until the rings are empty, within reason; others get the lock between.
+ */
+static void enter_and_turn(struct shim_view *v)
+{
+	int i;
+
+	shim_enter(v);
+	for (i = 1; shim_turn(v) >= LANE_BURST && i < LOOK_TURNS; i++) {
+		shim_leave_quiet(v);
+		shim_enter(v);
+	}
+}
+
+/* The lane's part: a turn and the question. Not 0: the answer. */
 static int look(struct pause *p, bool arm)
 {
 	struct shim_view *v = &shim.view;
@@ -57,8 +71,7 @@ static int look(struct pause *p, bool arm)
 	uint64_t wakes;
 	int r;
 
-	shim_enter(v);
-	shim_turn(v);
+	enter_and_turn(v);
 	r = w->ready(v, w->arg);
 	if (!r && arm) {
 		shim_waiter_arm(v, w);
@@ -345,6 +358,8 @@ int shim_wait(struct shim_wait *w)
 	};
 	int r;
 
+	/* First, so that what was sent to an own socket is there when the lane is looked at. */
+	shim_kick_deferred();
 	if (shim_unlikely(shim_self.waiting || shim_self.spinning)) {
 		/* A handler left an earlier wait by longjmp. */
 		count_spinning(&shim_self, false);
