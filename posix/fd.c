@@ -26,6 +26,7 @@
 #define CHUNK 256u
 #define NR_CHUNKS 4096u
 #define HIDDEN_ROOM 128
+#define HIDDEN_MOST 4096 /* room where the hard limit has it: each thread that waits needs two or three */
 #define HIDDEN_TOP 16384 /* a table of the kernel beyond it makes forks dear */
 
 typedef _Atomic(struct shim_local *) slot;
@@ -342,18 +343,19 @@ static int hidden_base(void)
 {
 	static _Atomic int base;
 	struct rlimit rl;
-	rlim_t cur;
+	rlim_t cur, room;
 
 	if (base)
 		return base;
 	if (shim_libc()->getrlimit(RLIMIT_NOFILE, &rl) < 0)
 		return 512;
 	cur = rl.rlim_cur;
-	if (cur <= HIDDEN_TOP && rl.rlim_max - cur >= HIDDEN_ROOM) {
-		rl.rlim_cur = cur + HIDDEN_ROOM;
+	room = rl.rlim_max - cur < HIDDEN_MOST ? rl.rlim_max - cur : HIDDEN_MOST;
+	if (cur <= HIDDEN_TOP && room >= HIDDEN_ROOM) {
+		rl.rlim_cur = cur + room;
 		if (shim_libc()->setrlimit(RLIMIT_NOFILE, &rl) == 0) {
 			shim_nofile_limit = (int)cur;
-			shim_nofile_extra = HIDDEN_ROOM;
+			shim_nofile_extra = (int)room;
 			return base = (int)cur;
 		}
 	}

@@ -5,8 +5,9 @@
  * (memcached, nginx' workers). Joining prints nothing and changes nothing if it fails.
  *
  * Descriptors of ours do not count in RLIMIT_NOFILE as the program sees it: the kernel's limit is
- * NOFILE_ROOM higher, where the hard limit or the privileges allow that, and getrlimit shows the
- * program's own. Numbers in that room are refused to the program by the calls that make them.
+ * NOFILE_ROOM or more higher, where the hard limit or the privileges allow that, and getrlimit
+ * shows the program's own. Numbers in that room are refused to the program by the calls that make
+ * them.
  */
 #include <grp.h>
 #include <unistd.h>
@@ -15,6 +16,7 @@
 #include "posix/shim.h"
 
 #define NOFILE_ROOM 128
+#define NOFILE_MOST 4096
 
 /* What the program set; 'known' once it did. */
 static struct rlimit visible;
@@ -52,12 +54,18 @@ DROP(chroot, (const char *path), (path))
 
 static int set_nofile(const struct rlimit *want)
 {
-	rlim_t room = want->rlim_cur > RLIM_INFINITY - NOFILE_ROOM ? 0 : NOFILE_ROOM;
-	struct rlimit rl = {.rlim_cur = want->rlim_cur + room, .rlim_max = want->rlim_max};
+	rlim_t room = want->rlim_cur > RLIM_INFINITY - NOFILE_MOST ? 0 : NOFILE_ROOM;
+	struct rlimit rl = *want;
 	int saved = errno;
 
 	if (want->rlim_cur > want->rlim_max || !shim_started())
 		return shim_libc()->setrlimit(RLIMIT_NOFILE, want);
+	/* A hard limit above has more room; one at the soft limit is lifted a little. */
+	if (room && want->rlim_max - want->rlim_cur > room)
+		room = want->rlim_max - want->rlim_cur < NOFILE_MOST
+			       ? want->rlim_max - want->rlim_cur
+			       : NOFILE_MOST;
+	rl.rlim_cur += room;
 	if (rl.rlim_max < rl.rlim_cur)
 		rl.rlim_max = rl.rlim_cur;
 	if (shim_libc()->setrlimit(RLIMIT_NOFILE, &rl) < 0) {
