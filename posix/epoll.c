@@ -428,7 +428,7 @@ void shim_epoll_forget(struct shim_local *l)
 	nest_forget(l);
 	l->generation = 0;
 	shim_waiter_epfd_closed();
-	if (l->index == LANE_NIL)
+	if (l->index == LANE_NIL || !shim_lock_allowed())
 		return;
 	shim_enter(v);
 	shim_ep_release(v, l->index, v->row);

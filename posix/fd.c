@@ -190,7 +190,8 @@ static void last_put(struct shim_local *l)
 	struct shim_view *v = &shim.view;
 
 	shim_epoll_forget(l);
-	if (l->kind == SHIM_SOCK && l->index != LANE_NIL) {
+	/* The child of a raw fork has no row: what it closes was never its own. */
+	if (l->kind == SHIM_SOCK && l->index != LANE_NIL && shim_lock_allowed()) {
 		shim_enter(v);
 		if (shim_sock_of(l))
 			shim_sock_release(v, l->index, v->row);
