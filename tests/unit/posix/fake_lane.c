@@ -53,7 +53,7 @@ uint32_t fake_ep(void)
 
 uint64_t shim_now_us(void)
 {
-	return 1;
+	return fake.now_us;
 }
 
 struct lane_tcp *lane_tcp_at(const struct lane *ln, uint32_t i)

@@ -19,6 +19,7 @@ struct fake {
 	struct shim_view view;
 	struct lane_tcp_status tcp[FAKE_NR]; /* by pcb index */
 	bool oobinline;
+	uint64_t now_us;
 	uint32_t udp_queued;
 	int udp_err;
 	struct lane_event events[FAKE_NR]; /* what lane_event() gives, last first */

@@ -212,6 +212,24 @@ static void test_release__linger_zero_resets(void **state)
 	assert_int_equal(fake.nr_put, 0);
 }
 
+static void test_release__a_listener_waits_for_its_successor(void **state)
+{
+	uint32_t s = fake_sock(SHIM_SOCK_LISTENER, 0);
+
+	fake.socks[s].exec_until_us = 100;
+	shim_sock_release(&fake.view, s, 0);
+	assert_non_null(shim_sock_at(&fake.view, s));
+	assert_int_equal(fake.arena.nr_exec_held, 1);
+	shim_exec_expire(&fake.view);
+	assert_int_equal(fake.nr_put, 0);
+	/* nobody came */
+	fake.now_us = 100;
+	shim_exec_expire(&fake.view);
+	assert_int_equal(fake.nr_put, 1);
+	assert_null(shim_sock_at(&fake.view, s));
+	assert_int_equal(fake.arena.nr_exec_held, 0);
+}
+
 static void test_row_release__all_that_it_held(void **state)
 {
 	uint32_t mine = fake_sock(SHIM_SOCK_TCP, 0), shared = fake_sock(SHIM_SOCK_TCP, 1);
@@ -250,6 +268,7 @@ int main(void)
 		cmocka_unit_test_setup(test_drain__ignores_former_use, setup),
 		cmocka_unit_test_setup(test_release__closes_with_the_last_row, setup),
 		cmocka_unit_test_setup(test_release__linger_zero_resets, setup),
+		cmocka_unit_test_setup(test_release__a_listener_waits_for_its_successor, setup),
 		cmocka_unit_test_setup(test_row_release__all_that_it_held, setup),
 	};
 
