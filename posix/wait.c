@@ -25,6 +25,7 @@
 
 #define LOOK_TURNS         32 /* bursts of frames in one look */
 #define KERNEL_LOOK_US     10
+#define KEEPER_SLEEP_US    100000
 #define SPIN_TURN_US       50 /* a spin that does not end looks at timers that often */
 #define SPIN_MISSES        8  /* fruitless spins in a row after which */
 #define SPIN_RETRY_EVERY   16 /* only each so many-th wait spins */
@@ -119,7 +120,7 @@ static bool rings_pending(struct lane *ln)
 	unsigned int i;
 
 	for (i = 0; (q = lane_queue(ln, i)); i++)
-		if (!q->drv->pending || q->drv->pending(q))
+		if (q->drv->pending && q->drv->pending(q))
 			return true;
 	return false;
 }
@@ -252,6 +253,14 @@ static void woken(struct pause *p, const struct epoll_event *ev, int n)
 	}
 }
 
+/* A far timer is the keeper's, who looks every 100 ms while any is armed: no hrtimer for each
+ * sleep. */
+static bool timer_is_mine(uint64_t timer_us, uint64_t now_us)
+{
+	return timer_us < now_us + KEEPER_SLEEP_US ||
+	       atomic_load(&shim.view.a->keeper_state) == SHIM_KEEPER_GONE;
+}
+
 /* How long to sleep, in us; < 0: until woken. Takes the duty for the lane's timer if nobody has it.
  */
 static int64_t sleep_time(const struct pause *p, bool *duty)
@@ -260,7 +269,10 @@ static int64_t sleep_time(const struct pause *p, bool *duty)
 	uint64_t until = p->deadline_us, now_us;
 
 	*duty = false;
-	if (p->timer_us < until) {
+	if (until == UINT64_MAX && p->timer_us == UINT64_MAX)
+		return -1;
+	now_us = shim_now_us();
+	if (p->timer_us < until && timer_is_mine(p->timer_us, now_us)) {
 		*duty = atomic_compare_exchange_strong(&timer_duty, &none, &shim_self) ||
 			none == &shim_self;
 		if (*duty)
@@ -268,7 +280,6 @@ static int64_t sleep_time(const struct pause *p, bool *duty)
 	}
 	if (until == UINT64_MAX)
 		return -1;
-	now_us = shim_now_us();
 	return until > now_us ? (int64_t)(until - now_us) : 0;
 }
 
@@ -305,6 +316,10 @@ static int sleep_in_kernel(struct pause *p)
 	}
 	if (n < 0)
 		return nap(p);
+	/* A look that had enough before the rings were empty: the queues tell of new frames only.
+	 */
+	if (rings_pending(shim.view.ln))
+		return 0;
 	us = sleep_time(p, &duty);
 	atomic_fetch_add_explicit(&shim.view.a->nr_sleeps, 1, memory_order_relaxed);
 	pthread_cleanup_push(cancelled, p);

@@ -3,11 +3,11 @@
  *
  * Theory of operation. Each thread that ever sleeps has an entry in the registry and an internal
  * epoll set with the queues (EPOLLEXCLUSIVE: a frame wakes one thread of all members, and the
- * keeper only if none sleeps), the process' doorbell and an eventfd of its own. A thread arms under
- * the lane's lock, after it saw that nothing is ready: it notes the socks' edges and sets this
- * member's bits in the arena. Whoever makes something ready clears the bits and rings the member,
- * or, in this process, calls shim_wake_local(), which compares and writes eventfds. With nobody
- * asleep that costs one load.
+ * keeper only if none sleeps; EPOLLET: nobody sleeps before the rings are seen empty), the process'
+ * doorbell and an eventfd of its own. A thread arms under the lane's lock, after it saw that
+ * nothing is ready: it notes the socks' edges and sets this member's bits in the arena. Whoever
+ * makes something ready clears the bits and rings the member, or, in this process, calls
+ * shim_wake_local(), which compares and writes eventfds. With nobody asleep that costs one load.
  *
  * Nothing here is held while asleep. The registry's mutex is taken with signals put off.
  */
@@ -118,7 +118,7 @@ static void add_queues(struct shim_waiter *me)
 	for (i = 0; (q = lane_queue(v->ln, i)); i++) {
 		fd = q->drv->arm ? q->drv->arm(q) : -1;
 		if (fd >= 0)
-			add(me->epfd, fd, EPOLLIN | EPOLLEXCLUSIVE, SHIM_TAG_QUEUE);
+			add(me->epfd, fd, EPOLLIN | EPOLLET | EPOLLEXCLUSIVE, SHIM_TAG_QUEUE);
 	}
 	if (v->row >= 0)
 		add(me->epfd, v->doorbell[v->row], EPOLLIN | EPOLLEXCLUSIVE, SHIM_TAG_BELL);
