@@ -44,10 +44,10 @@ killed()
 	client "$ns_c" "$S4" 7 tcp 1 || return 1
 	kill -KILL "$pid"
 	xdp_gone "$ns_s" "$if_s" || return 1
-	in_c timeout 5 python3 -c "
+	in_c timeout 12 python3 -c "
 import socket, sys
 try:
-    socket.create_connection(('$S4', 7), timeout=3)
+    socket.create_connection(('$S4', 7), timeout=9)
 except ConnectionRefusedError:
     sys.exit(0)
 sys.exit(1)" || no "the port is not closed after kill -9" || return 1
