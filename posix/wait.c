@@ -8,7 +8,7 @@
  * spin, if that is worth it, and then a sleep in the thread's internal epoll set.
  *
  * Spinning looks at the rings, without the lock, and at kernel descriptors every KERNEL_LOOK_US. It
- * ends 'spin_us' after it began; it is not begun when more threads wait than there are CPUs, nor,
+ * ends 'spin_us' after it began; it is not begun when as many threads spin as there are CPUs, nor,
  * but for a try now and then, when it has led to nothing lately. In the latency profile it does not
  * end.
  *
@@ -133,7 +133,7 @@ static bool may_spin(struct shim_waiter *me)
 
 	if (!shim.settings.spin_us || shim.settings.profile == PROFILE_THROUGHPUT)
 		return false;
-	if (atomic_load_explicit(&shim.view.a->nr_waiting, memory_order_relaxed) > cpus)
+	if (atomic_load_explicit(&shim.view.a->nr_spinning, memory_order_relaxed) >= cpus)
 		return false;
 	if (shim.settings.profile == PROFILE_LATENCY || me->misses < SPIN_MISSES)
 		return true;
