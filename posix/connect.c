@@ -28,7 +28,8 @@ static void fix_any(struct lane_ep *remote)
 }
 
 /* Whether the lane may try 'a' from kernel socket 'fd', bound to 'local': SHIM_NR_FB, or why not. */
-static enum shim_fallback judge(int fd, struct shim_addr *a, struct lane_ep *local)
+static enum shim_fallback judge(int fd, const struct shim_local *l, struct shim_addr *a,
+				struct lane_ep *local)
 {
 	struct lane_nettab *net = lane_nettab(shim.view.ln);
 	struct lane_net_hop hop;
@@ -37,7 +38,7 @@ static enum shim_fallback judge(int fd, struct shim_addr *a, struct lane_ep *loc
 
 	if (shim_addr_of_kernel(fd, local) < 0)
 		return SHIM_FB_NO_LANE;
-	why = shim_refuses(fd, local);
+	why = shim_refuses(fd, l, local);
 	if (why != SHIM_NR_FB)
 		return why;
 	fix_any(&a->ep);
@@ -165,7 +166,7 @@ static int connect_fresh(int fd, struct shim_local *l, const struct sockaddr *ad
 	if (shim_addr_get(&a, addr, len) < 0 || a.family != (l->v6 ? AF_INET6 : AF_INET) ||
 	    !a.ep.port)
 		return kernel_connect(fd, addr, len);
-	why = judge(fd, &a, &local);
+	why = judge(fd, l, &a, &local);
 	if (why == SHIM_NR_FB) {
 		shim_kopts_read(fd, l, &k);
 		r = start(&k, &local, &a.ep, &index);
@@ -220,7 +221,7 @@ static int reconnect(int fd, struct shim_local *l, struct shim_addr *a)
 
 	if (a->family != (l->v6 ? AF_INET6 : AF_INET))
 		return -EAFNOSUPPORT;
-	why = judge(fd, a, &local);
+	why = judge(fd, l, a, &local);
 	if (why != SHIM_NR_FB)
 		return -ENETUNREACH;
 	shim_enter(v);

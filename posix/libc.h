@@ -110,6 +110,8 @@
 	X(int, socketpair, (int, int, int, int *))                                                 \
 	X(FILE *, fopen, (const char *, const char *))                                             \
 	X(FILE *, fopen64, (const char *, const char *))                                           \
+	X(FILE *, freopen, (const char *, const char *, FILE *))                                  \
+	X(FILE *, freopen64, (const char *, const char *, FILE *))                                \
 	X(DIR *, opendir, (const char *))                                                          \
 	X(int, fclose, (FILE *))                                                                   \
 	X(FILE *, fdopen, (int, const char *))

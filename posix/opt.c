@@ -243,6 +243,9 @@ static int set_connection(int fd, struct shim_local *l, int level, int name, con
 
 	if (r != -ENOPROTOOPT)
 		return r;
+	/* Its completions would never come; programs then copy. */
+	if (level == SOL_SOCKET && name == SO_ZEROCOPY)
+		return -EOPNOTSUPP;
 	if (level == IPPROTO_TCP && name == TCP_CONGESTION)
 		return set_congestion(l, val, len);
 	if (level == SOL_SOCKET && shim_opt_bit(name))
@@ -503,6 +506,8 @@ LANE_EXPORT int setsockopt(int fd, int level, int name, const void *val, socklen
 			       : level == IPPROTO_TCP ? SHIM_OPTS_TCP
 						      : SHIM_OPTS_IP;
 		r = kernel_set(fd, level, name, val, len);
+		if (r == 0 && shim_opt_is_kernels(level, name))
+			l->opts_set |= SHIM_OPTS_KERNEL;
 	}
 	shim_put(l);
 	return (int)shim_ret(r);

@@ -80,6 +80,29 @@ uint32_t shim_opt_cmsg(int level, int name)
 	return 0;
 }
 
+bool shim_opt_is_kernels(int level, int name)
+{
+	static const struct {
+		uint16_t level, name;
+	} list[] = {
+		{SOL_SOCKET, SO_ZEROCOPY},	 {SOL_SOCKET, SO_TXTIME},
+		{SOL_SOCKET, SO_ATTACH_FILTER},	 {SOL_SOCKET, SO_ATTACH_BPF},
+		{SOL_SOCKET, SO_TIMESTAMPING},	 {IPPROTO_TCP, TCP_MD5SIG},
+		{IPPROTO_TCP, TCP_MD5SIG_EXT},	 {IPPROTO_TCP, TCP_REPAIR},
+		{IPPROTO_TCP, TCP_ULP},		 {IPPROTO_UDP, 100 /* UDP_ENCAP */},
+		{IPPROTO_UDP, 103 /* UDP_SEGMENT */}, {IPPROTO_UDP, 104 /* UDP_GRO */},
+		{IPPROTO_IP, IP_TRANSPARENT},	 {IPPROTO_IP, IP_OPTIONS},
+		{IPPROTO_IP, IP_HDRINCL},	 {IPPROTO_IPV6, IPV6_TRANSPARENT},
+	};
+	unsigned int i;
+
+	for (i = 0; i < sizeof(list) / sizeof(list[0]); i++) {
+		if (list[i].level == level && list[i].name == name)
+			return true;
+	}
+	return false;
+}
+
 /* A kernel socket's integer, or 0 where there is none. */
 static int ask(int fd, int level, int name)
 {

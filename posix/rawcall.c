@@ -196,8 +196,8 @@ LANE_EXPORT long syscall(long nr, ...)
 	if (transfer(nr, a, &r) || socket_call(nr, a, &r) || number_call(nr, a, &r) ||
 	    waiting_call(nr, a, &r))
 		return r;
-	/* Its submissions pass us by: what it does on a lane's number fails with ENOTCONN. */
-	if (nr == SYS_io_uring_setup && shim_started())
-		shim_count_fallback(SHIM_FB_IO_URING);
+	/* Its submissions pass us by: on a lane's number they fail with ENOTCONN, new ones stay out. */
+	if (nr == SYS_io_uring_setup)
+		shim.uses_uring = true;
 	return shim_libc()->syscall(nr, a[0], a[1], a[2], a[3], a[4], a[5]);
 }

@@ -40,6 +40,7 @@ enum shim_kind { SHIM_NONE, SHIM_FRESH, SHIM_SOCK, SHIM_EPOLL };
 #define SHIM_OPTS_SO 1
 #define SHIM_OPTS_TCP 2
 #define SHIM_OPTS_IP 4
+#define SHIM_OPTS_KERNEL 8 /* one that the lane cannot do */
 
 /* An epoll registration of a FRESH socket, made in the kernel: moved to the lane with the socket. */
 struct shim_reg {
@@ -91,6 +92,7 @@ struct shim {
 	int anchor;		/* unconnected socket: dup'ed for accepted numbers */
 	int scratch;		/* unconnected socket: asked about options that we do not know */
 	int nr_cpus;		/* usable: affinity mask and cgroup quota */
+	_Atomic bool uses_uring; /* has called io_uring_setup(2): its sockets stay with the kernel */
 	_Atomic int pid;	/* to tell a child of a raw fork */
 };
 extern struct shim shim __attribute__((visibility("hidden")));

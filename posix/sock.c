@@ -153,11 +153,9 @@ static bool is_loopback(const struct lane_ip *ip)
 	return lane_ip_is4(ip) ? ip->b[12] == 127 : lane_ip_equal(ip, &one);
 }
 
-enum shim_fallback shim_refuses(int fd, const struct lane_ep *local)
+enum shim_fallback shim_refuses(int fd, const struct shim_local *l, const struct lane_ep *local)
 {
 	struct shim_view *v = &shim.view;
-	int on = 0;
-	socklen_t len = sizeof(on);
 
 	if (!shim_lock_allowed())
 		return SHIM_FB_RAW_FORK;
@@ -171,10 +169,12 @@ enum shim_fallback shim_refuses(int fd, const struct lane_ep *local)
 		if (lane_net_addr(lane_nettab(v->ln), &local->ip) < 0)
 			return is_loopback(&local->ip) ? SHIM_FB_LOOPBACK : SHIM_FB_OTHER_IF;
 	}
-	if (bound_elsewhere(fd))
-		return SHIM_FB_BOUND_DEVICE;
-	if (shim_libc()->getsockopt(fd, IPPROTO_IP, IP_TRANSPARENT, &on, &len) == 0 && on)
+	if (shim.uses_uring)
+		return SHIM_FB_IO_URING;
+	if (l->opts_set & SHIM_OPTS_KERNEL)
 		return SHIM_FB_OPTION;
+	if ((l->opts_set & SHIM_OPTS_SO) && bound_elsewhere(fd))
+		return SHIM_FB_BOUND_DEVICE;
 	return SHIM_NR_FB;
 }
 

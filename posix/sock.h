@@ -40,8 +40,10 @@ struct lane_udp *shim_udp_of(struct shim_local *l, struct shim_sock **s);
 int shim_fresh_become(int fd, struct shim_local *fresh, uint32_t index, bool keep_kernel);
 /* The kernel serves 'fresh' for good, for reason 'why'. */
 void shim_fresh_kernel(struct shim_local *fresh, enum shim_fallback why);
-/* Whether a socket of the kernel may be served on 'local': SHIM_NR_FB, or the reason against it. */
-enum shim_fallback shim_refuses(int fd, const struct lane_ep *local);
+/* Whether FRESH socket 'l' may be served on 'local': SHIM_NR_FB, or the reason against it. */
+enum shim_fallback shim_refuses(int fd, const struct shim_local *l, const struct lane_ep *local);
+/* An option whose work the lane cannot do: a FRESH socket that has it stays with the kernel. */
+bool shim_opt_is_kernels(int level, int name);
 /* Flags of a description, read without the lock. */
 unsigned int shim_sock_flags(struct shim_local *l);
 void shim_sock_set_flag(struct shim_local *l, unsigned int flag, bool on);

@@ -66,3 +66,29 @@ LANE_EXPORT int fclose(FILE *f)
 	shim_put(l);
 	return r;
 }
+
+/* The stream's file is another one now, mostly under the same number. */
+static FILE *reopened(FILE *f, int fd, struct shim_local *l)
+{
+	if (l) {
+		shim_epoll_closed_fd(l, fd);
+		shim_fd_set(fd, NULL);
+		shim_put(l);
+	}
+	if (f)
+		shim_fd_new(fileno_unlocked(f));
+	return f;
+}
+
+#define REOPEN(name)                                                                               \
+	FILE *name(const char *path, const char *mode, FILE *f);                                   \
+	LANE_EXPORT FILE *name(const char *path, const char *mode, FILE *f)                        \
+	{                                                                                          \
+		int fd = f ? fileno_unlocked(f) : -1;                                              \
+		struct shim_local *l = fd >= 0 ? shim_get(fd) : NULL;                              \
+                                                                                                   \
+		return reopened(shim_libc()->name(path, mode, f), fd, l);                          \
+	}
+
+REOPEN(freopen)
+REOPEN(freopen64)

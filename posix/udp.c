@@ -64,7 +64,7 @@ static void become(int fd, struct shim_local *fresh, const struct lane_ep *remot
 
 	if (shim_addr_of_kernel(fd, &local) < 0 || !local.port)
 		return;
-	why = shim_refuses(fd, &local);
+	why = shim_refuses(fd, fresh, &local);
 	if (why == SHIM_NR_FB && make(fd, fresh, &local, remote, &index) < 0)
 		why = SHIM_FB_ARENA_FULL;
 	if (why != SHIM_NR_FB) {
