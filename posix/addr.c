@@ -43,6 +43,13 @@ static bool is_link_local(const struct lane_ip *ip)
 	return ip->b[0] == 0xfe && (ip->b[1] & 0xc0) == 0x80;
 }
 
+bool shim_ip_is_loopback(const struct lane_ip *ip)
+{
+	static const struct lane_ip one = {.b = {[15] = 1}};
+
+	return lane_ip_is4(ip) ? ip->b[12] == 127 : lane_ip_equal(ip, &one);
+}
+
 socklen_t shim_addr_fill(const struct lane_ep *ep, bool v6, struct sockaddr_storage *ss)
 {
 	struct sockaddr_in *in = (void *)ss;

@@ -54,6 +54,8 @@ static enum shim_fallback judge(int fd, const struct shim_local *l, struct shim_
 	if (lane_net_addr(net, &a->ep.ip) >= 0 && !net->loopback)
 		return SHIM_FB_LOOPBACK;
 	r = lane_net_route(net, &a->ep.ip, &local->ip, &hop);
+	if (r < 0 && shim_ip_is_loopback(&a->ep.ip))
+		return SHIM_FB_LOOPBACK;
 	if (r == -EXDEV)
 		return SHIM_FB_OTHER_IF;
 	return r < 0 ? SHIM_FB_NO_ROUTE : SHIM_NR_FB;

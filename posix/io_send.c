@@ -235,6 +235,22 @@ static int wait_writable(struct shim_local *l, int64_t left, bool restart)
 	return r < 0 ? r : 1;
 }
 
+/* An error that came while this call slept belongs to the next one if bytes were taken. */
+static bool has_error(struct shim_local *l)
+{
+	struct shim_view *v = &shim.view;
+	struct lane_tcp_status st = {0};
+	struct lane_tcp *pcb;
+	struct shim_sock *s;
+
+	shim_enter(v);
+	pcb = shim_tcp_of(l, &s);
+	if (pcb)
+		lane_tcp_get_status(v->ln, pcb, &st);
+	shim_leave_quiet(v);
+	return st.err;
+}
+
 static ssize_t send_stream(struct shim_local *l, const struct iovec *iov, int iovcnt, int flags)
 {
 	struct shim_cursor c = {.iov = iov, .n = iovcnt};
@@ -265,6 +281,8 @@ static ssize_t send_stream(struct shim_local *l, const struct iovec *iov, int io
 		r = left ? wait_writable(l, left, timeo < 0) : -EAGAIN;
 		if (r <= 0)
 			return sent ? (ssize_t)sent : r < 0 ? r : -EAGAIN;
+		if (sent && has_error(l))
+			return (ssize_t)sent;
 	}
 }
 

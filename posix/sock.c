@@ -146,13 +146,6 @@ static bool bound_elsewhere(int fd)
 	       strncmp(name, shim.view.a->ifname, sizeof(name)) != 0;
 }
 
-static bool is_loopback(const struct lane_ip *ip)
-{
-	static const struct lane_ip one = {.b = {[15] = 1}};
-
-	return lane_ip_is4(ip) ? ip->b[12] == 127 : lane_ip_equal(ip, &one);
-}
-
 enum shim_fallback shim_refuses(int fd, const struct shim_local *l, const struct lane_ep *local)
 {
 	struct shim_view *v = &shim.view;
@@ -167,7 +160,7 @@ enum shim_fallback shim_refuses(int fd, const struct shim_local *l, const struct
 		if (lane_net_is_group(lane_nettab(v->ln), &local->ip))
 			return SHIM_FB_MULTICAST;
 		if (lane_net_addr(lane_nettab(v->ln), &local->ip) < 0)
-			return is_loopback(&local->ip) ? SHIM_FB_LOOPBACK : SHIM_FB_OTHER_IF;
+			return shim_ip_is_loopback(&local->ip) ? SHIM_FB_LOOPBACK : SHIM_FB_OTHER_IF;
 	}
 	if (shim.uses_uring)
 		return SHIM_FB_IO_URING;

@@ -26,6 +26,7 @@ int shim_addr_get(struct shim_addr *a, const struct sockaddr *user, socklen_t le
 socklen_t shim_addr_fill(const struct lane_ep *ep, bool v6, struct sockaddr_storage *ss);
 /* Writes it to the program, truncated to *user_len, and the full length there. 'user' NULL: nothing. */
 int shim_addr_put(const struct lane_ep *ep, bool v6, struct sockaddr *user, socklen_t *user_len);
+bool shim_ip_is_loopback(const struct lane_ip *ip);
 /* The kernel's getsockname(). */
 int shim_addr_of_kernel(int fd, struct lane_ep *ep);
 

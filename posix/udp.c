@@ -125,6 +125,13 @@ static int reconnect(struct shim_local *l, const struct lane_ep *remote)
 	return pcb ? 0 : -EBADF;
 }
 
+static enum shim_fallback why_kernel(const struct lane_ip *ip)
+{
+	if (lane_net_is_group(lane_nettab(shim.view.ln), ip))
+		return SHIM_FB_MULTICAST;
+	return shim_ip_is_loopback(ip) ? SHIM_FB_LOOPBACK : SHIM_FB_OTHER_IF;
+}
+
 int shim_udp_connect(int fd, struct shim_local *l, const struct sockaddr *addr, socklen_t len)
 {
 	struct shim_addr a;
@@ -144,9 +151,7 @@ int shim_udp_connect(int fd, struct shim_local *l, const struct sockaddr *addr, 
 	if (lane_reaches(&a.ep.ip))
 		become(fd, l, &a.ep);
 	else
-		shim_fresh_kernel(l, lane_net_is_group(lane_nettab(shim.view.ln), &a.ep.ip)
-					     ? SHIM_FB_MULTICAST
-					     : SHIM_FB_OTHER_IF);
+		shim_fresh_kernel(l, why_kernel(&a.ep.ip));
 	return 0;
 }
 
