@@ -2,8 +2,8 @@
  * check.c - every invariant of a lane, and the rebuild after a member died inside the lock
  *
  * A frame is in exactly one place: the pool, a driver (to receive into, or LANE_BUF_TX), a send or
- * receive queue, txq or pending, or with a process (owner). Sent frames are in a send queue and in
- * a driver at once.
+ * receive queue, under reassembly, on txq or pending, or with a process (owner). Sent frames are
+ * in a send queue and in a driver at once.
  */
 #include <stdlib.h>
 
@@ -58,21 +58,24 @@ void lane_check(struct lane *ln)
 	lane_tcp_check_all(ln);
 	lane_tcp_mark_bufs(ln, seen);
 	lane_udp_mark_bufs(ln, seen);
+	lane_reass_mark_bufs(ln, seen);
 	mark_out(ln, seen);
 	check_pool(ln, seen);
 	free(seen);
 }
 
 /* Whoever may still use a frame that no list of the lane has. */
-static bool is_held(const struct lane_buf *b, uint64_t live_owners)
+static bool is_held(const struct lane_buf *b, const uint64_t live_owners[])
 {
+	unsigned int row = b->owner - 1u;
+
 	if (b->flags & LANE_BUF_TX || b->owner == LANE_BUF_DRIVER)
 		return true;
-	return b->owner >= 1 && b->owner <= 64 && (live_owners >> (b->owner - 1)) & 1;
+	return live_owners && row < LANE_OWNERS && (live_owners[row / 64] >> row % 64 & 1);
 }
 
 /* Frees every frame that nobody holds and links the pool anew. */
-static void rebuild_pool(struct lane *ln, const uint8_t *seen, uint64_t live_owners)
+static void rebuild_pool(struct lane *ln, const uint8_t *seen, const uint64_t live_owners[])
 {
 	struct lane_buf_pool *p = &ln->st->bufs;
 
@@ -102,7 +105,7 @@ static void forget_out(struct lane_state *st)
 		st->pending[i].buf = LANE_NIL;
 }
 
-void lane_recover(struct lane *ln, uint64_t live_owners)
+void lane_recover(struct lane *ln, const uint64_t live_owners[LANE_OWNERS / 64])
 {
 	uint8_t *seen = calloc(ln->bufs.nr, 1);
 
@@ -113,6 +116,7 @@ void lane_recover(struct lane *ln, uint64_t live_owners)
 	forget_out(ln->st);
 	lane_tcp_recover(ln);
 	lane_udp_recover(ln);
+	lane_reass_recover(ln);
 	lane_tcp_mark_bufs(ln, seen);
 	lane_udp_mark_bufs(ln, seen);
 	rebuild_pool(ln, seen, live_owners);

@@ -53,6 +53,7 @@ static void init_state(struct lane_state *st, const struct lane_config *cfg, uin
 	st->pcb_at_work = LANE_NIL;
 	st->ip_id = (uint16_t)lane_rng_u64(&st->rng);
 	st->next_port = (uint16_t)lane_rng_u64(&st->rng);
+	st->frag_id = st->ip_id;
 	for (unsigned int i = 0; i < LANE_NR_PENDING; i++)
 		st->pending[i].buf = LANE_NIL;
 }
@@ -174,6 +175,7 @@ unsigned int lane_poll(struct lane *ln, uint64_t now_us)
 	if (ln->st->nr_txq || ln->st->nr_pending)
 		lane_ip_retry(ln);
 	lane_tcp_timers(ln);
+	lane_reass_timers(ln);
 	return nr;
 }
 
@@ -216,7 +218,9 @@ uint64_t lane_next_due(const struct lane *ln)
 	uint64_t at = lane_tcp_next_timer(ln);
 	/* What waits for a neighbour or for room in a ring is looked after every tick. */
 	uint64_t retry = ln->st->now_us + LANE_WHEEL_TICK_US;
+	uint64_t reass = lane_reass_next_timer(ln);
 
+	at = reass < at ? reass : at;
 	if ((ln->st->nr_pending || ln->st->nr_txq) && retry < at)
 		return retry;
 	return at;

@@ -1,8 +1,8 @@
 /*
  * rx.c - the whole way in, and the one place where a drop is counted and freed
  *
- * Ethernet (with one 802.1Q tag), IP of either family, the rules of silence of tcp.md 4, the L4
- * checksum, then TCP, UDP or ICMP. A packet may be a chain of frames; its headers lie in the first.
+ * (Fragments that waited in vain are reass.c's.) Ethernet (with one 802.1Q tag), IP of either
+ * family, the rules of silence of tcp.md 4, reassembly, the L4 checksum, then TCP, UDP or ICMP. A packet may be a chain of frames; its headers lie in the first.
  * Trailing bytes behind the IP length are cut off here, so that who comes after may trust pkt_len.
  */
 #include "lane-int/engine.h"
@@ -142,12 +142,22 @@ static enum lane_drop in_ip(struct lane *ln, struct lane_pkt *pkt)
 	why = check_src(ln, &pkt->ip.src);
 	if (why)
 		return why;
-	if (pkt->ip.is_frag)
-		return LANE_DROP_IP_FRAGMENT;
 	if (end < b->pkt_len)
 		trim(ln, b, end);
 	b->l4_off = (uint16_t)(b->l3_off + pkt->ip.hlen);
 	return LANE_OK;
+}
+
+/* A fragment; if it completes its datagram, pkt is that one from now on, else pkt->b is NULL. */
+static enum lane_drop in_fragment(struct lane *ln, struct lane_pkt *pkt)
+{
+	enum lane_drop why = lane_reass_in(ln, pkt);
+
+	if (why || !pkt->b)
+		return why;
+	why = in_ip(ln, pkt);
+	/* RFC 8200 4.5: what was cut twice by one who may not. */
+	return !why && pkt->ip.is_frag ? LANE_DROP_IP_FRAGMENT : why;
 }
 
 /* An ICMP error about a flow of ours is told to it; the flow checks the quote (RFC 5927). */
@@ -207,10 +217,12 @@ void lane_rx(struct lane *ln, struct lane_buf *b)
 	why = in_eth(ln, &pkt);
 	if (!why)
 		why = in_ip(ln, &pkt);
-	if (!why)
+	if (!why && pkt.ip.is_frag)
+		why = in_fragment(ln, &pkt);
+	if (!why && pkt.b)
 		why = in_l4(ln, &pkt);
 	if (!why)
 		return;
 	lane_count_drop(ln, why);
-	lane_buf_free_packet(&ln->bufs, b);
+	lane_buf_free_packet(&ln->bufs, pkt.b);
 }

@@ -138,11 +138,32 @@ static void put_eth(struct lane *ln, struct lane_buf *b, const struct lane_mac *
 	memcpy(lane_buf_data(&ln->bufs, b), &eth, sizeof(eth));
 }
 
+/* Headers in front of 'b', all but the checksum's fields; then out with it. */
+static void emit(struct lane *ln, struct lane_buf *b, const struct lane_path *path,
+		 const struct lane_ip_info *info)
+{
+	bool is4 = lane_ip_is4(&info->src);
+	uint16_t hlen = is4 ? sizeof(struct lane_ip4_hdr) : sizeof(struct lane_ip6_hdr);
+
+	if (info->is_frag && !is4)
+		hlen += sizeof(struct lane_ip6_frag_hdr);
+	b->l4_off = b->off;
+	lane_ip_emit(push(ln, b, hlen), info, ln->st->ip_id++);
+	b->l3_off = b->off;
+	push(ln, b, LANE_ETH_HLEN);
+	put_eth(ln, b, &path->mac, is4);
+	b->csum_start = LANE_ETH_HLEN + hlen;
+	b->queue = (uint8_t)(path->queue < ln->nr_queues ? path->queue : 0);
+	if (path->have_mac)
+		send(ln, b);
+	else
+		pend(ln, b);
+}
+
 void lane_ip_out(struct lane *ln, struct lane_buf *b, const struct lane_path *path,
 		 const struct lane_ip *src, const struct lane_ip *dst, uint8_t proto, uint8_t tos,
 		 uint8_t ttl, uint16_t csum_off)
 {
-	bool is4 = lane_ip_is4(dst);
 	struct lane_ip_info info = {
 		.src = *src,
 		.dst = *dst,
@@ -151,26 +172,31 @@ void lane_ip_out(struct lane *ln, struct lane_buf *b, const struct lane_path *pa
 		.ttl = ttl ? ttl : ln->st->cfg.ttl,
 		.l4_len = b->pkt_len,
 	};
-	uint16_t hlen = is4 ? sizeof(struct lane_ip4_hdr) : sizeof(struct lane_ip6_hdr);
 
 	assert(!(b->flags & (LANE_BUF_MORE | LANE_BUF_TX)) && b->len == b->pkt_len);
 	if (ln->nr_queues == 0) {
 		drop(ln, b, LANE_DROP_TX_FULL);
 		return;
 	}
-	b->l4_off = b->off;
-	lane_ip_emit(push(ln, b, hlen), &info, ln->st->ip_id++);
-	b->l3_off = b->off;
-	push(ln, b, LANE_ETH_HLEN);
-	put_eth(ln, b, &path->mac, is4);
-	b->csum_start = LANE_ETH_HLEN + hlen;
 	b->csum_off = csum_off;
 	b->flags |= LANE_BUF_CSUM;
-	b->queue = (uint8_t)(path->queue < ln->nr_queues ? path->queue : 0);
-	if (path->have_mac)
-		send(ln, b);
-	else
-		pend(ln, b);
+	emit(ln, b, path, &info);
+}
+
+void lane_ip_out_fragment(struct lane *ln, struct lane_buf *b, const struct lane_path *path,
+			  const struct lane_ip_info *info)
+{
+	struct lane_ip_info one = *info;
+
+	assert(!(b->flags & (LANE_BUF_MORE | LANE_BUF_TX)) && b->len == b->pkt_len);
+	if (ln->nr_queues == 0) {
+		drop(ln, b, LANE_DROP_TX_FULL);
+		return;
+	}
+	one.ttl = info->ttl ? info->ttl : ln->st->cfg.ttl;
+	one.l4_len = b->pkt_len;
+	ln->st->stats.ip_fragments_out++;
+	emit(ln, b, path, &one);
 }
 
 /* The addresses that lane_ip_out() wrote in front of a pending packet. */

@@ -17,6 +17,7 @@ struct lane_udp {
 	uint8_t connected;
 	uint8_t auto_local; /* connect() chose the local address: disconnecting takes it back */
 	uint8_t tos, ttl;
+	uint8_t fragment; /* datagrams beyond the MTU are cut, not refused */
 	uint8_t listed; /* in st->udp_events */
 	uint8_t events; /* LANE_EV_* */
 	uint32_t ev_next;
@@ -46,6 +47,10 @@ uint32_t lane_udp_charge(uint32_t len, uint32_t nr);
 /* The connected pcb of a flow, NULL. */
 struct lane_udp *lane_udp_find(struct lane *ln, const struct lane_ep *local,
 			       const struct lane_ep *remote);
+/* Sends a datagram that does not fit one frame or the MTU: 'len', or -errno and nothing was sent. */
+ssize_t lane_udp_write_cut(struct lane *ln, struct lane_udp *pcb, const struct lane_ep *local,
+			   const struct lane_ep *remote, const void *data, size_t len,
+			   lane_copy_fn copy);
 /* Frees the first datagram of the queue. */
 void lane_udp_pop(struct lane *ln, struct lane_udp *pcb);
 

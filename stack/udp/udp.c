@@ -1,8 +1,8 @@
 /*
  * udp.c - UDP sockets of a lane: the API of lane/udp.h
  *
- * What does not fit one frame or the MTU is refused with -EMSGSIZE: the shim's shadow socket sends
- * it. Groups are the kernel's (-EXDEV).
+ * What does not fit one frame or the MTU is refused with -EMSGSIZE (the shim's shadow socket sends
+ * it) unless the socket fragments (cut.c). Groups are the kernel's (-EXDEV).
  */
 #include <errno.h>
 
@@ -287,10 +287,13 @@ ssize_t lane_udp_write(struct lane *ln, struct lane_udp *pcb, const struct lane_
 		if (r)
 			return r;
 	}
-	if (len > room(ln, pcb->path.mtu, lane_ip_is4(&remote->ip)))
-		return -EMSGSIZE;
 	local = (struct lane_ep){.ip = pcb->path_src, .port = pcb->local.port};
-	b = build(ln, &local, remote, data, len, copy ? copy : copy_plain, &r);
+	if (!copy)
+		copy = copy_plain;
+	if (len > room(ln, pcb->path.mtu, lane_ip_is4(&remote->ip)))
+		return pcb->fragment ? lane_udp_write_cut(ln, pcb, &local, remote, data, len, copy)
+				     : -EMSGSIZE;
+	b = build(ln, &local, remote, data, len, copy, &r);
 	if (!b)
 		return r;
 	lane_ip_out(ln, b, &pcb->path, &local.ip, &remote->ip, LANE_PROTO_UDP, pcb->tos, pcb->ttl,
@@ -371,6 +374,11 @@ void lane_udp_set_tos_ttl(struct lane_udp *pcb, uint8_t tos, uint8_t ttl)
 {
 	pcb->tos = tos;
 	pcb->ttl = ttl;
+}
+
+void lane_udp_set_fragment(struct lane_udp *pcb, bool on)
+{
+	pcb->fragment = on;
 }
 
 void lane_udp_get_local(const struct lane_udp *pcb, struct lane_ep *ep)

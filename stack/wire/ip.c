@@ -210,14 +210,22 @@ enum lane_drop lane_ip_parse(const uint8_t *p, uint32_t len, uint32_t total,
 	}
 }
 
+/* The field with offset and flags (RFC 791 3.1). */
+static uint16_t frag4(const struct lane_ip_info *info)
+{
+	if (!info->is_frag)
+		return IP4_DF;
+	return (uint16_t)(info->frag_off / 8 | (info->more_frags ? IP4_MF : 0));
+}
+
 static uint16_t emit4(uint8_t *p, const struct lane_ip_info *info, uint16_t id)
 {
 	struct lane_ip4_hdr h = {
 		.ver_ihl = 0x45,
 		.tos = info->tos,
 		.len = lane_be16_of((uint16_t)(IP4_HLEN + info->l4_len)),
-		.id = lane_be16_of(id),
-		.frag = lane_be16_of(IP4_DF),
+		.id = lane_be16_of(info->is_frag ? (uint16_t)info->frag_id : id),
+		.frag = lane_be16_of(frag4(info)),
 		.ttl = info->ttl,
 		.proto = info->proto,
 		.src = {info->src.w[3]},
@@ -232,18 +240,26 @@ static uint16_t emit4(uint8_t *p, const struct lane_ip_info *info, uint16_t id)
 
 static uint16_t emit6(uint8_t *p, const struct lane_ip_info *info)
 {
+	struct lane_ip6_frag_hdr frag = {
+		.next = info->proto,
+		.off = lane_be16_of(
+			(uint16_t)((info->frag_off & 0xfff8) | (info->more_frags ? 1 : 0))),
+		.id = lane_be32_of(info->frag_id),
+	};
+	uint32_t ext = info->is_frag ? sizeof(frag) : 0;
 	struct lane_ip6_hdr h = {
 		.ver_tc_flow = lane_be32_of(6U << 28 | (uint32_t)info->tos << 20),
-		.len = lane_be16_of((uint16_t)info->l4_len),
-		.next = info->proto,
+		.len = lane_be16_of((uint16_t)(ext + info->l4_len)),
+		.next = info->is_frag ? IP6_FRAGMENT : info->proto,
 		.hops = info->ttl,
 	};
 
-	assert(info->l4_len <= UINT16_MAX);
+	assert(ext + info->l4_len <= UINT16_MAX);
 	memcpy(h.src, info->src.b, sizeof(h.src));
 	memcpy(h.dst, info->dst.b, sizeof(h.dst));
 	memcpy(p, &h, sizeof(h));
-	return sizeof(h);
+	memcpy(p + sizeof(h), &frag, ext);
+	return (uint16_t)(sizeof(h) + ext);
 }
 
 uint16_t lane_ip_emit(uint8_t *p, const struct lane_ip_info *info, uint16_t id)

@@ -32,6 +32,13 @@ struct lane_ip6_hdr {
 	uint8_t src[16], dst[16];
 } __attribute__((packed));
 
+struct lane_ip6_frag_hdr {
+	uint8_t next, reserved;
+	struct lane_be16 off; /* in units of 8 bytes, in the upper 13 bits; bit 0: more follow */
+	struct lane_be32 id;
+} __attribute__((packed));
+
+_Static_assert(sizeof(struct lane_ip6_frag_hdr) == 8, "IPv6 fragment header");
 _Static_assert(sizeof(struct lane_ip4_hdr) == 20, "IPv4 header");
 _Static_assert(sizeof(struct lane_ip6_hdr) == 40, "IPv6 header");
 
@@ -57,7 +64,9 @@ struct lane_ip_info {
 enum lane_drop lane_ip_parse(const uint8_t *p, uint32_t len, uint32_t total, struct lane_ip_info *out);
 
 /* Writes a header without options at 'p' (20 or 40 bytes, by the family of info->src) and returns
- * its length. Uses src, dst, proto, tos, ttl, l4_len; IPv4: DF set, 'id' as given, checksum filled. */
+ * its length. Uses src, dst, proto, tos, ttl, l4_len; IPv4: DF set, 'id' as given, checksum filled.
+ * With is_frag that of a fragment, by more_frags, frag_off and frag_id: no DF; IPv6: 48 bytes, with
+ * a fragment header. */
 uint16_t lane_ip_emit(uint8_t *p, const struct lane_ip_info *info, uint16_t id);
 
 #endif

@@ -31,6 +31,17 @@ void lane_count_drop(struct lane *ln, enum lane_drop why);
 /* One received packet, the whole way in. Consumes 'b'. */
 void lane_rx(struct lane *ln, struct lane_buf *b);
 
+/* ---- reassembly (stack/net/reass.c) ---- */
+/* Takes a fragment whose headers in_ip() has checked, b->l4_off set, without trailing bytes. Returns
+ * why it was dropped (it is the caller's still), or LANE_OK: it was consumed and pkt->b is the whole
+ * packet, as if it had arrived uncut and not yet been looked at beyond Ethernet, or NULL. */
+enum lane_drop lane_reass_in(struct lane *ln, struct lane_pkt *pkt);
+/* Gives up what did not become whole in time. */
+void lane_reass_timers(struct lane *ln);
+uint64_t lane_reass_next_timer(const struct lane *ln);
+void lane_reass_mark_bufs(struct lane *ln, uint8_t *seen); /* as lane_tcp_mark_bufs() */
+void lane_reass_recover(struct lane *ln); /* forgets all; the rebuild of the pool frees it */
+
 /* ---- output ---- */
 /* Where packets of a flow go; cached in pcbs, filled and refreshed by lane_path_update(). */
 struct lane_path {
@@ -61,6 +72,11 @@ int lane_path_update(struct lane *ln, struct lane_path *path, struct lane_ip *sr
 void lane_ip_out(struct lane *ln, struct lane_buf *b, const struct lane_path *path,
 		 const struct lane_ip *src, const struct lane_ip *dst, uint8_t proto, uint8_t tos,
 		 uint8_t ttl, uint16_t csum_off);
+
+/* Sends one fragment: data() of 'b' is what it carries, with every checksum done; 'info' is complete but for
+ * l4_len, with is_frag. Consumes 'b', as lane_ip_out(). */
+void lane_ip_out_fragment(struct lane *ln, struct lane_buf *b, const struct lane_path *path,
+			  const struct lane_ip_info *info);
 
 /* Remembers that packets of 'ip' came from 'mac', for answers without a pcb that could keep it. */
 void lane_path_seen(struct lane *ln, const struct lane_ip *ip, const struct lane_mac *mac);
@@ -97,8 +113,10 @@ bool lane_udp_event(struct lane *ln, struct lane_event *ev);
 /* After a member died inside the lock: rebuild free lists and lists, reset st->pcb_at_work's flow. */
 void lane_tcp_recover(struct lane *ln);
 void lane_udp_recover(struct lane *ln);
-/* The whole of it: frames not held by any pcb, queue or live owner become free. Live rows: bit set. */
-void lane_recover(struct lane *ln, uint64_t live_owners);
+/* The whole of it: frames not held by any pcb, queue or live owner become free. Live rows: bit set;
+ * NULL: none. */
+#define LANE_OWNERS 128
+void lane_recover(struct lane *ln, const uint64_t live_owners[LANE_OWNERS / 64]);
 
 /* Every invariant, for tests and the simulator: aborts by assert. */
 void lane_check(struct lane *ln);

@@ -60,6 +60,24 @@ struct lane_seen {
 	uint8_t reserved;
 };
 
+/* A datagram of which fragments have arrived: stack/net/reass.c. */
+#define LANE_NR_REASS 64
+#define LANE_REASS_FRAGS_MAX 128 /* in one datagram: 64 KB in the 552 bytes of the smallest MTU in use */
+
+struct lane_reass {
+	struct lane_ip src, dst;
+	uint32_t id;
+	uint8_t proto; /* IPv4: a part of the datagram's name */
+	uint8_t used;
+	uint8_t ecn; /* bit n: a fragment had the ECN field n */
+	uint8_t reserved;
+	uint32_t head, tail; /* first frames of the first and the last fragment, by offset */
+	uint32_t nr_frags, nr_bufs;
+	uint32_t have;	/* bytes that are there */
+	uint32_t total; /* of all, 0: the last fragment is not there yet */
+	uint64_t since_us, until_us;
+};
+
 struct lane_state {
 	uint64_t magic;
 	uint32_t version;
@@ -87,7 +105,10 @@ struct lane_state {
 	uint32_t nr_challenges;
 	uint32_t nr_pending;
 	uint32_t pending_version; /* nettab's neigh_version when 'pending' was last tried */
-	uint32_t reserved;
+	uint32_t frag_id;	  /* of the last IPv4 datagram that was sent in fragments */
+	uint32_t nr_reass, nr_reass_bufs; /* datagrams under reassembly, frames that they hold */
+	uint64_t reass_due_us; /* no datagram is given up before, while there are some */
+	struct lane_reass reass[LANE_NR_REASS];
 	struct lane_pending pending[LANE_NR_PENDING];
 	struct lane_seen seen[LANE_NR_SEEN];
 	struct lane_stats stats;

@@ -21,7 +21,12 @@
 	X(IP_DST, "destination is not one of our addresses")                                       \
 	X(IP_PROTO, "protocol that no lane handles")                                               \
 	X(IP_OPTIONS, "IP options or extension headers that are malformed or source-routed")       \
-	X(IP_FRAGMENT, "fragment that cannot be reassembled or has no room")                       \
+	X(IP_FRAGMENT, "fragment that is malformed or contradicts others of its datagram")         \
+	X(IP_FRAG_TINY, "first fragment without the whole L4 header (RFC 1858, RFC 7112)")         \
+	X(IP_FRAG_DUP, "fragment whose bytes were there already")                                  \
+	X(IP_FRAG_OVERLAP, "fragment of a datagram whose fragments overlap (RFC 5722)")            \
+	X(IP_FRAG_FULL, "fragment that made room for a newer one, or beyond the limits")           \
+	X(IP_FRAG_TIMEOUT, "fragment of a datagram that did not become whole in time")             \
 	X(NO_NEIGHBOUR, "next hop unresolved, or its queue full")                                  \
 	X(NO_ROUTE, "no route to the destination")                                                 \
 	X(NO_BUF, "frame pool empty")                                                              \
@@ -69,6 +74,8 @@ enum lane_drop {
 	X(tx_packets, "packets sent")                                                              \
 	X(tx_bytes, "bytes sent")                                                                  \
 	X(polls, "lane_poll calls")                                                                \
+	X(ip_reassembled, "datagrams put together from fragments")                                 \
+	X(ip_fragments_out, "fragments sent")                                                      \
 	X(tcp_accepts, "TCP connections opened by peers")                                          \
 	X(tcp_connects, "TCP connections opened by programs")                                      \
 	X(tcp_rtos, "retransmission time-outs")                                                    \

@@ -37,7 +37,8 @@ int lane_udp_connect(struct lane *ln, struct lane_udp *pcb, const struct lane_ep
 /*
  * Sends one datagram by copy to 'remote' (NULL: the connected peer) from 'src' (NULL: by bind or
  * route). Returns 'len', -EDESTADDRREQ, -EMSGSIZE (beyond the MTU: the caller leaves it to the
- * kernel), -EXDEV, -ENETUNREACH, -EAGAIN (no frame), or the pending error once.
+ * kernel; with lane_udp_set_fragment() beyond 65507 bytes, 65527 over IPv6), -EXDEV, -ENETUNREACH,
+ * -EAGAIN (not enough frames: nothing was sent), or the pending error once.
  */
 ssize_t lane_udp_write(struct lane *ln, struct lane_udp *pcb, const struct lane_ep *remote,
 		       const struct lane_ip *src, const void *data, size_t len, lane_copy_fn copy);
@@ -48,6 +49,9 @@ ssize_t lane_udp_read(struct lane *ln, struct lane_udp *pcb, void *dst, size_t l
 
 void lane_udp_set_rcvbuf(struct lane_udp *pcb, uint32_t bytes);
 void lane_udp_set_tos_ttl(struct lane_udp *pcb, uint8_t tos, uint8_t ttl);
+/* Whether datagrams beyond the MTU, or a frame, are sent in fragments; at first they are refused with
+ * -EMSGSIZE. (Datagrams that fit always have DF.) */
+void lane_udp_set_fragment(struct lane_udp *pcb, bool on);
 void lane_udp_get_local(const struct lane_udp *pcb, struct lane_ep *ep);
 int lane_udp_get_remote(const struct lane_udp *pcb, struct lane_ep *ep); /* -ENOTCONN */
 uint32_t lane_udp_nr_queued(const struct lane_udp *pcb);  /* datagrams */

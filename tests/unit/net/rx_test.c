@@ -274,6 +274,8 @@ static void test_ip__protocol_and_fragment(void **state)
 
 	p.proto = 47;
 	assert_drop(&p, LANE_DROP_IP_PROTO);
+	p = packet(false);
+	p.len = 101; /* no multiple of 8, with more to come */
 	len = put(&p, bytes);
 	bytes[14 + 6] = 0x20; /* more fragments */
 	memset(bytes + 14 + 10, 0, 2);
