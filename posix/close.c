@@ -22,7 +22,7 @@ static bool unacknowledged(struct shim_local *l)
 
 	shim_enter(v);
 	pcb = shim_tcp_of(l, &s);
-	if (pcb && s->kind == SHIM_SOCK_TCP && s->rows == 1ULL << v->row) {
+	if (pcb && s->kind == SHIM_SOCK_TCP && s->rows == shim_row_bit(v->row)) {
 		lane_tcp_get_status(v->ln, pcb, &st);
 		if (!st.wr_shut && !st.rcv_queued && st.was_connected)
 			lane_tcp_shutdown(v->ln, pcb, false, true);

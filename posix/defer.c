@@ -91,7 +91,7 @@ void shim_kick_or_defer(struct shim_view *v)
 
 void shim_leave_quiet(struct shim_view *v)
 {
-	uint64_t wakes;
+	shim_rows wakes;
 
 	shim_drain(v);
 	wakes = shim_unlock(v);

@@ -204,7 +204,7 @@ static uint32_t ep_index(struct shim_view *v, struct shim_local *e)
 	e->index = shim_ep_alloc(v);
 	ep = shim_ep_at(v, e->index);
 	if (ep) {
-		ep->rows = 1ULL << v->row;
+		ep->rows = shim_row_bit(v->row);
 		ep->nested = e->nest_evfd >= 0;
 	}
 	return e->index;

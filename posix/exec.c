@@ -288,7 +288,7 @@ static uint32_t held_listener(uint64_t cookie, uint32_t *generation)
 			continue;
 		if (!s->rows && v->a->nr_exec_held)
 			v->a->nr_exec_held--;
-		s->rows |= 1ULL << v->row;
+		s->rows |= shim_row_bit(v->row);
 		*generation = s->generation;
 		found = i;
 	}

@@ -25,7 +25,7 @@
 #define NR_LEAVES 1024u
 #define CHUNK 256u
 #define NR_CHUNKS 4096u
-#define HIDDEN_ROOM 128
+#define HIDDEN_ROOM 256
 #define HIDDEN_MOST 4096 /* room where the hard limit has it: each thread that waits needs two or three */
 #define HIDDEN_TOP 16384 /* a table of the kernel beyond it makes forks dear */
 
@@ -348,6 +348,8 @@ static int hidden_base(void)
 
 	if (base)
 		return base;
+	if (shim_nofile_extra) /* set by the program before it joined (priv.c) */
+		return base = shim_nofile_limit;
 	if (shim_libc()->getrlimit(RLIMIT_NOFILE, &rl) < 0)
 		return 512;
 	cur = rl.rlim_cur;

@@ -18,7 +18,7 @@ static bool is_busy(struct shim_view *v, struct shim_sock *s)
 	if (shim_likely(!(s->flags & SHIM_SOCK_RD_BUSY)))
 		return false;
 	if (s->rd_row && s->rd_row <= SHIM_ROWS &&
-	    (v->a->live_rows & 1ULL << (s->rd_row - 1)))
+	    shim_row_is_live(v->a, s->rd_row - 1u))
 		return true;
 	atomic_fetch_and(&s->flags, (uint16_t)~SHIM_SOCK_RD_BUSY);
 	return false;

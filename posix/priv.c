@@ -15,7 +15,7 @@
 #include "posix/priv.h"
 #include "posix/shim.h"
 
-#define NOFILE_ROOM 128
+#define NOFILE_ROOM 256
 #define NOFILE_MOST 4096
 
 /* What the program set; 'known' once it did. */

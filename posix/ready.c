@@ -210,8 +210,8 @@ void shim_sock_release(struct shim_view *v, uint32_t sock, int row)
 	if (!s)
 		return;
 	if (row >= 0) {
-		s->rows &= ~(1ULL << row);
-		s->wait_rows &= ~(1ULL << row);
+		s->rows &= ~shim_row_bit(row);
+		s->wait_rows &= ~shim_row_bit(row);
 	}
 	if (s->rows)
 		return;
@@ -245,8 +245,8 @@ void shim_ep_release(struct shim_view *v, uint32_t epi, int row)
 	if (!ep)
 		return;
 	if (row >= 0) {
-		ep->rows &= ~(1ULL << row);
-		ep->wait_rows &= ~(1ULL << row);
+		ep->rows &= ~shim_row_bit(row);
+		ep->wait_rows &= ~shim_row_bit(row);
 	}
 	if (ep->rows)
 		return;
@@ -274,7 +274,7 @@ static void release_frames(struct shim_view *v, int row)
 void shim_row_release(struct shim_view *v, int row)
 {
 	struct shim_row *r = &v->a->row[row];
-	uint64_t bit = 1ULL << row;
+	shim_rows bit = shim_row_bit(row);
 
 	for (uint32_t i = 0; i < v->a->nr_eps; i++) {
 		const struct shim_ep *ep = shim_ep_at(v, i);
@@ -293,7 +293,7 @@ void shim_row_release(struct shim_view *v, int row)
 	/* Threads that died while they waited are counted no more. */
 	atomic_fetch_sub(&v->a->nr_waiting, atomic_exchange(&r->nr_waiting, 0));
 	atomic_fetch_sub(&v->a->nr_spinning, atomic_exchange(&r->nr_spinning, 0));
-	atomic_fetch_and(&v->a->live_rows, ~bit);
+	shim_row_set_live(v->a, (unsigned int)row, false);
 	atomic_store(&r->pid, 0);
 	atomic_store(&r->state, SHIM_ROW_FREE);
 }

@@ -24,7 +24,7 @@ uint32_t shim_sock_make(struct shim_view *v, enum shim_sock_kind kind, unsigned 
 	}
 	s->kind = (uint8_t)kind;
 	s->flags = (uint16_t)flags;
-	s->rows = 1ULL << v->row;
+	s->rows = shim_row_bit(v->row);
 	s->created_us = shim_now_us();
 	s->so_incoming_cpu = -1;
 	*cookie = shim_sock_cookie(i, s->generation);

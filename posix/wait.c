@@ -69,7 +69,7 @@ static int look(struct pause *p, bool arm)
 {
 	struct shim_view *v = &shim.view;
 	struct shim_wait *w = p->w;
-	uint64_t wakes;
+	shim_rows wakes;
 	int r;
 
 	enter_and_turn(v);

@@ -221,7 +221,7 @@ void shim_waiter_unpoll(const struct pollfd *fds, unsigned int nr)
 void shim_waiter_arm(struct shim_view *v, const struct shim_wait *w)
 {
 	struct shim_waiter *me = &shim_self;
-	uint64_t bit = v->row >= 0 ? 1ULL << v->row : 0;
+	shim_rows bit = v->row >= 0 ? shim_row_bit(v->row) : 0;
 	struct shim_ep *ep = shim_ep_at(v, w->ep);
 	struct shim_sock *s;
 	uint32_t i;
@@ -252,7 +252,7 @@ void shim_waiter_arm(struct shim_view *v, const struct shim_wait *w)
 /* The member's bits go only if no other thread of it may rely on them. */
 static void clear_bits(struct shim_view *v, const struct shim_waiter *me)
 {
-	uint64_t bit = v->row >= 0 ? 1ULL << v->row : 0;
+	shim_rows bit = v->row >= 0 ? shim_row_bit(v->row) : 0;
 	struct shim_ep *ep = shim_ep_at(v, me->ep);
 	struct shim_sock *s;
 	uint32_t i;

@@ -47,7 +47,7 @@ static void print_members(struct shim_view *v, uint64_t cookie, uint32_t pcb, ch
 			  size_t size)
 {
 	const struct shim_sock *s = shim_sock_at(v, (uint32_t)cookie);
-	uint64_t rows = s && s->pcb == pcb ? s->rows : 0;
+	shim_rows rows = s && s->pcb == pcb ? s->rows : 0;
 	size_t len = 0;
 	int i;
 

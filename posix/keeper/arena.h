@@ -5,7 +5,7 @@
  * sets and watches, then the lane (lane_create). Indices only; an index is checked where it
  * becomes an address. All of it but the fields said to be atomic is changed under 'lock'.
  *
- * - A row is a member process. Sets of members are 64-bit masks of rows.
+ * - A row is a member process. Sets of members are masks of rows (shim_rows).
  * - A sock is an open file description of a socket that the lane serves. sock.rows says which
  *   members have descriptors of it; how many, each member counts for itself. When the mask
  *   becomes empty the sock is closed as the kernel would; when a member dies the keeper clears its bit.
@@ -27,14 +27,23 @@
 
 #define SHIM_ARENA_MAGIC 0x616e65726165616cULL
 #define SHIM_ARENA_VERSION 1
-#define SHIM_ROWS 64
+/* Each member holds a doorbell of every other, and they come in one message: 253 descriptors at most. */
+#define SHIM_ROWS 128
+
+__extension__ typedef unsigned __int128 shim_rows;
+
+static inline shim_rows shim_row_bit(int row)
+{
+	return (shim_rows)1 << row;
+}
+
 
 /* Why a socket stays with the kernel, or goes back to it. */
 #define SHIM_FALLBACKS(X)                                                                          \
 	X(NO_LANE, "no lane could be opened (see the keeper's error)")                             \
 	X(OTHER_UID, "another user holds the interface's lane")                                    \
 	X(PID_NAMESPACE, "the program is in another pid namespace than the lane")                  \
-	X(MEMBERS, "64 processes share the lane already")                                          \
+	X(MEMBERS, "128 processes share the lane already")                                          \
 	X(ARENA_FULL, "arena full: raise memory=")                                                 \
 	X(NOT_INET, "address family other than IPv4 and IPv6")                                     \
 	X(TYPE, "socket type or protocol other than TCP and UDP")                                  \
@@ -96,8 +105,8 @@ struct shim_sock {
 	_Atomic uint16_t flags; /* SHIM_SOCK_* */
 	uint32_t pcb;		/* index of the lane's tcp or udp pcb */
 	uint32_t watches;	/* first watch, LANE_NIL */
-	uint64_t rows;		/* members with descriptors */
-	uint64_t wait_rows;	/* members with a thread that sleeps on it directly */
+	shim_rows rows;		/* members with descriptors */
+	shim_rows wait_rows;	/* members with a thread that sleeps on it directly */
 	uint32_t generation;	/* grows with each use of the entry */
 	uint32_t linger_s;
 	uint32_t rcvtimeo_ms, sndtimeo_ms; /* 0: none */
@@ -127,8 +136,8 @@ struct shim_ep {
 	uint32_t free_link;
 	uint32_t ready_head, ready_tail; /* watches */
 	uint32_t nr_ready;
-	uint64_t rows;	    /* members that have it */
-	uint64_t wait_rows; /* members with a thread in epoll_wait on it */
+	shim_rows rows;	    /* members that have it */
+	shim_rows wait_rows; /* members with a thread in epoll_wait on it */
 	uint32_t watches;   /* first of all its watches, by ep_next */
 	uint32_t generation;
 	_Atomic uint32_t nr_ready_hint; /* nr_ready, to be read without the lock */
@@ -168,7 +177,7 @@ struct shim_arena {
 	_Atomic uint32_t nr_deferred;	  /* grows when a member defers a kick: the keeper goes on napping */
 	_Atomic uint32_t nr_waiting;	  /* threads that wait, spinning or asleep */
 	_Atomic uint32_t nr_spinning;
-	_Atomic uint64_t live_rows;
+	_Atomic uint64_t live_rows[SHIM_ROWS / 64];
 	_Atomic uint64_t fallbacks[SHIM_NR_FB];
 	_Atomic uint64_t nr_lock_contended, nr_sleeps, nr_wakes, nr_doorbells, nr_keeper_turns;
 	_Atomic uint32_t owner_died; /* times */
@@ -199,13 +208,33 @@ struct shim_view {
 	int doorbell[SHIM_ROWS]; /* eventfds */
 	int keeper_bell;	 /* eventfd: wakes the keeper */
 	struct lane_xdp_fds xdp;
-	uint64_t wakes;	      /* collected under the lock, rung by shim_unlock() */
+	shim_rows wakes;      /* collected under the lock, rung by shim_unlock() */
 	uint64_t kick_mask;   /* queues to kick, by shim_unlock() or later */
 	uint32_t nr_socks, nr_eps, nr_watches; /* the arena's, as checked at mapping */
 	size_t size;	      /* bytes mapped */
 	int conn;	      /* to the keeper, CLOEXEC: its end of file tells the keeper of an exec */
 	bool readonly;	      /* set before mapping: an onlooker */
 };
+
+static inline bool shim_row_is_live(const struct shim_arena *a, unsigned int row)
+{
+	return a->live_rows[row / 64] >> row % 64 & 1;
+}
+
+static inline void shim_row_set_live(struct shim_arena *a, unsigned int row, bool live)
+{
+	uint64_t bit = 1ULL << row % 64;
+
+	if (live)
+		a->live_rows[row / 64] |= bit;
+	else
+		a->live_rows[row / 64] &= ~bit;
+}
+
+static inline bool shim_any_live(const struct shim_arena *a)
+{
+	return a->live_rows[0] || a->live_rows[1];
+}
 
 /* ---- making and mapping ---- */
 struct shim_arena_config {
@@ -232,7 +261,7 @@ uint64_t shim_now_us(void);
 void shim_lock(struct shim_view *v);
 /* Unlocks, then rings the doorbells in v->wakes but the own one, and the keeper's bell when there is
  * a timer, a neighbour or a claim for it. Does not kick: shim_kick(). Returns what v->wakes was. */
-uint64_t shim_unlock(struct shim_view *v);
+shim_rows shim_unlock(struct shim_view *v);
 /* False in a child of a raw fork or clone, which no wrapper registered: it must not take the lock. */
 bool shim_lock_allowed(void);
 /* This process may take the lock: after mapping, and in a registered child. */

@@ -34,7 +34,7 @@ static int row_reserve(struct shim_arena *a)
 }
 
 /* Gives 'to' (a mask) the descriptors of 'from', or takes them away again with 'from' 0. */
-static void references_copy(struct shim_view *v, uint64_t from, uint64_t to)
+static void references_copy(struct shim_view *v, shim_rows from, shim_rows to)
 {
 	uint32_t i, left;
 
@@ -72,7 +72,7 @@ int keeper_fork_prepare(struct shim_view *v)
 	row = row_reserve(v->a);
 	if (row >= 0) {
 		v->a->row[row].uid = v->a->row[v->row].uid;
-		references_copy(v, 1ULL << v->row, 1ULL << row);
+		references_copy(v, shim_row_bit(v->row), shim_row_bit(row));
 	}
 	shim_unlock(v);
 	if (row < 0)
@@ -82,6 +82,7 @@ int keeper_fork_prepare(struct shim_view *v)
 	if (child_conn >= 0) {
 		keeper_msg_init(&m, KEEPER_FORKED, v->a->ifname);
 		m.row = row;
+		m.generation = v->a->row[row].generation;
 		keeper_send(child_conn, &m, NULL, 0);
 	}
 	return row;
@@ -97,7 +98,7 @@ static void row_go_live(struct shim_view *v, int row, int32_t reserved_by, int32
 
 	if (!atomic_compare_exchange_strong(&r->pid, &reserved_by, pid))
 		return;
-	v->a->live_rows |= 1ULL << row;
+	shim_row_set_live(v->a, (unsigned int)row, true);
 	if (atomic_compare_exchange_strong(&r->state, &want, SHIM_ROW_LIVE))
 		shim_ring(v->keeper_bell);
 }
@@ -114,7 +115,7 @@ void keeper_fork_parent(struct shim_view *v, int row, int32_t pid)
 		return;
 	}
 	shim_lock(v);
-	references_copy(v, 0, 1ULL << row);
+	references_copy(v, 0, shim_row_bit(row));
 	v->a->row[row].pid = 0;
 	v->a->row[row].state = SHIM_ROW_FREE;
 	shim_unlock(v);

@@ -73,6 +73,8 @@ void keeper_conn_close(struct keeper *k, unsigned int index);
 int keeper_row_take(struct keeper *k, pid_t pid, uid_t uid);
 /* The member is gone: closes what it held as the kernel would. */
 void keeper_row_gone(struct keeper *k, int row);
+/* The row's pidfd was readable: gone, if it is still the same process. */
+void keeper_row_readable(struct keeper *k, int row);
 /* Rows that members made by fork: watches their processes, frees what never came alive. */
 void keeper_rows_scan(struct keeper *k);
 bool keeper_rows_reserved(const struct keeper *k);

@@ -35,6 +35,7 @@ struct keeper_msg {
 	char ifname[16];
 	char error[256];
 	uint32_t nr_queues; /* WELCOME: XSKs among the descriptors */
+	uint32_t generation; /* FORKED: of the row, when it was reserved */
 	uint32_t has_link;  /* WELCOME, READY: the last descriptor is the program's link */
 };
 

@@ -117,20 +117,32 @@ static bool keeper_is_due(struct shim_view *v)
 	return true;
 }
 
-uint64_t shim_unlock(struct shim_view *v)
+/* Rings the members in 'who'. */
+static void ring_members(struct shim_view *v, shim_rows who)
 {
-	uint64_t wakes = v->wakes, others = wakes;
+	uint64_t word;
+	int i;
+
+	for (i = 0; i < SHIM_ROWS / 64; i++) {
+		for (word = (uint64_t)(who >> 64 * i); word; word &= word - 1) {
+			shim_ring(v->doorbell[64 * i + __builtin_ctzll(word)]);
+			v->a->nr_doorbells++;
+		}
+	}
+}
+
+shim_rows shim_unlock(struct shim_view *v)
+{
+	shim_rows wakes = v->wakes, others = wakes;
 	bool keeper = v->row >= 0 && keeper_is_due(v);
 
 	v->wakes = 0;
+	v->ln->st->pcb_at_work = LANE_NIL; /* whoever dies in the lock next was not at it */
 	pthread_mutex_unlock(&v->a->lock);
 	if (v->row >= 0)
-		others &= ~(1ULL << v->row);
-	while (__builtin_expect(others != 0, 0)) {
-		shim_ring(v->doorbell[__builtin_ctzll(others)]);
-		v->a->nr_doorbells++;
-		others &= others - 1;
-	}
+		others &= ~shim_row_bit(v->row);
+	if (__builtin_expect(others != 0, 0))
+		ring_members(v, others);
 	if (__builtin_expect(keeper, 0))
 		shim_ring(v->keeper_bell);
 	return wakes;

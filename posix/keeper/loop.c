@@ -104,7 +104,7 @@ static void dispatch(struct keeper *k, const struct epoll_event *ev)
 		keeper_conn_readable(k, index);
 		break;
 	case K_ROW:
-		keeper_row_gone(k, (int)index);
+		keeper_row_readable(k, (int)index);
 		break;
 	case K_REG:
 		keeper_reg_remove(k, index);
@@ -208,10 +208,10 @@ static void doze(struct keeper *k)
 	}
 	look(k, until == UINT64_MAX ? until : until - now);
 	keeper_rows_scan(k);
-	if (!k->v.a->live_rows ? k->xsk_ready || timer_due(k)
+	if (!shim_any_live(k->v.a) ? k->xsk_ready || timer_due(k)
 			       : timer_due(k) && (polls == st->stats.polls || !k->v.a->nr_waiting))
 		keeper_turn(k);
-	if (!k->v.a->live_rows || !(k->xsk_ready || k->rung))
+	if (!shim_any_live(k->v.a) || !(k->xsk_ready || k->rung))
 		return;
 	/* Woken though a member waits: its entry is behind ours. */
 	if (k->xsk_ready && k->v.a->nr_waiting)
@@ -246,7 +246,7 @@ static bool is_over(struct keeper *k)
 void keeper_loop(struct keeper *k)
 {
 	while (!is_over(k)) {
-		if (k->naps && k->v.a->live_rows)
+		if (k->naps && shim_any_live(k->v.a))
 			nap(k);
 		else
 			doze(k);

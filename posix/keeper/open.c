@@ -204,7 +204,7 @@ static int open_loop(struct keeper *k, char *err)
 
 int keeper_open(struct keeper *k, char *err)
 {
-	struct rlimit files = {.rlim_cur = 1024, .rlim_max = 1024},
+	struct rlimit files = {.rlim_cur = 2048, .rlim_max = 2048},
 		      lock = {RLIM_INFINITY, RLIM_INFINITY};
 	int i, r;
 

@@ -137,9 +137,10 @@ static void repair_watches(struct shim_view *v)
 
 void shim_repair(struct shim_view *v)
 {
+	uint64_t live[LANE_OWNERS / 64] = {v->a->live_rows[0], v->a->live_rows[1]};
 	uint32_t i;
 
-	lane_recover(v->ln, v->a->live_rows);
+	lane_recover(v->ln, live);
 	repair_socks(v);
 	repair_eps(v);
 	repair_watches(v);

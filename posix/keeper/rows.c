@@ -3,6 +3,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/epoll.h>
@@ -104,7 +105,7 @@ int keeper_row_take(struct keeper *k, pid_t pid, uid_t uid)
 	r->generation++;
 	r->last_poll_us = r->in_call_us = r->nr_contended = 0;
 	read_comm(pid, r->comm);
-	k->v.a->live_rows |= 1ULL << row;
+	shim_row_set_live(k->v.a, (unsigned int)row, true);
 	r->state = SHIM_ROW_LIVE;
 	return row;
 }
@@ -124,10 +125,21 @@ void keeper_row_gone(struct keeper *k, int row)
 	if (k->v.a->row[row].state == SHIM_ROW_FREE)
 		return;
 	shim_lock(&k->v);
+	/* Inside the lock: the row's next user may be rung as soon as it is free. */
+	doorbell_drain(k, row);
 	shim_row_release(&k->v, row);
 	shim_unlock(&k->v);
 	shim_kick(&k->v);
-	doorbell_drain(k, row);
+}
+
+/* An event of the same batch may have freed the row already (its connection ended), and a member may
+ * have reserved it for a child since. */
+void keeper_row_readable(struct keeper *k, int row)
+{
+	struct pollfd p = {.fd = k->row[row].pidfd, .events = POLLIN};
+
+	if (p.fd >= 0 && poll(&p, 1, 0) > 0)
+		keeper_row_gone(k, row);
 }
 
 bool keeper_rows_reserved(const struct keeper *k)
@@ -225,7 +237,7 @@ bool keeper_anybody(const struct keeper *k)
 {
 	int i;
 
-	if (k->v.a->live_rows || keeper_rows_reserved(k))
+	if (shim_any_live(k->v.a) || keeper_rows_reserved(k))
 		return true;
 	for (i = 0; i < K_REGISTERED; i++) {
 		if (k->reg[i].pidfd >= 0)

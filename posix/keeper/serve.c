@@ -142,7 +142,7 @@ static void join(struct keeper *k, unsigned int index)
 	row = keeper_row_take(k, c->pid, c->uid);
 	if (row < 0) {
 		refuse(k, c, SHIM_FB_MEMBERS, "%s",
-		       row == -EAGAIN ? "64 processes share the lane already" : strerror(-row));
+		       row == -EAGAIN ? "128 processes share the lane already" : strerror(-row));
 		return;
 	}
 	c->row = row;
@@ -202,13 +202,16 @@ static void ready(struct keeper *k, struct keeper_conn *c)
 	keeper_send(c->fd, &m, NULL, 0);
 }
 
-/* A member is about to fork: this connection will be the child's. */
-static void forked(struct keeper *k, unsigned int index, int row)
+/* A member is about to fork: this connection will be the child's. A child that has come and gone
+ * before this is read must not bind it to the row's next user, whom its end would end too: hence
+ * the generation. */
+static void forked(struct keeper *k, unsigned int index, int row, uint32_t generation)
 {
 	struct keeper_conn *c = &k->conn[index];
 
 	if (row < 0 || row >= SHIM_ROWS || keeper_row_of(k, c->pid) < 0 || k->row[row].conn >= 0 ||
-	    k->v.a->row[row].state == SHIM_ROW_FREE) {
+	    k->v.a->row[row].state == SHIM_ROW_FREE ||
+	    k->v.a->row[row].generation != generation) {
 		keeper_conn_close(k, index);
 		return;
 	}
@@ -229,7 +232,7 @@ static void answer(struct keeper *k, unsigned int index, const struct keeper_msg
 		mapped(k, c);
 		break;
 	case KEEPER_FORKED:
-		forked(k, index, m->row);
+		forked(k, index, m->row, m->generation);
 		break;
 	case KEEPER_OBSERVE:
 		observe(k, c);

@@ -99,7 +99,7 @@ static bool rows_become(const struct shim_view *v, uint64_t rows)
 	int i;
 
 	for (i = 0; i < 500; i++) {
-		if (v->a->live_rows == rows)
+		if (v->a->live_rows[0] == rows)
 			return true;
 		pause_ms(10);
 	}
@@ -162,7 +162,7 @@ static void test_join__starts_a_keeper_and_ends_it(void **state)
 	need_keeper();
 	join(&v);
 	assert_int_equal(v.row, 0);
-	assert_int_equal(v.a->live_rows, 1);
+	assert_int_equal(v.a->live_rows[0], 1);
 	assert_int_equal(v.a->row[0].pid, getpid());
 	assert_string_equal(v.a->ifname, "lo");
 	assert_non_null(lane_queue(v.ln, 0));
@@ -185,7 +185,7 @@ static void test_join__two_processes_share_the_arena(void **state)
 	join(&v);
 	pid = member(&row);
 	assert_int_equal(row, 1);
-	assert_int_equal(v.a->live_rows, 3);
+	assert_int_equal(v.a->live_rows[0], 3);
 	kill_and_wait(pid);
 	assert_true(rows_become(&v, 1));
 	assert_int_equal(v.a->row[1].state, SHIM_ROW_FREE);
@@ -316,7 +316,7 @@ static void test_observe__reads_and_cannot_write(void **state)
 	assert_int_equal(keeper_observe("lo", &w, err), 0);
 	assert_int_equal(w.row, -1);
 	assert_string_equal(w.a->ifname, "lo");
-	assert_int_equal(w.a->live_rows, 1);
+	assert_int_equal(w.a->live_rows[0], 1);
 	shim_arena_unmap(&w);
 	leave(&v);
 	assert_true(keeper_is_gone());
@@ -497,7 +497,7 @@ static void test_exec__ends_membership(void **state)
 		execlp("sleep", "sleep", "60", NULL);
 		_exit(1);
 	}
-	assert_true(rows_become(&v, 3) || v.a->live_rows == 1);
+	assert_true(rows_become(&v, 3) || v.a->live_rows[0] == 1);
 	assert_true(rows_become(&v, 1));
 	assert_int_equal(kill(pid, 0), 0); /* it lives, but holds nothing */
 	kill_and_wait(pid);

@@ -236,7 +236,7 @@ static void test_row_release__all_that_it_held(void **state)
 	uint32_t ep = fake_ep();
 
 	fake.socks[shared].rows = 3;
-	fake.arena.live_rows = 3;
+	fake.arena.live_rows[0] = 3;
 	fake.arena.nr_waiting = 5;
 	fake.arena.row[0].nr_waiting = 2;
 	watch(mine, ep, EPOLLIN);
@@ -246,7 +246,7 @@ static void test_row_release__all_that_it_held(void **state)
 	assert_non_null(shim_sock_at(&fake.view, shared));
 	assert_null(shim_ep_at(&fake.view, ep));
 	assert_int_equal(fake.socks[shared].watches, LANE_NIL);
-	assert_int_equal(fake.arena.live_rows, 2);
+	assert_int_equal(fake.arena.live_rows[0], 2);
 	assert_int_equal(fake.arena.nr_waiting, 3);
 	assert_int_equal(fake.nr_put, 1);
 }
