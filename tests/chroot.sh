@@ -13,7 +13,8 @@ root=$lane_tmp/root
 
 mirror=$(awk '/^URIs:/ { print $2; exit } /^deb / { print $2; exit }' /etc/apt/sources.list.d/debian.sources \
 	/etc/apt/sources.list 2>/dev/null)
-bounded 600 mmdebstrap --mode=root --variant=minbase --include=git bookworm "$root" "${mirror:-http://deb.debian.org/debian}" \
+[ -n "$mirror" ] || { say "apt has no mirror to build a chroot from" && exit 77; }
+bounded 600 mmdebstrap --mode=root --variant=minbase --include=git bookworm "$root" "$mirror" \
 	>"$lane_tmp/mmdebstrap" 2>&1 || { tail -n 3 "$lane_tmp/mmdebstrap" && exit 1; }
 # The proxy that apt may need, and the name servers.
 cp -L /etc/resolv.conf /etc/hosts "$root/etc/" 2>/dev/null
