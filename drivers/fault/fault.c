@@ -1,5 +1,6 @@
 /*
- * fault.c - wraps a queue: loss, duplication, delay, reordering, corruption (see fault.h)
+ * fault.c - wraps a queue: loss, duplication, delay, reordering, corruption, fragments (see
+ * fault.h)
  *
  * Packets on their way lie in hold[], sorted by when they are due. A damaged packet loses the
  * driver's word for its checksum, since the damage happens on the wire.
@@ -9,6 +10,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "drivers/fault/cut.h"
 #include "stack/base/rng.h"
 
 #define HOLD_MAX 2048
@@ -27,6 +29,7 @@ struct fault {
 	struct lane_rng rng;
 	uint64_t last_due_us; /* of the packets in order */
 	uint32_t nr_held;
+	uint32_t frag_id;
 	struct held hold[HOLD_MAX];
 };
 
@@ -140,6 +143,23 @@ static void judge(struct fault *f, struct lane_buf *b)
 	hold(f, b, due_us);
 }
 
+/* A packet comes from the cable. Consumes it. */
+static void arrive(struct fault *f, struct lane_buf *b)
+{
+	struct lane_buf *out[LANE_CUT_MAX];
+	uint32_t nr;
+
+	if (!chance(f, f->cfg.cut)) {
+		judge(f, b);
+		return;
+	}
+	nr = lane_fault_cut(f->q.bufs, &f->rng, ++f->frag_id, b, out);
+	f->stats.nr_cut += nr > 1;
+	f->stats.nr_overflow += nr == 0;
+	for (uint32_t i = 0; i < nr; i++)
+		judge(f, out[i]);
+}
+
 static uint16_t fault_rx(struct lane_queue *q, struct lane_buf *bufs[], uint16_t n)
 {
 	struct fault *f = (struct fault *)q;
@@ -148,7 +168,7 @@ static uint16_t fault_rx(struct lane_queue *q, struct lane_buf *bufs[], uint16_t
 
 	for (uint16_t i = 0; i < nr; i++) {
 		in[i]->queue = q->idx;
-		judge(f, in[i]);
+		arrive(f, in[i]);
 	}
 	while (due < n && due < f->nr_held && f->hold[due].due_us <= *f->cfg.now_us) {
 		bufs[due] = lane_buf_at(q->bufs, f->hold[due].buf);

@@ -1,5 +1,5 @@
 /*
- * fault.h - wraps a queue: what it receives is lost, doubled, late, out of order or damaged
+ * fault.h - wraps a queue: what it receives is lost, doubled, late, out of order, damaged or cut
  *
  * All by a seed, on the test's clock. Wrap both ends of a cable for faults in both directions.
  */
@@ -11,6 +11,7 @@
 struct lane_fault_config {
 	uint64_t seed;
 	uint32_t loss, dup, reorder, corrupt; /* parts per million of received packets */
+	uint32_t cut; /* cut into IP fragments, each of which then has its own fate */
 	uint32_t delay_us;                    /* every packet */
 	uint32_t jitter_us;                   /* and up to so much more, in order */
 	uint32_t reorder_us;    /* a reordered packet: up to so much more, out of order */
@@ -18,7 +19,7 @@ struct lane_fault_config {
 };
 
 struct lane_fault_stats {
-	uint64_t nr_seen, nr_lost, nr_dup, nr_reordered, nr_corrupted;
+	uint64_t nr_seen, nr_lost, nr_dup, nr_reordered, nr_corrupted, nr_cut;
 	uint64_t nr_overflow; /* lost because too many were on the way */
 };
 

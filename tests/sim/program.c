@@ -446,13 +446,14 @@ static void udp_program(struct sim *s, unsigned int i)
 	struct lane_ep local = any_ep(true, 7000);
 	struct lane_ep remote = {.ip = world_ip(!i, s->seed & 1), .port = 7000};
 	struct lane_udp_msg msg;
-	uint8_t buf[1500];
+	uint8_t buf[6000];
 	ssize_t r;
 
 	if (!s->udp[i]) {
 		s->udp[i] = lane_udp_create(ln, COOKIE_UDP + i);
 		if (!s->udp[i] || lane_udp_bind(ln, s->udp[i], &local, false) != 0)
 			sim_fail(s, "UDP socket");
+		lane_udp_set_fragment(s->udp[i], s->udp_cut);
 	}
 	while ((r = lane_udp_read(ln, s->udp[i], buf, sizeof(buf), false, &msg, NULL)) >= 0) {
 		if ((size_t)r != msg.len || r < 1 || msg.remote.port != 7000 ||
@@ -463,7 +464,7 @@ static void udp_program(struct sim *s, unsigned int i)
 	}
 	if (s->udp_sent[i] >= s->udp_to_send || s->w.now_us < s->udp_wake_us)
 		return;
-	r = 1 + (ssize_t)sim_below(s, 1200);
+	r = (1 + (ssize_t)sim_below(s, 1200)) * (s->udp_cut ? 5 : 1);
 	buf[0] = (uint8_t)s->udp_sent[i]++;
 	fill(buf + 1, (size_t)r - 1, buf[0], i, 0);
 	r = lane_udp_write(ln, s->udp[i], &remote, NULL, buf, (size_t)r, NULL);

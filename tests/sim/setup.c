@@ -86,6 +86,22 @@ static void draw_side(struct sim *s, struct sim_side *side)
 	side->abort_at = sim_below(s, (uint32_t)side->to_send + 1);
 }
 
+/* Fragments, by numbers of their own: who has none of them runs as if there were none. */
+static void draw_cuts(struct sim *s, struct world_config *cfg)
+{
+	struct lane_rng rng;
+	uint32_t cut[] = {0, 0, 0, 20000, 200000, 600000};
+
+	lane_rng_seed(&rng, s->seed ^ 0x667261676d656e74ULL);
+	for (unsigned int i = 0; i < 2; i++) {
+		cfg->fault[i].cut = cut[lane_rng_below(&rng, 6)];
+		/* Of a dozen fragments one is lost too often for TCP to end some day. */
+		if (cfg->fault[i].loss >= 30000)
+			cfg->fault[i].cut /= 10;
+	}
+	s->udp_cut = lane_rng_below(&rng, 2);
+}
+
 void sim_draw(struct sim *s, struct world_config *cfg)
 {
 	/* Microseconds and milliseconds are kept in 32 bits in places. */
@@ -97,6 +113,7 @@ void sim_draw(struct sim *s, struct world_config *cfg)
 	cfg->start_us = s->t0_us = starts[sim_below(s, 4)];
 	draw_faults(s, cfg);
 	draw_lanes(s, cfg);
+	draw_cuts(s, cfg);
 	s->backlog = (int)PICK(s, 0, 1, 5, 128);
 	s->listener_gap = sim_below(s, 10) == 0;
 	s->gap_us = s->t0_us + log_uniform(s, 1000000);

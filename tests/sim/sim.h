@@ -82,6 +82,7 @@ struct sim {
 	uint64_t nr_steps;
 	/* UDP beside it: numbered datagrams both ways */
 	struct lane_udp *udp[2];
+	bool udp_cut; /* beyond the MTU too, in fragments */
 	uint32_t udp_sent[2], udp_rcvd[2], udp_to_send;
 	uint64_t udp_wake_us;
 };

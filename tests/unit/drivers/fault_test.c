@@ -8,6 +8,8 @@
 
 #include "drivers/fault/fault.h"
 #include "drivers/pair/pair.h"
+#include "stack/wire/eth.h"
+#include "stack/wire/ip.h"
 #include "tests/unit/drivers/frames.h"
 
 struct fixture {
@@ -165,6 +167,44 @@ static void test_corrupt__flips_one_bit(void **state)
 	close_fault(&f);
 }
 
+/* A datagram over IPv6 in fragments, which lie in order and carry every byte; other packets pass. */
+static void test_cut__in_fragments(void **state)
+{
+	struct lane_ip_info info = {.proto = LANE_PROTO_UDP, .l4_len = 1000}, part;
+	struct lane_eth_hdr eth = {.type = lane_be16_of(LANE_ETH_IP6)};
+	struct lane_buf *got[LANE_BURST], *b;
+	struct lane_queue *a;
+	struct fixture f;
+	uint16_t nr;
+
+	(void)state;
+	open_fault(&f, (struct lane_fault_config){.seed = 4, .cut = 1000000});
+	send(&f, 60);
+	assert_int_equal(receive(&f, got), 1);
+	lane_buf_free_packet(&f.b.bs, got[0]);
+	info.src.b[0] = info.dst.b[0] = 0xfd;
+	b = frames_packet(&f.a, 14 + 40 + 1000);
+	memcpy(lane_buf_data(&f.a.bs, b), &eth, sizeof(eth));
+	lane_ip_emit(lane_buf_data(&f.a.bs, b) + 14, &info, 0);
+	a = lane_pair_queue(f.pair, 0);
+	assert_int_equal(a->drv->tx_burst(a, &b, 1), 1);
+	nr = receive(&f, got);
+	assert_true(nr > 1 && lane_fault_stats(f.q)->nr_cut == 1);
+	for (uint16_t i = 0, at = 0; i < nr; i++) {
+		const uint8_t *p = lane_buf_data(&f.b.bs, got[i]) + 14;
+
+		assert_int_equal(lane_ip_parse(p, got[i]->len - 14u, got[i]->pkt_len - 14u, &part),
+				 LANE_OK);
+		assert_true(part.is_frag && part.more_frags == (i < nr - 1));
+		assert_int_equal(part.frag_off, at);
+		assert_int_equal(p[part.hlen], (uint8_t)(54 + at));
+		at += (uint16_t)part.l4_len;
+		assert_int_equal(at == 1000, i == nr - 1);
+		lane_buf_free_packet(&f.b.bs, got[i]);
+	}
+	close_fault(&f);
+}
+
 static void test_close__gives_back_what_is_held(void **state)
 {
 	struct fixture f;
@@ -186,6 +226,7 @@ int main(void)
 		cmocka_unit_test(test_delay__by_the_clock),
 		cmocka_unit_test(test_jitter_and_reorder__order),
 		cmocka_unit_test(test_corrupt__flips_one_bit),
+		cmocka_unit_test(test_cut__in_fragments),
 		cmocka_unit_test(test_close__gives_back_what_is_held),
 	};
 
