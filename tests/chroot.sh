@@ -32,7 +32,7 @@ inside()
 	if bounded "$seconds" unshare --mount --pid --fork --kill-child bash -c '
 		mount -t proc proc "$0/proc" && mount -t sysfs sysfs "$0/sys" && mount -t devtmpfs dev "$0/dev" &&
 		mount -t tmpfs tmpfs "$0/run" && mount -t tmpfs tmpfs "$0/tmp" && cd / &&
-		env -u LANE -u LANE_TAG -u LANE_LONG HOME=/root exec chroot "$0" "$@"' "$root" "$@" >"$lane_tmp/$name" 2>&1; then
+		exec env -u LANE -u LANE_TAG -u LANE_LONG HOME=/root chroot "$0" "$@"' "$root" "$@" >"$lane_tmp/$name" 2>&1; then
 		say "PASS $name"
 	else
 		say "FAIL $name: $(tail -n 1 "$lane_tmp/$name")"
