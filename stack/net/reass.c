@@ -342,8 +342,8 @@ static bool write_header(struct lane_reass *r, uint8_t *ip, uint32_t len)
 	tos = (uint8_t)(lane_be32_get(h6.ver_tc_flow) >> 20);
 	if (len > UINT16_MAX + sizeof(h6) || !merge_ecn(r, &tos))
 		return false;
-	h6.ver_tc_flow = lane_be32_of((lane_be32_get(h6.ver_tc_flow) & ~0xff00000U) |
-				      (uint32_t)tos << 20);
+	h6.ver_tc_flow =
+		lane_be32_of((lane_be32_get(h6.ver_tc_flow) & ~0xff00000U) | (uint32_t)tos << 20);
 	h6.len = lane_be16_of((uint16_t)(len - sizeof(h6)));
 	memcpy(ip, &h6, sizeof(h6));
 	return true;

@@ -9,184 +9,11 @@
 #include <lane/udp.h>
 
 #include "stack/base/csum.h"
-#include "stack/wire/eth.h"
 #include "stack/wire/tcp.h"
 #include "stack/wire/udp.h"
-#include "tests/sim/world.h"
+#include "tests/unit/net/fragments.h"
 
-#define PORT     7000
 #define TEXT_MAX 65507
-
-/* A datagram from lane 1's address to lane 0, to be cut. */
-struct dgram {
-	bool v6;
-	uint8_t proto, tos;
-	uint32_t id, len; /* of l4 */
-	uint32_t piece;   /* frames of so many bytes */
-	uint8_t ext[16];  /* extension headers in front of the fragment header; ext_first is their type */
-	uint32_t nr_ext;
-	uint8_t ext_first;
-	uint8_t l4[65536];
-};
-
-static struct world w;
-static struct lane_udp *pcb;
-static struct dgram d;
-
-static int setup(void **state)
-{
-	struct world_config cfg;
-	struct lane_ep local = {.port = PORT};
-
-	(void)state;
-	world_config_default(&cfg);
-	cfg.lane[0].nr_bufs = 2048;
-	world_open(&w, &cfg);
-	pcb = lane_udp_create(w.ln[0], 1);
-	assert_int_equal(lane_udp_bind(w.ln[0], pcb, &local, false), 0);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	lane_check(w.ln[0]);
-	lane_udp_put(w.ln[0], pcb);
-	world_run(&w, 70000000);
-	lane_check(w.ln[0]);
-	assert_int_equal(w.ln[0]->st->nr_reass, 0);
-	assert_int_equal(w.ln[0]->st->bufs.nr_free, w.ln[0]->st->bufs.nr);
-	world_close(&w);
-	return 0;
-}
-
-static uint64_t drops(enum lane_drop why)
-{
-	return lane_stats(w.ln[0])->drops[why];
-}
-
-static uint32_t nr_held(void)
-{
-	return w.ln[0]->st->nr_reass_bufs;
-}
-
-/* 'd' becomes a datagram with 'n' bytes of text that 'id' determines. */
-static void make(bool v6, uint32_t id, uint32_t n)
-{
-	struct lane_ip src = world_ip(1, v6), dst = world_ip(0, v6);
-	struct lane_udp_hdr h = {.sport = lane_be16_of(9),
-				 .dport = lane_be16_of(PORT),
-				 .len = lane_be16_of((uint16_t)(sizeof(h) + n))};
-
-	d = (struct dgram){.v6 = v6, .id = id, .proto = LANE_PROTO_UDP, .piece = 2000};
-	d.len = (uint32_t)sizeof(h) + n;
-	memcpy(d.l4, &h, sizeof(h));
-	for (uint32_t i = 0; i < n; i++)
-		d.l4[sizeof(h) + i] = (uint8_t)(i * 7 + i / 251 + id);
-	h.csum = (uint16_t)~lane_csum_fold(
-		lane_csum_add(lane_csum_pseudo(&src, &dst, LANE_PROTO_UDP, d.len), d.l4, d.len));
-	if (h.csum == 0)
-		h.csum = 0xffff;
-	memcpy(d.l4, &h, sizeof(h));
-}
-
-static void inject(const uint8_t *bytes, uint32_t len)
-{
-	struct lane_bufs *bs = lane_bufs(w.ln[0]);
-	struct lane_buf *first = NULL, *last = NULL;
-
-	for (uint32_t done = 0; done < len;) {
-		struct lane_buf *b = lane_buf_alloc(bs);
-		uint32_t n = len - done < d.piece ? len - done : d.piece;
-
-		assert_non_null(b);
-		b->off = 0;
-		b->len = (uint16_t)n;
-		memcpy(lane_buf_data(bs, b), bytes + done, n);
-		done += n;
-		if (last) {
-			last->flags |= LANE_BUF_MORE;
-			last->next = lane_buf_index(bs, b);
-		} else {
-			first = b;
-		}
-		last = b;
-	}
-	first->pkt_len = len;
-	first->flags |= LANE_BUF_CSUM_OK; /* of the fragment: must not be believed of the whole */
-	lane_rx(w.ln[0], first);
-}
-
-/* Writes the IP header of a fragment; with extension headers between it and the fragment's. */
-static uint32_t put_ip(uint8_t *p, const struct lane_ip_info *info)
-{
-	struct lane_ip6_hdr h;
-	uint32_t hlen = lane_ip_emit(p, info, 0);
-
-	if (!d.v6 || !d.nr_ext)
-		return hlen;
-	memmove(p + sizeof(h) + d.nr_ext, p + sizeof(h), hlen - sizeof(h));
-	memcpy(p + sizeof(h), d.ext, d.nr_ext);
-	memcpy(&h, p, sizeof(h));
-	h.next = d.ext_first;
-	h.len = lane_be16_of((uint16_t)(lane_be16_get(h.len) + d.nr_ext));
-	memcpy(p, &h, sizeof(h));
-	return hlen + d.nr_ext;
-}
-
-/* Gives lane 0 the bytes [off, end) of 'd'. */
-static void give_as(uint32_t off, uint32_t end, bool more)
-{
-	uint8_t bytes[66000];
-	struct lane_eth_hdr eth = {.dst = world_mac(0),
-				   .src = world_mac(1),
-				   .type = lane_be16_of(d.v6 ? LANE_ETH_IP6 : LANE_ETH_IP4)};
-	struct lane_ip_info info = {.src = world_ip(1, d.v6),
-				    .dst = world_ip(0, d.v6),
-				    .proto = d.proto,
-				    .tos = d.tos,
-				    .ttl = 64,
-				    .l4_len = end - off,
-				    .is_frag = true,
-				    .more_frags = more,
-				    .frag_off = (uint16_t)off,
-				    .frag_id = d.id};
-	uint32_t at = sizeof(eth);
-
-	memcpy(bytes, &eth, sizeof(eth));
-	at += put_ip(bytes + at, &info);
-	memcpy(bytes + at, d.l4 + off, end - off);
-	inject(bytes, at + end - off);
-	lane_check(w.ln[0]);
-}
-
-static void give(uint32_t off, uint32_t end)
-{
-	if (end > d.len)
-		end = d.len;
-	give_as(off, end, end < d.len);
-}
-
-/* What was made last is what arrives, and nothing else. */
-static void assert_arrives(void)
-{
-	static uint8_t buf[65536];
-	struct lane_udp_msg msg;
-
-	assert_int_equal(lane_udp_nr_queued(pcb), 1);
-	assert_int_equal(lane_udp_read(w.ln[0], pcb, buf, sizeof(buf), false, &msg, NULL),
-			 d.len - sizeof(struct lane_udp_hdr));
-	assert_memory_equal(buf, d.l4 + sizeof(struct lane_udp_hdr), msg.len);
-	assert_int_equal(msg.remote.port, 9);
-	assert_int_equal(msg.ttl, 64);
-	assert_true(lane_ip_is4(&msg.remote.ip) == !d.v6);
-	assert_int_equal(nr_held(), 0);
-}
-
-static void assert_nothing(void)
-{
-	assert_int_equal(lane_udp_nr_queued(pcb), 0);
-}
 
 static void test_in__every_order(void **state)
 {
@@ -257,8 +84,8 @@ static void test_in__duplicates(void **state)
 
 static void test_in__overlap_discards_all(void **state)
 {
-	static const uint32_t bad[][2] = {{992, 1008}, {0, 1008}, {800, 2400}, {1992, 2008},
-					  {504, 1504}, {1000, 2008}};
+	static const uint32_t bad[][2] = {{992, 1008},  {0, 1008},   {800, 2400},
+					  {1992, 2008}, {504, 1504}, {1000, 2008}};
 
 	(void)state;
 	for (uint32_t i = 0; i < 12; i++) {
@@ -447,7 +274,8 @@ static void test_in6__atomic(void **state)
 	(void)state;
 	make(true, 1, 1000);
 	give(0, 504);
-	/* RFC 6946: whole by itself, and no part of the one that is under way with the same name. */
+	/* RFC 6946: whole by itself, and no part of the one that is under way with the same name.
+	 */
 	make(true, 1, 300);
 	give_as(0, d.len, false);
 	assert_int_equal(lane_udp_nr_queued(pcb), 1);
@@ -556,111 +384,6 @@ static void test_recover__frees_all(void **state)
 	assert_int_equal(w.ln[0]->st->nr_reass, 0);
 }
 
-/* ---- against a model ---- */
-
-#define MODEL_MAX 24 /* fragments in one datagram */
-
-struct piece {
-	uint32_t off, end;
-	uint32_t id;
-};
-
-static uint32_t random_pieces(struct lane_rng *rng, uint32_t id, struct piece p[])
-{
-	uint32_t nr = 0, at = 0;
-
-	while (at < d.len && nr < MODEL_MAX - 1) {
-		uint32_t n = 8 * (3 + lane_rng_below(rng, 60));
-
-		p[nr++] = (struct piece){at, at + n < d.len ? at + n : d.len, id};
-		at += n;
-	}
-	if (at < d.len)
-		p[nr++] = (struct piece){at, d.len, id};
-	return nr;
-}
-
-static void shuffle(struct lane_rng *rng, struct piece p[], uint32_t nr)
-{
-	for (uint32_t i = nr; i > 1; i--) {
-		uint32_t k = lane_rng_below(rng, i);
-		struct piece t = p[i - 1];
-
-		p[i - 1] = p[k];
-		p[k] = t;
-	}
-}
-
-/* Bytes [off, end) in byte map 'have': how many are there. */
-static uint32_t count(const uint8_t *have, const struct piece *p)
-{
-	uint32_t n = 0;
-
-	for (uint32_t i = p->off; i < p->end; i++)
-		n += have[i];
-	return n;
-}
-
-/* One datagram with pieces doubled, missing and recut, in random order. What is whole by the rules,
- * told by a map of bytes, arrives at that very moment, and nothing else does. */
-static void run_model(struct lane_rng *rng, uint32_t id)
-{
-	static uint8_t have[65536];
-	struct piece p[3 * MODEL_MAX];
-	uint32_t nr, at, total = 0;
-
-	make(lane_rng_below(rng, 2), id, 600 + lane_rng_below(rng, 4000));
-	d.piece = lane_rng_below(rng, 3) ? 2000 : 100 + lane_rng_below(rng, 400);
-	nr = random_pieces(rng, id, p);
-	if (lane_rng_below(rng, 3) == 0)
-		nr += random_pieces(rng, id, p + nr);
-	for (uint32_t k = lane_rng_below(rng, 4); k > 0 && nr < 3 * MODEL_MAX; k--, nr++)
-		p[nr] = p[lane_rng_below(rng, nr)];
-	shuffle(rng, p, nr);
-	if (lane_rng_below(rng, 4) == 0)
-		nr--;
-	memset(have, 0, d.len);
-	for (uint32_t i = 0; i < nr; i++) {
-		uint32_t n = count(have, &p[i]);
-
-		at = lane_udp_nr_queued(pcb);
-		give(p[i].off, p[i].end);
-		if (n && n < p[i].end - p[i].off) {
-			memset(have, 0, d.len);
-			total = 0;
-		} else if (n == 0) {
-			memset(have + p[i].off, 1, p[i].end - p[i].off);
-			total += p[i].end - p[i].off;
-		}
-		if (total == d.len) {
-			assert_int_equal(at, 0);
-			assert_arrives();
-			memset(have, 0, d.len);
-			total = 0;
-		}
-		assert_nothing();
-	}
-}
-
-static void test_in__random(void **state)
-{
-	struct lane_rng rng;
-
-	(void)state;
-	lane_rng_seed(&rng, 20261121);
-	for (uint32_t id = 0; id < 3000; id++) {
-		run_model(&rng, id);
-		w.now_us += 31000000 + (id & 1) * 31000000;
-		lane_poll(w.ln[0], w.now_us);
-		lane_poll(w.ln[0], w.now_us + 31000000);
-		w.now_us += 31000000;
-		assert_int_equal(nr_held(), 0);
-	}
-	assert_true(lane_stats(w.ln[0])->ip_reassembled > 1000);
-	assert_true(drops(LANE_DROP_IP_FRAG_OVERLAP) > 100);
-	assert_true(drops(LANE_DROP_IP_FRAG_DUP) > 100);
-}
-
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -686,7 +409,6 @@ int main(void)
 		T(test_caps__fragments),
 		T(test_caps__frames),
 		T(test_recover__frees_all),
-		T(test_in__random),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
