@@ -127,18 +127,3 @@ int shim_cmsg_put(struct msghdr *m, const struct lane_udp_msg *msg, uint32_t wan
 	m->msg_controllen = at;
 	return 0;
 }
-
-void shim_cmsg_rights(const struct msghdr *m)
-{
-	const struct cmsghdr *c;
-	const int *fd;
-	size_t n;
-
-	for (c = CMSG_FIRSTHDR(m); c; c = CMSG_NXTHDR((struct msghdr *)m, (struct cmsghdr *)c)) {
-		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
-			continue;
-		fd = (const void *)CMSG_DATA(c);
-		for (n = (c->cmsg_len - CMSG_LEN(0)) / sizeof(*fd); n; n--, fd++)
-			shim_fd_new(*fd);
-	}
-}

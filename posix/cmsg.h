@@ -13,7 +13,8 @@ int shim_cmsg_source(const struct msghdr *m, struct lane_ip *src);
 int shim_cmsg_name(struct msghdr *m, const struct lane_ep *ep, bool v6);
 /* Writes what the program asked for (SHIM_CMSG_*) to m->msg_control, as much as fits: MSG_CTRUNC. */
 int shim_cmsg_put(struct msghdr *m, const struct lane_udp_msg *msg, uint32_t wanted, bool v6);
-/* Descriptors that the kernel put into a message drop stale entries of their numbers. */
+/* Descriptors that the kernel put into a message drop stale entries of their numbers, and those of
+ * the lane become known (pass.c). */
 void shim_cmsg_rights(const struct msghdr *m);
 
 #endif

@@ -6,16 +6,18 @@
  * once, before main(). Listeners that cross get back the O_NONBLOCK that the program believes in,
  * and the limit of descriptors is the program's own again.
  *
- * In the new image an inherited listener is known by probing its number at its first use.
+ * Connections and UDP sockets cross by pass.c. In the new image an inherited listener is known by probing its number at its first use.
  */
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "posix/pass.h"
 #include "posix/priv.h"
 #include "posix/sock.h"
 
@@ -24,6 +26,7 @@ enum { JOINED = 2 };
 #define EXEC_HOLD_US 5000000 /* in which a successor must use the listeners that it inherited */
 #define MAX_SAVED    24
 #define PRELOAD      "LD_PRELOAD="
+#define FDS	     "LANE_FDS="
 
 static char saved_text[8192];
 static char *saved[MAX_SAVED];
@@ -31,6 +34,8 @@ static unsigned int nr_saved;
 
 static bool is_ours(const char *var)
 {
+	if (strncmp(var, FDS, strlen(FDS)) == 0)
+		return false; /* of this exec only (pass.c) */
 	return strncmp(var, "LANE_", 5) == 0 || strncmp(var, PRELOAD, strlen(PRELOAD)) == 0;
 }
 
@@ -72,8 +77,15 @@ static size_t env_len(char *const envp[])
 	return n;
 }
 
-/* 'out' has room for env_len() + MAX_SAVED + 1. */
-static char *const *env_with_ours(char *const envp[], char *out[])
+/* Numbers that cross, as LANE_FDS=3,5 for the successor. */
+struct crossing {
+	char text[512];
+	size_t len;
+	bool for_exec;
+};
+
+/* 'out' has room for env_len() + MAX_SAVED + 2. */
+static char *const *env_with_ours(char *const envp[], char *out[], struct crossing *c)
 {
 	size_t n = env_len(envp);
 	unsigned int i;
@@ -85,6 +97,8 @@ static char *const *env_with_ours(char *const envp[], char *out[])
 	for (i = 0; i < nr_saved; i++)
 		if (!has_name(envp, saved[i]))
 			out[n++] = saved[i];
+	if (c->len > strlen(FDS))
+		out[n++] = c->text;
 	out[n] = NULL;
 	return out;
 }
@@ -110,75 +124,96 @@ static void hold_listener(int fd, struct shim_local *l, bool for_exec)
 	shim_leave_quiet(v);
 }
 
-/* A listener crosses: its O_NONBLOCK is what the program thinks (*arg), or what the shim needs. */
-static void set_shadow(int fd, struct shim_local *l, void *arg)
+/* A listener crosses: its O_NONBLOCK is what the program thinks (for_exec), or what the shim needs. */
+static void cross_listener(int fd, struct shim_local *l, bool for_exec)
 {
-	const bool *for_exec = arg;
 	int flags;
 
-	if (l->kind != SHIM_SOCK || l->index >= shim.view.nr_socks ||
-	    shim.view.socks[l->index].kind != SHIM_SOCK_LISTENER ||
-	    (shim_libc()->fcntl(fd, F_GETFD) & FD_CLOEXEC))
-		return;
-	hold_listener(fd, l, *for_exec);
+	hold_listener(fd, l, for_exec);
 	if (shim_sock_flags(l) & SHIM_SOCK_NONBLOCK)
 		return;
 	flags = shim_libc()->fcntl(fd, F_GETFL);
-	shim_libc()->fcntl(fd, F_SETFL, *for_exec ? flags & ~O_NONBLOCK : flags | O_NONBLOCK);
+	shim_libc()->fcntl(fd, F_SETFL, for_exec ? flags & ~O_NONBLOCK : flags | O_NONBLOCK);
 }
 
-static void prepare(bool for_exec)
+static void cross(int fd, struct shim_local *l, void *arg)
 {
+	struct crossing *c = arg;
+
+	if (l->kind != SHIM_SOCK || l->index >= shim.view.nr_socks ||
+	    (shim_libc()->fcntl(fd, F_GETFD) & FD_CLOEXEC))
+		return;
+	if (shim.view.socks[l->index].kind == SHIM_SOCK_LISTENER)
+		cross_listener(fd, l, c->for_exec);
+	else if (shim_pass_exec(fd, l, c->for_exec) && c->len + 12 < sizeof(c->text))
+		c->len += (size_t)snprintf(c->text + c->len, sizeof(c->text) - c->len, "%d,", fd);
+}
+
+static void prepare(bool for_exec, struct crossing *c)
+{
+	c->for_exec = for_exec;
+	c->len = strlen(FDS);
+	memcpy(c->text, FDS, c->len + 1);
 	if (atomic_load(&shim.state) == JOINED) {
 		shim_kick_deferred();
-		shim_fd_each(set_shadow, &for_exec);
+		shim_fd_each(cross, c);
 	}
 	shim_nofile_exec(for_exec);
 }
 
 static int failed(int r)
 {
+	struct crossing c;
 	int err = errno;
 
-	prepare(false);
+	prepare(false, &c);
 	errno = err;
 	return r;
 }
 
 /* ---- the interposed symbols; none returns but with -1 ---- */
 
-#define ENV(envp) env_with_ours(envp, alloca((env_len(envp) + MAX_SAVED + 1) * sizeof(char *)))
+#define ENV(envp, c)                                                                               \
+	env_with_ours(envp, alloca((env_len(envp) + MAX_SAVED + 2) * sizeof(char *)), c)
 
 LANE_EXPORT int execve(const char *path, char *const argv[], char *const envp[])
 {
-	char *const *env = ENV(envp);
+	struct crossing c;
+	char *const *env;
 
-	prepare(true);
+	prepare(true, &c);
+	env = ENV(envp, &c);
 	return failed(shim_libc()->execve(path, argv, env));
 }
 
 LANE_EXPORT int execveat(int dir, const char *path, char *const argv[], char *const envp[],
 			 int flags)
 {
-	char *const *env = ENV(envp);
+	struct crossing c;
+	char *const *env;
 
-	prepare(true);
+	prepare(true, &c);
+	env = ENV(envp, &c);
 	return failed(shim_libc()->execveat(dir, path, argv, env, flags));
 }
 
 LANE_EXPORT int fexecve(int fd, char *const argv[], char *const envp[])
 {
-	char *const *env = ENV(envp);
+	struct crossing c;
+	char *const *env;
 
-	prepare(true);
+	prepare(true, &c);
+	env = ENV(envp, &c);
 	return failed(shim_libc()->fexecve(fd, argv, env));
 }
 
 LANE_EXPORT int execvpe(const char *file, char *const argv[], char *const envp[])
 {
-	char *const *env = ENV(envp);
+	struct crossing c;
+	char *const *env;
 
-	prepare(true);
+	prepare(true, &c);
+	env = ENV(envp, &c);
 	return failed(shim_libc()->execvpe(file, argv, env));
 }
 

@@ -7,8 +7,8 @@
  * one thread. fork() itself is wrapped to tell the keeper the child's pid.
  *
  * vfork would run the child on our memory, where its close() calls would empty the parent's
- * table. It becomes a plain _Fork, whose child has no part in the lane: it has nothing to do but
- * exec. The parent waits until it has, as with vfork. posix_spawn, system and popen do not come by
+ * table. It becomes a plain _Fork. Its child is a member only where there are lane sockets that it
+ * may hand to what it executes. The parent waits until it has, as with vfork. posix_spawn, system and popen do not come by
  * here: their children call nothing of ours.
  */
 #include <fcntl.h>
@@ -139,24 +139,59 @@ static void wait_for_exec(const int ends[2])
 	sys_close(ends[0]);
 }
 
+static void count_sock(int fd, struct shim_local *l, void *arg)
+{
+	(void)fd;
+	*(int *)arg += l->kind == SHIM_SOCK;
+}
+
+static bool has_socks(void)
+{
+	int n = 0;
+
+	if (atomic_load(&shim.state) == JOINED)
+		shim_fd_each(count_sock, &n);
+	return n != 0;
+}
+
+/* In the child of a vfork: it will exec. */
+static void in_vfork_child(bool member)
+{
+	if (member) {
+		in_child();
+		return;
+	}
+	atomic_store(&shim.pid, getpid());
+	if (atomic_load(&shim.state) == JOINED) {
+		shim.view.row = -1;
+		shim_lock_allow();
+		atomic_store(&shim.state, NO_LANE);
+	}
+}
+
 LANE_EXPORT pid_t vfork(void)
 {
 	int ends[2] = {-1, -1}, saved;
+	bool member = has_socks();
 	pid_t pid;
 
 	if (!shim_libc()->_Fork || pipe2(ends, O_CLOEXEC) < 0)
 		return fork();
+	if (member) {
+		forking.wrapped = true;
+		before();
+	}
 	pid = shim_libc()->_Fork();
 	if (pid == 0) {
-		atomic_store(&shim.pid, getpid());
-		if (atomic_load(&shim.state) == JOINED) {
-			shim.view.row = -1;
-			shim_lock_allow();
-			atomic_store(&shim.state, NO_LANE);
-		}
+		in_vfork_child(member);
 		return 0;
 	}
 	saved = errno;
+	if (member) {
+		in_parent();
+		forking.wrapped = false;
+		tell_keeper(pid);
+	}
 	if (pid < 0) {
 		sys_close(ends[0]);
 		sys_close(ends[1]);

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "posix/cmsg.h"
+#include "posix/pass.h"
 #include "posix/sock.h"
 
 ssize_t shim_recvmsg(struct shim_local *l, struct msghdr *m, int flags)
@@ -165,8 +166,13 @@ LANE_EXPORT ssize_t sendmsg(int fd, const struct msghdr *m, int flags)
 	struct shim_local *l = get_msg_sender(fd, m);
 	ssize_t r;
 
-	if (!l)
-		return shim_libc()->sendmsg(fd, m, flags);
+	if (!l) {
+		shim_pass_rights(m, 1);
+		r = shim_libc()->sendmsg(fd, m, flags);
+		if (r < 0)
+			shim_pass_rights(m, -1);
+		return r;
+	}
 	r = send_header(l, m, flags);
 	shim_put(l);
 	return shim_ret(r);

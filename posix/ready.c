@@ -212,6 +212,7 @@ void shim_sock_release(struct shim_view *v, uint32_t sock, int row)
 	if (row >= 0) {
 		s->rows &= ~shim_row_bit(row);
 		s->wait_rows &= ~shim_row_bit(row);
+		s->exec_rows &= ~shim_row_bit(row);
 	}
 	if (s->rows)
 		return;
@@ -271,28 +272,62 @@ static void release_frames(struct shim_view *v, int row)
 	}
 }
 
+/* The row's process has no more threads of that program. */
+static void release_rest(struct shim_view *v, int row)
+{
+	struct shim_row *r = &v->a->row[row];
+
+	release_frames(v, row);
+	v->kick_mask |= lane_flush(v->ln);
+	/* Threads that died while they waited are counted no more. */
+	atomic_fetch_sub(&v->a->nr_waiting, atomic_exchange(&r->nr_waiting, 0));
+	atomic_fetch_sub(&v->a->nr_spinning, atomic_exchange(&r->nr_spinning, 0));
+}
+
+static void release_eps(struct shim_view *v, int row)
+{
+	for (uint32_t i = 0; i < v->a->nr_eps; i++) {
+		const struct shim_ep *ep = shim_ep_at(v, i);
+
+		if (ep && (ep->rows & shim_row_bit(row)))
+			shim_ep_release(v, i, row);
+	}
+}
+
+bool shim_row_exec(struct shim_view *v, int row)
+{
+	shim_rows bit = shim_row_bit(row);
+	bool crossed = false;
+
+	for (uint32_t i = 0; i < v->a->nr_socks; i++) {
+		struct shim_sock *s = shim_sock_at(v, i);
+
+		if (!s || !(s->rows & bit))
+			continue;
+		s->wait_rows &= ~bit;
+		if (s->exec_rows & bit)
+			crossed = true;
+		else
+			shim_sock_release(v, i, row);
+	}
+	release_eps(v, row);
+	release_rest(v, row);
+	return crossed;
+}
+
 void shim_row_release(struct shim_view *v, int row)
 {
 	struct shim_row *r = &v->a->row[row];
 	shim_rows bit = shim_row_bit(row);
 
-	for (uint32_t i = 0; i < v->a->nr_eps; i++) {
-		const struct shim_ep *ep = shim_ep_at(v, i);
-
-		if (ep && (ep->rows & bit))
-			shim_ep_release(v, i, row);
-	}
+	release_eps(v, row);
 	for (uint32_t i = 0; i < v->a->nr_socks; i++) {
 		const struct shim_sock *s = shim_sock_at(v, i);
 
 		if (s && (s->rows & bit))
 			shim_sock_release(v, i, row);
 	}
-	release_frames(v, row);
-	v->kick_mask |= lane_flush(v->ln);
-	/* Threads that died while they waited are counted no more. */
-	atomic_fetch_sub(&v->a->nr_waiting, atomic_exchange(&r->nr_waiting, 0));
-	atomic_fetch_sub(&v->a->nr_spinning, atomic_exchange(&r->nr_spinning, 0));
+	release_rest(v, row);
 	shim_row_set_live(v->a, (unsigned int)row, false);
 	atomic_store(&r->pid, 0);
 	atomic_store(&r->state, SHIM_ROW_FREE);

@@ -115,9 +115,11 @@ struct shim_sock {
 	uint32_t cmsg; /* UDP: SHIM_CMSG_*, control messages that the program asked for */
 	uint32_t so_bits; /* switches that are only stored and told (opt.c) */
 	uint64_t created_us;
-	/* A listener that crosses an exec: SO_COOKIE of its shadow, and how long it outlives its last
-	 * member for the successor to find it (exec.c). */
+	/* What goes to another process: SO_COOKIE of the kernel socket that stands for it, and how
+	 * long it outlives its last member for the receiver to find it (exec.c, pass.c). */
 	uint64_t exec_cookie, exec_until_us;
+	shim_rows exec_rows; /* members that execute another program with it (pass.c) */
+	uint32_t nr_passing; /* messages under way that hold it */
 };
 
 #define SHIM_CMSG_PKTINFO 0x01
@@ -302,6 +304,8 @@ void shim_sock_release(struct shim_view *v, uint32_t sock, int row);
 void shim_ep_release(struct shim_view *v, uint32_t ep, int row);
 /* Closes the listeners whose successor did not come in time. */
 void shim_exec_expire(struct shim_view *v);
+/* A member has executed another program: releases all that did not cross. False: nothing did. */
+bool shim_row_exec(struct shim_view *v, int row);
 /* A member died: releases all that it held and frees its row. */
 void shim_row_release(struct shim_view *v, int row);
 

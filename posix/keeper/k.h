@@ -29,6 +29,7 @@ struct keeper_row {
 	int pidfd;            /* -1 */
 	int conn;             /* -1 */
 	uint64_t reserved_us; /* when it was first seen reserved without a live parent */
+	bool left;            /* its process executes another program, which may take over */
 };
 
 /* A pid that `lane run` announced: the keeper stays for it. */
@@ -73,6 +74,8 @@ void keeper_conn_close(struct keeper *k, unsigned int index);
 int keeper_row_take(struct keeper *k, pid_t pid, uid_t uid);
 /* The member is gone: closes what it held as the kernel would. */
 void keeper_row_gone(struct keeper *k, int row);
+/* The member's connection has ended: it is gone, or has executed another program and left what crosses. */
+void keeper_row_exec(struct keeper *k, int row);
 /* The row's pidfd was readable: gone, if it is still the same process. */
 void keeper_row_readable(struct keeper *k, int row);
 /* Rows that members made by fork: watches their processes, frees what never came alive. */

@@ -118,6 +118,7 @@ void keeper_row_gone(struct keeper *k, int row)
 		close(kr->pidfd);
 	kr->pidfd = -1;
 	kr->reserved_us = 0;
+	kr->left = false;
 	if (kr->conn >= 0) {
 		k->conn[kr->conn].row = -1;
 		kr->conn = -1;
@@ -130,6 +131,34 @@ void keeper_row_gone(struct keeper *k, int row)
 	shim_row_release(&k->v, row);
 	shim_unlock(&k->v);
 	shim_kick(&k->v);
+}
+
+void keeper_row_exec(struct keeper *k, int row)
+{
+	struct keeper_row *kr = &k->row[row];
+	struct pollfd p = {.fd = kr->pidfd, .events = POLLIN};
+	bool crossed;
+
+	/* A child that was just born is not watched yet. */
+	if (p.fd < 0 && row_watch(k, row, k->v.a->row[row].pid) == 0)
+		p.fd = kr->pidfd;
+	if (p.fd < 0 || poll(&p, 1, 0) != 0) {
+		keeper_row_gone(k, row);
+		return;
+	}
+	shim_lock(&k->v);
+	crossed = shim_row_exec(&k->v, row);
+	shim_unlock(&k->v);
+	shim_kick(&k->v);
+	if (!crossed) {
+		keeper_row_gone(k, row);
+		return;
+	}
+	kr->left = true;
+	if (kr->conn >= 0) {
+		k->conn[kr->conn].row = -1;
+		kr->conn = -1;
+	}
 }
 
 /* An event of the same batch may have freed the row already (its connection ended), and a member may
@@ -187,6 +216,8 @@ void keeper_rows_scan(struct keeper *k)
 		else if (r->state == SHIM_ROW_LIVE && k->row[i].pidfd < 0 &&
 			 row_watch(k, i, r->pid) < 0)
 			keeper_row_gone(k, i);
+		else if (r->state == SHIM_ROW_LIVE && k->row[i].left)
+			keeper_row_exec(k, i); /* until all is taken over */
 	}
 }
 

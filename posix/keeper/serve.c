@@ -29,7 +29,7 @@ void keeper_conn_close(struct keeper *k, unsigned int i)
 	/* Its process is gone or has executed another program. */
 	k->row[row].conn = -1;
 	if (k->v.a->row[row].state == SHIM_ROW_LIVE)
-		keeper_row_gone(k, row);
+		keeper_row_exec(k, row);
 }
 
 /* A free place; the one of somebody who said nothing for long, if need be. */
@@ -134,11 +134,12 @@ static int send_welcome(struct keeper *k, struct keeper_conn *c, int row)
 static void join(struct keeper *k, unsigned int index)
 {
 	struct keeper_conn *c = &k->conn[index];
-	int row = keeper_row_of(k, c->pid);
+	int row;
 
 	/* It was a member and has executed another program since. */
-	if (row >= 0)
-		keeper_row_gone(k, row);
+	for (row = 0; row < SHIM_ROWS; row++)
+		if (k->v.a->row[row].state == SHIM_ROW_LIVE && k->v.a->row[row].pid == c->pid)
+			keeper_row_exec(k, row);
 	row = keeper_row_take(k, c->pid, c->uid);
 	if (row < 0) {
 		refuse(k, c, SHIM_FB_MEMBERS, "%s",

@@ -1,0 +1,291 @@
+/*
+ * passing.c - posix.md 10, 88, 89: sockets that go to other programs, by exec and in messages
+ */
+#include "t.h"
+
+#include <fcntl.h>
+
+static char buf[200000];
+static const char *self;
+
+static void reap(pid_t pid)
+{
+	int status;
+
+	waitpid(pid, &status, 0);
+	if (status)
+		t_say("child status %x", status);
+}
+
+static int give(int unix_fd, int fd)
+{
+	_Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(int))];
+	struct iovec iov = {.iov_base = "x", .iov_len = 1};
+	struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control,
+			   .msg_controllen = sizeof(control)};
+	struct cmsghdr *c = CMSG_FIRSTHDR(&m);
+
+	c->cmsg_level = SOL_SOCKET;
+	c->cmsg_type = SCM_RIGHTS;
+	c->cmsg_len = CMSG_LEN(sizeof(int));
+	memcpy(CMSG_DATA(c), &fd, sizeof(fd));
+	return sendmsg(unix_fd, &m, 0);
+}
+
+static int get(int unix_fd)
+{
+	_Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(int))];
+	char x;
+	struct iovec iov = {.iov_base = &x, .iov_len = 1};
+	struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control,
+			   .msg_controllen = sizeof(control)};
+	int fd = -1;
+
+	if (recvmsg(unix_fd, &m, 0) == 1 && CMSG_FIRSTHDR(&m))
+		memcpy(&fd, CMSG_DATA(CMSG_FIRSTHDR(&m)), sizeof(fd));
+	return fd;
+}
+
+/* A child that was forked before the sockets were made: it has them only by message. */
+static pid_t receiver(int *to, void (*fn)(int fd))
+{
+	int pair[2];
+	pid_t pid;
+
+	socketpair(AF_UNIX, SOCK_STREAM, 0, pair);
+	pid = fork();
+	if (pid == 0) {
+		close(pair[0]);
+		fn(get(pair[1]));
+		_exit(0);
+	}
+	close(pair[1]);
+	*to = pair[0];
+	return pid;
+}
+
+static void answer(int fd)
+{
+	ssize_t n = recv(fd, buf, sizeof(buf), 0);
+
+	send(fd, buf, (size_t)n, 0);
+	close(fd);
+}
+
+static void connection_in_message(void)
+{
+	int to, l, c, s;
+	pid_t pid = receiver(&to, answer);
+
+	l = t_listen(5);
+	c = t_connect(t_port(l));
+	s = accept(l, NULL, NULL);
+	SHOW(give(to, s));
+	close(s); /* at once: the message holds it */
+	SHOW(send(c, "to whom", 7, 0));
+	SHOW(t_read_all(c, buf, 7));
+	SHOW(recv(c, buf, 10, 0));
+	reap(pid);
+}
+
+static void connected_in_message(void)
+{
+	int to, l, c, s;
+	pid_t pid = receiver(&to, answer);
+
+	l = t_listen(5);
+	c = t_connect(t_port(l));
+	s = accept(l, NULL, NULL);
+	SHOW(give(to, c));
+	SHOW(send(s, "other way", 9, 0));
+	close(c);
+	SHOW(t_read_all(s, buf, 9));
+	SHOW(recv(s, buf, 10, 0));
+	reap(pid);
+}
+
+static void accept_one(int fd)
+{
+	int s = accept(fd, NULL, NULL);
+
+	close(fd);
+	answer(s);
+}
+
+static void listener_in_message(void)
+{
+	int to, l, c, port;
+	pid_t pid = receiver(&to, accept_one);
+
+	l = t_listen(5);
+	port = t_port(l);
+	SHOW(give(to, l));
+	close(l);
+	c = t_connect(port);
+	SHOW(send(c, "hello", 5, 0));
+	SHOW(t_read_all(c, buf, 5));
+	SHOW(recv(c, buf, 10, 0));
+	reap(pid);
+}
+
+static void answer_datagrams(int fd)
+{
+	struct sockaddr_in a;
+	socklen_t len = sizeof(a);
+	ssize_t n;
+	int i;
+
+	for (i = 0; i < 3; i++) {
+		n = recvfrom(fd, buf, 100, 0, (void *)&a, &len);
+		sendto(fd, buf, (size_t)n, 0, (void *)&a, len);
+	}
+}
+
+static void udp_in_message(void)
+{
+	struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	socklen_t len = sizeof(a);
+	int to, u, c, i;
+	pid_t pid = receiver(&to, answer_datagrams);
+
+	u = socket(AF_INET, SOCK_DGRAM, 0);
+	SHOW(bind(u, (void *)&a, len));
+	getsockname(u, (void *)&a, &len);
+	SHOW(give(to, u));
+	close(u);
+	c = socket(AF_INET, SOCK_DGRAM, 0);
+	SHOW(connect(c, (void *)&a, len));
+	for (i = 0; i < 3; i++) {
+		SHOW(send(c, "abc", 3, 0));
+		SHOW(recv(c, buf, 100, 0));
+	}
+	reap(pid);
+}
+
+/* To itself, and back: two numbers for one socket. */
+static void to_itself(void)
+{
+	int pair[2], fd[2], again;
+
+	socketpair(AF_UNIX, SOCK_STREAM, 0, pair);
+	t_pair(fd);
+	SHOW(give(pair[0], fd[0]));
+	again = get(pair[1]);
+	close(fd[0]);
+	SHOW(send(again, "one", 3, 0));
+	SHOW(recv(fd[1], buf, 10, 0));
+	SHOW(give(pair[0], again));
+	close(again);
+	again = get(pair[1]);
+	SHOW(send(fd[1], "two", 3, 0));
+	SHOW(recv(again, buf, 10, 0));
+	SHOW(close(again));
+	SHOW(recv(fd[1], buf, 10, 0));
+}
+
+/* ---- exec ---- */
+
+static void exec_self(const char *what, int fd)
+{
+	char number[12];
+
+	snprintf(number, sizeof(number), "%d", fd);
+	execl(self, self, "-x", what, number, NULL);
+	_exit(99);
+}
+
+/* What an executed program does with the socket that it finds. */
+static void successor(const char *what, int fd)
+{
+	ssize_t n;
+
+	alarm(10);
+	if (strcmp(what, "echo") == 0)
+		answer(fd);
+	if (strcmp(what, "sleep") == 0)
+		usleep(300000);
+	if (strcmp(what, "again") == 0)
+		exec_self("echo", fd);
+	if (strcmp(what, "stdio") == 0) {
+		if (fgets(buf, sizeof(buf), stdin))
+			printf("got %s", buf);
+		fflush(stdout);
+	}
+	exit(0);
+}
+
+static void exec_child(const char *what, bool vforked)
+{
+	int l = t_listen(5), c = t_connect(t_port(l)), s = accept(l, NULL, NULL);
+	pid_t pid = vforked ? vfork() : fork();
+
+	if (pid == 0) {
+		if (strcmp(what, "stdio") == 0) {
+			dup2(s, 0);
+			dup2(s, 1);
+		}
+		exec_self(what, s);
+	}
+	close(s);
+	SHOW(send(c, "line\n", 5, 0));
+	shutdown(c, SHUT_WR);
+	t_say("%zd", t_read_all(c, buf, 9));
+	buf[5] = 0;
+	t_say("%s", buf);
+	SHOW(recv(c, buf, 10, 0));
+	reap(pid);
+}
+
+static void exec_connection(void)
+{
+	exec_child("echo", false);
+}
+
+static void exec_vfork(void)
+{
+	exec_child("echo", true);
+}
+
+static void exec_twice(void)
+{
+	exec_child("again", false);
+}
+
+static void exec_stdio(void)
+{
+	exec_child("stdio", false);
+}
+
+/* It lives as long as the process that has it, and no longer. */
+static void exec_unused(void)
+{
+	exec_child("sleep", false);
+}
+
+static void exec_fails(void)
+{
+	int fd[2];
+
+	t_pair(fd);
+	SHOW(execl("/nonexistent", "x", NULL));
+	SHOW(send(fd[0], "still", 5, 0));
+	SHOW(recv(fd[1], buf, 10, 0));
+	close(fd[0]);
+	SHOW(recv(fd[1], buf, 10, 0));
+}
+
+int main(int argc, char **argv)
+{
+	static const struct t_case cases[] = {
+		T_CASE(connection_in_message), T_CASE(connected_in_message),
+		T_CASE(listener_in_message),   T_CASE(udp_in_message),
+		T_CASE(to_itself),	       T_CASE(exec_connection),
+		T_CASE(exec_vfork),	       T_CASE(exec_twice),
+		T_CASE(exec_stdio),	       T_CASE(exec_unused),
+		T_CASE(exec_fails),	       {NULL, NULL}};
+
+	self = "/proc/self/exe";
+	if (argc == 4 && strcmp(argv[1], "-x") == 0)
+		successor(argv[2], atoi(argv[3]));
+	return t_main(argc, argv, cases);
+}
