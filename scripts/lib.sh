@@ -168,10 +168,18 @@ net_down()
 	done
 }
 
+# timeout(1) signals a script twice: the second one must not end the clean-up of the first.
+lane_signal()
+{
+	[ -n "${lane_ending:-}" ] && return
+	lane_ending=1
+	exit "$1"
+}
+
 lane_cleanup()
 {
 	local rc=$?
-	trap '' INT TERM HUP
+	lane_ending=1
 	[ -n "${lane_child:-}" ] && kill -TERM "$lane_child" 2>/dev/null && wait "$lane_child" 2>/dev/null
 	type at_exit >/dev/null 2>&1 && at_exit
 	net_down
@@ -183,9 +191,9 @@ lane_cleanup()
 cleanup_on_exit()
 {
 	trap lane_cleanup EXIT
-	trap 'exit 130' INT
-	trap 'exit 143' TERM
-	trap 'exit 129' HUP
+	trap 'lane_signal 130' INT
+	trap 'lane_signal 143' TERM
+	trap 'lane_signal 129' HUP
 	lane_tmp=$(mktemp -d /tmp/lane.XXXXXX) || die "cannot make a temporary directory"
 	chmod 755 "$lane_tmp" # servers that drop their privileges read files in it
 }
