@@ -383,13 +383,20 @@ static void join_small(struct lane *ln, struct lane_buf *first)
 static struct lane_buf *finish(struct lane *ln, struct lane_reass *r)
 {
 	struct lane_buf *first = lane_buf_at(&ln->bufs, r->head), *b = first;
-	uint32_t l3 = first->l3_off - first->off, l4 = first->l4_off - first->off, nr;
+	uint32_t l3, l4, nr;
 
+	/* Only a broken member makes it so. */
+	if (!first) {
+		forget(ln, r);
+		return NULL;
+	}
+	l3 = first->l3_off - first->off;
+	l4 = first->l4_off - first->off;
 	if (!write_header(r, lane_buf_data(&ln->bufs, first) + l3, l4 - l3 + r->total)) {
 		discard(ln, r, LANE_DROP_IP_FRAGMENT);
 		return NULL;
 	}
-	for (uint32_t n = 1; n < r->nr_frags; n++) {
+	for (uint32_t n = 1; b && n < r->nr_frags; n++) {
 		b = last_frame(ln, b, &nr);
 		b->flags |= LANE_BUF_MORE;
 		b = lane_buf_at(&ln->bufs, b->next);
