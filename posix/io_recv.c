@@ -159,8 +159,13 @@ static ssize_t read_frames(struct shim_local *l, struct shim_sock *s, struct lan
 
 	n = lane_tcp_take(v->ln, pcb, out, SHIM_FRAMES, want);
 	if (n <= 0) {
+		ssize_t r = n;
+
+		/* No frame is free to cut the first one with: that is no error of the program's. */
+		if (n == -ENOBUFS)
+			r = read_locked(v, pcb, c, want < SHIM_COPY_LOCKED ? want : SHIM_COPY_LOCKED, 0, 0);
 		shim_leave(v);
-		return n;
+		return r;
 	}
 	shim_sig_enter(); /* no handler may leave by longjmp from here on */
 	set_owner(out, (unsigned int)n, v->row);
@@ -235,11 +240,14 @@ static ssize_t recv_oob(struct shim_local *l, const struct iovec *iov, int iovcn
 
 /* Sleeps until there is more than 'have' (MSG_PEEK leaves it queued); 0: go on, else recv's result. */
 static ssize_t wait_readable(struct shim_local *l, int64_t timeo, uint64_t *start, size_t got,
-			     size_t have)
+			     size_t have, const struct shim_sig_mark *mark)
 {
 	int64_t left = shim_time_left(timeo, start);
-	int r = left ? shim_io_wait(l, POLLIN, left, timeo < 0, have) : 0;
+	bool restart = timeo < 0 && !got;
+	int r = -EINTR;
 
+	if (!shim_sig_ends(mark, restart))
+		r = left ? shim_io_wait(l, POLLIN, left, restart, have) : 0;
 	if (r > 0)
 		return 0;
 	if (got)
@@ -252,6 +260,7 @@ static ssize_t recv_stream(struct shim_local *l, const struct iovec *iov, int io
 	struct shim_cursor c = {.iov = iov, .n = iovcnt};
 	ssize_t r, total = shim_iov_total(iov, iovcnt);
 	int64_t timeo = shim_rcvtimeo_us(l);
+	struct shim_sig_mark mark = shim_sig_mark();
 	uint64_t start = 0;
 	bool more, looked = false;
 	size_t got = 0;
@@ -276,7 +285,7 @@ static ssize_t recv_stream(struct shim_local *l, const struct iovec *iov, int io
 			looked = true;
 			continue;
 		}
-		r = wait_readable(l, timeo, &start, got, flags & MSG_PEEK ? got : 0);
+		r = wait_readable(l, timeo, &start, got, flags & MSG_PEEK ? got : 0, &mark);
 		if (r)
 			return r;
 	}

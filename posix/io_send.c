@@ -256,8 +256,9 @@ static ssize_t send_stream(struct shim_local *l, const struct iovec *iov, int io
 	struct shim_cursor c = {.iov = iov, .n = iovcnt};
 	ssize_t r, total = shim_iov_total(iov, iovcnt);
 	int64_t left, timeo = shim_sndtimeo_us(l);
-	uint64_t start = 0;
+	struct shim_sig_mark mark = shim_sig_mark();
 	size_t sent = 0, want;
+	uint64_t start = 0;
 
 	if (total < 0)
 		return total;
@@ -278,7 +279,11 @@ static ssize_t send_stream(struct shim_local *l, const struct iovec *iov, int io
 		if (r != -EAGAIN || !shim_may_block(l, flags))
 			return sent ? (ssize_t)sent : shim_pipe_signal(r, flags);
 		left = shim_time_left(timeo, &start);
-		r = left ? wait_writable(l, left, timeo < 0) : -EAGAIN;
+		/* What was taken is told, also to a handler that restarts calls. */
+		if (shim_sig_ends(&mark, timeo < 0 && !sent))
+			r = -EINTR;
+		else
+			r = left ? wait_writable(l, left, timeo < 0 && !sent) : -EAGAIN;
 		if (r <= 0)
 			return sent ? (ssize_t)sent : r < 0 ? r : -EAGAIN;
 		if (sent && has_error(l))

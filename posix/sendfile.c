@@ -52,6 +52,7 @@ static ssize_t send_piece(struct shim_local *l, int in, off_t at, size_t want, b
 static ssize_t send_range(struct shim_local *l, int in, off_t *at, size_t count)
 {
 	int64_t timeo = shim_sndtimeo_us(l), left;
+	struct shim_sig_mark mark = shim_sig_mark();
 	uint64_t start = 0;
 	size_t sent = 0;
 	ssize_t r;
@@ -68,7 +69,10 @@ static ssize_t send_range(struct shim_local *l, int in, off_t *at, size_t count)
 		if (r != -EAGAIN || !shim_may_block(l, 0))
 			return sent ? (ssize_t)sent : shim_pipe_signal(r, 0);
 		left = shim_time_left(timeo, &start);
-		r = left ? shim_io_wait(l, POLLOUT, left, timeo < 0, 0) : -EAGAIN;
+		if (shim_sig_ends(&mark, timeo < 0 && !sent))
+			r = -EINTR;
+		else
+			r = left ? shim_io_wait(l, POLLOUT, left, timeo < 0 && !sent, 0) : -EAGAIN;
 		if (r > 0 && lane_bufs(shim.view.ln)->pool->nr_free <= SHIM_FRAMES)
 			r = shim_pause(l, 1000) < 0 ? -EINTR : 1;
 		if (r <= 0)

@@ -44,4 +44,21 @@ static inline void shim_sig_leave(void)
 		shim_sig_run_pending();
 }
 
+/* When a call that may sleep began. */
+struct shim_sig_mark {
+	uint32_t nr_run, nr_break;
+};
+
+static inline struct shim_sig_mark shim_sig_mark(void)
+{
+	return (struct shim_sig_mark){shim_sig.nr_run, shim_sig.nr_break};
+}
+
+/* The call is about to sleep: a handler that ran since ends it, as a pending signal would in the
+ * kernel; with 'restart' only one without SA_RESTART. */
+static inline bool shim_sig_ends(const struct shim_sig_mark *m, bool restart)
+{
+	return restart ? shim_sig.nr_break != m->nr_break : shim_sig.nr_run != m->nr_run;
+}
+
 #endif

@@ -8,6 +8,7 @@
 static char buf[4096];
 static volatile sig_atomic_t hits;
 static sigjmp_buf jump;
+static pthread_t main_thread;
 
 static void on_alarm(int sig)
 {
@@ -55,6 +56,50 @@ static void interrupted(void)
 	arm(on_alarm, SA_RESTART, 50);
 	SHOW(select(fd[1] + 1, &r, NULL, NULL, &tv));
 	SHOW(hits);
+}
+
+static char big[32 << 20];
+
+static void *reads_on_alarm(void *arg)
+{
+	int fd = (int)(intptr_t)arg;
+	size_t n = 0;
+	ssize_t r;
+
+	while (n < sizeof(big) && (r = recv(fd, big, 1000, 0)) > 0) {
+		n += (size_t)r;
+		if (n % 100000 < 1000)
+			pthread_kill(main_thread, SIGUSR1);
+	}
+	return NULL;
+}
+
+/* Bytes were taken: even a handler that restarts calls ends them, and they are told. */
+static void part_way(void)
+{
+	struct sigaction sa = {.sa_handler = on_alarm, .sa_flags = SA_RESTART};
+	pthread_t t;
+	ssize_t n;
+	int fd[2];
+
+	t_pair(fd);
+	arm(on_alarm, SA_RESTART, 50);
+	n = send(fd[0], big, sizeof(big), 0);
+	t_say("send %s", n > 0 && n < (ssize_t)sizeof(big) ? "in part" : n < 0 ? "fails" : "all");
+	close(fd[0]);
+	close(fd[1]);
+	t_pair(fd);
+	send(fd[0], "some", 4, 0);
+	arm(on_alarm, SA_RESTART, 50);
+	SHOW(recv(fd[1], buf, 100, MSG_WAITALL));
+	/* Signals at any moment of the call: it ends early each time. */
+	sigaction(SIGUSR1, &sa, NULL);
+	main_thread = pthread_self();
+	pthread_create(&t, NULL, reads_on_alarm, (void *)(intptr_t)fd[1]);
+	n = send(fd[0], big, sizeof(big), 0);
+	t_say("send %s", n > 0 && n < (ssize_t)sizeof(big) ? "in part" : n < 0 ? "fails" : "all");
+	shutdown(fd[0], SHUT_RDWR);
+	pthread_join(t, NULL);
 }
 
 static void *poke(void *arg)
@@ -215,4 +260,5 @@ static void sleeps(void)
 }
 
 T_MAIN(T_CASE(interrupted), T_CASE(restarted), T_CASE(jumped), T_CASE(handler_sends),
-       T_CASE(masked), T_CASE(cancelled), T_CASE(exit_with_readers), T_CASE(sleeps))
+       T_CASE(masked), T_CASE(cancelled), T_CASE(exit_with_readers), T_CASE(sleeps),
+       T_CASE(part_way))
