@@ -29,8 +29,9 @@ inside()
 	local name=$1 seconds=$2
 	shift 2
 	# shellcheck disable=SC2016
+	# 'ip netns' wants a root that is a mount point.
 	if bounded "$seconds" unshare --mount --pid --fork --kill-child bash -c '
-		mount -t proc proc "$0/proc" && mount -t sysfs sysfs "$0/sys" && mount -t devtmpfs dev "$0/dev" &&
+		mount --bind "$0" "$0" && mount -t proc proc "$0/proc" && mount -t sysfs sysfs "$0/sys" && mount -t devtmpfs dev "$0/dev" &&
 		mount -t tmpfs tmpfs "$0/run" && mount -t tmpfs tmpfs "$0/tmp" && cd / &&
 		exec env -u LANE -u LANE_TAG -u LANE_LONG HOME=/root chroot "$0" "$@"' "$root" "$@" >"$lane_tmp/$name" 2>&1; then
 		say "PASS $name"

@@ -1,0 +1,65 @@
+#!/bin/bash
+# spin.sh - waits spin only as the profile says, and never more of them than there are usable CPUs (posix.md 31)
+. "$(dirname "$(readlink -f "$0")")/lib.sh"
+
+port=7000
+
+# Jiffies that the process has used.
+used() # PID
+{
+	sed 's/.*) //' "/proc/$1/stat" | awk '{ print $12 + $13 }'
+}
+
+# server PROFILE THREADS: on one CPU, blocking reads only.
+server()
+{
+	: >"$lane_tmp/server"
+	out=$lane_tmp/server start "$ns_s" taskset -c 0 "$LANE" run --strict -i "$if_s" --profile "$1" -- \
+		/usr/bin/python3 "$here/blocking_echo.py" "$S4" $port "$2"
+	wait_port "$ns_s" $port
+}
+
+# A byte every 10 ms for 2 s; prints the percentage of a core that the server used.
+share() # PROFILE
+{
+	local before after
+	server "$1" 1 || return 1
+	before=$(used "$pid")
+	in_c timeout 20 /usr/bin/python3 "$here/blocking_echo.py" --client "$S4" $port 200 >&2 || return 1
+	after=$(used "$pid")
+	stop "$pid"
+	port=$((port + 1))
+	say $(((after - before) * 100 / (2 * $(getconf CLK_TCK))))
+}
+
+profile() # PROFILE LEAST MOST
+{
+	local p
+	p=$(share "$1") || no "the echo failed" || return 1
+	say "$1: $p % of a core, $2 to $3 allowed"
+	[ "$p" -ge "$2" ] && [ "$p" -le "$3" ]
+}
+
+# Eight threads of one CPU wait in the latency profile: one of them may spin.
+crowd()
+{
+	local i n most=0
+	server latency 8 || return 1
+	out=$lane_tmp/hold start "$ns_c" timeout 60 /usr/bin/python3 "$here/conns.py" hold "$S4" $port 8
+	until_line "$lane_tmp/hold" 'held 8' 100 || no "8 connections: $(tail -n1 "$lane_tmp/hold")" || return 1
+	for ((i = 0; i < 20; i++)); do
+		n=$(lane_stat spinning)
+		[ "$n" -gt "$most" ] && most=$n
+		sleep 0.05
+	done
+	say "$most threads spun at one time"
+	[ "$most" -le 1 ]
+}
+
+begin
+net_up
+case_ throughput-sleeps profile throughput 0 15
+case_ default-spins-briefly profile default 0 25
+case_ latency-spins profile latency 60 101
+case_ one-spinner-a-cpu crowd
+end
