@@ -56,7 +56,8 @@ static bool heap_push(struct line *l, struct line_frame *f)
 	uint32_t i = l->nr;
 
 	if (l->nr == l->room) {
-		struct line_frame **p = realloc(l->heap, 2ul * l->room * sizeof(struct line_frame *));
+		struct line_frame **p =
+			realloc(l->heap, 2ul * l->room * sizeof(struct line_frame *));
 
 		if (!p)
 			return false;
@@ -87,7 +88,8 @@ static struct line_frame *heap_pop(struct line *l)
 	return top;
 }
 
-static void put(struct line *l, const uint8_t *bytes, uint32_t len, uint64_t at_ns, const uint64_t *flip)
+static void put(struct line *l, const uint8_t *bytes, uint32_t len, uint64_t at_ns,
+		const uint64_t *flip)
 {
 	struct line_frame *f = malloc(sizeof(*f) + len);
 
@@ -184,7 +186,8 @@ void line_in(struct line *l, const uint8_t *bytes, uint32_t len, uint64_t now_ns
 
 	l->stats.in++;
 	l->stats.in_bytes += len;
-	/* All numbers of a frame at once, whatever becomes of it: the next one's do not depend on it. */
+	/* All numbers of a frame at once, whatever becomes of it: the next one's do not depend on
+	 * it. */
 	for (int i = 0; harm && i < 5; i++)
 		fate[i] = draw(&l->rng);
 	if (harm && happens(fate[0], l->cfg.loss)) {

@@ -1,10 +1,11 @@
 /*
  * line.h - one direction of an emulated link: what happens to each frame, and when it comes out
  *
- * Order: loss, the queue in front of the rate (drop-tail, ECN marks), the rate, corruption, duplication,
- * delay, reordering. The n-th TCP or UDP frame of a direction has always the same fate for one seed, and
- * at a given rate what the queue does depends only on when frames arrive. ARP and neighbour discovery
- * are never harmed and draw no numbers: their time-outs would hide what is measured.
+ * Order: loss, the queue in front of the rate (drop-tail, ECN marks), the rate, corruption,
+ * duplication, delay, reordering. The n-th TCP or UDP frame of a direction has always the same fate
+ * for one seed, and at a given rate what the queue does depends only on when frames arrive. ARP and
+ * neighbour discovery are never harmed and draw no numbers: their time-outs would hide what is
+ * measured.
  */
 #ifndef LANE_BENCH_LINE_H
 #define LANE_BENCH_LINE_H
@@ -13,13 +14,13 @@
 #include <stdint.h>
 
 struct line_config {
-	uint64_t rate_bps;  /* 0: no limit */
-	uint64_t delay_ns;  /* one way */
-	uint64_t hold_ns;   /* how much later a reordered frame comes */
+	uint64_t rate_bps;                  /* 0: no limit */
+	uint64_t delay_ns;                  /* one way */
+	uint64_t hold_ns;                   /* how much later a reordered frame comes */
 	double loss, reorder, dup, corrupt; /* probabilities, 0..1 */
-	uint64_t queue_bytes; /* 0: no limit */
-	uint32_t queue_frames; /* 0: no limit */
-	uint64_t ecn_bytes; /* mark what can be marked behind so much; 0: never */
+	uint64_t queue_bytes;               /* 0: no limit */
+	uint32_t queue_frames;              /* 0: no limit */
+	uint64_t ecn_bytes;                 /* mark what can be marked behind so much; 0: never */
 };
 
 struct line_frame {

@@ -1,10 +1,12 @@
 /*
- * link.c - a cable between two interfaces with a rate, a delay and faults: the kernel here has no netem
+ * link.c - a cable between two interfaces with a rate, a delay and faults: the kernel here has no
+ * netem
  *
- * Stands in a namespace of its own between two veth ends, takes frames from one by an AF_PACKET socket and puts
- * them into the other, both ways alike (line.h). Frames must be whole: offloads (tso, gso, gro, tx) are
- * off at the far ends, or there are packets larger than the MTU and checksums that nobody has filled in.
- * Says "link: up" when it forwards, and at SIGTERM or SIGINT one line a direction of what it did.
+ * Stands in a namespace of its own between two veth ends, takes frames from one by an AF_PACKET
+ * socket and puts them into the other, both ways alike (line.h). Frames must be whole: offloads
+ * (tso, gso, gro, tx) are off at the far ends, or there are packets larger than the MTU and
+ * checksums that nobody has filled in. Says "link: up" when it forwards, and at SIGTERM or SIGINT
+ * one line a direction of what it did.
  */
 #include "line.h"
 
@@ -194,8 +196,10 @@ static void report(const char *from, const char *to, struct end *e)
 {
 	const struct line_stats *s = &e->line.stats;
 
-	printf("link: %s>%s in=%lu in_bytes=%lu out=%lu out_bytes=%lu lost=%lu queue_drops=%lu queue_max=%lu "
-	       "reordered=%lu duplicated=%lu corrupted=%lu marked=%lu too_big=%lu overruns=%lu send_failed=%lu "
+	printf("link: %s>%s in=%lu in_bytes=%lu out=%lu out_bytes=%lu lost=%lu queue_drops=%lu "
+	       "queue_max=%lu "
+	       "reordered=%lu duplicated=%lu corrupted=%lu marked=%lu too_big=%lu overruns=%lu "
+	       "send_failed=%lu "
 	       "waiting=%u late_us_p50=%lu late_us_p99=%lu late_us_max=%lu\n",
 	       from, to, s->in, s->in_bytes, s->out, s->out_bytes, s->lost, s->queue_drops,
 	       s->queue_max_bytes, s->reordered, s->duplicated, s->corrupted, s->marked, s->too_big,
@@ -205,12 +209,16 @@ static void report(const char *from, const char *to, struct end *e)
 
 static void usage(void)
 {
-	fputs("link --a IF --b IF [options]: forwards frames between two interfaces, both ways alike\n"
+	fputs("link --a IF --b IF [options]: forwards frames between two interfaces, both ways "
+	      "alike\n"
 	      "  --rate MBIT        0 or none: no limit\n"
 	      "  --delay MS         one way\n"
-	      "  --loss %  --dup %  --corrupt % (one bit)  --reorder % (held back by --hold MS, default 2)\n"
-	      "  --queue N[p]       bytes (with p: frames) that may wait for the rate; default: no limit\n"
-	      "  --ecn-threshold N  bytes in the queue beyond which ECN-capable packets are marked\n"
+	      "  --loss %  --dup %  --corrupt % (one bit)  --reorder % (held back by --hold MS, "
+	      "default 2)\n"
+	      "  --queue N[p]       bytes (with p: frames) that may wait for the rate; default: no "
+	      "limit\n"
+	      "  --ecn-threshold N  bytes in the queue beyond which ECN-capable packets are "
+	      "marked\n"
 	      "  --seed N           of the faults; default 1\n",
 	      stderr);
 	exit(2);
@@ -233,15 +241,33 @@ static void set(struct line_config *c, int name, const char *text, uint64_t *see
 	if (*end && !(name == 'q' && !strcmp(end, "p")))
 		usage();
 	switch (name) {
-	case 'r': c->rate_bps = (uint64_t)(v * 1e6); break;
-	case 'd': c->delay_ns = (uint64_t)(v * 1e6); break;
-	case 'h': c->hold_ns = (uint64_t)(v * 1e6); break;
-	case 'l': c->loss = v / 100; break;
-	case 'o': c->reorder = v / 100; break;
-	case 'u': c->dup = v / 100; break;
-	case 'c': c->corrupt = v / 100; break;
-	case 'e': c->ecn_bytes = (uint64_t)v; break;
-	case 's': *seed = (uint64_t)v; break;
+	case 'r':
+		c->rate_bps = (uint64_t)(v * 1e6);
+		break;
+	case 'd':
+		c->delay_ns = (uint64_t)(v * 1e6);
+		break;
+	case 'h':
+		c->hold_ns = (uint64_t)(v * 1e6);
+		break;
+	case 'l':
+		c->loss = v / 100;
+		break;
+	case 'o':
+		c->reorder = v / 100;
+		break;
+	case 'u':
+		c->dup = v / 100;
+		break;
+	case 'c':
+		c->corrupt = v / 100;
+		break;
+	case 'e':
+		c->ecn_bytes = (uint64_t)v;
+		break;
+	case 's':
+		*seed = (uint64_t)v;
+		break;
 	case 'q':
 		if (*end)
 			c->queue_frames = (uint32_t)v;
@@ -254,10 +280,19 @@ static void options(int argc, char **argv, struct end *a, struct end *b, struct 
 		    uint64_t *seed)
 {
 	static const struct option names[] = {
-		{"a", 1, 0, 'a'}, {"b", 1, 0, 'b'}, {"rate", 1, 0, 'r'}, {"delay", 1, 0, 'd'},
-		{"loss", 1, 0, 'l'}, {"reorder", 1, 0, 'o'}, {"hold", 1, 0, 'h'}, {"dup", 1, 0, 'u'},
-		{"corrupt", 1, 0, 'c'}, {"ecn-threshold", 1, 0, 'e'}, {"queue", 1, 0, 'q'},
-		{"seed", 1, 0, 's'}, {0},
+		{"a", 1, 0, 'a'},
+		{"b", 1, 0, 'b'},
+		{"rate", 1, 0, 'r'},
+		{"delay", 1, 0, 'd'},
+		{"loss", 1, 0, 'l'},
+		{"reorder", 1, 0, 'o'},
+		{"hold", 1, 0, 'h'},
+		{"dup", 1, 0, 'u'},
+		{"corrupt", 1, 0, 'c'},
+		{"ecn-threshold", 1, 0, 'e'},
+		{"queue", 1, 0, 'q'},
+		{"seed", 1, 0, 's'},
+		{0},
 	};
 	int name;
 

@@ -92,7 +92,8 @@ trouble()
 {
 	local why
 	why=$(tail -n 1 "$lane_tmp/case")
-	in_s timeout 5 "$LANE" stat -i "$if_s" 2>/dev/null | grep -vE ' 0$' | head -n 60
+	in_s timeout 5 "$LANE" stat -i "$if_s" 2>/dev/null | grep -E '^ +(rx_|tx_|tcp_|drop|frames)[a-z_]* +[1-9]'
+	in_s timeout 5 "$LANE" stat -i "$if_s" 2>/dev/null | sed -n '/drops/,/fallbacks/p'
 	in_s timeout 5 "$LANE" conns -i "$if_s" 2>/dev/null | head -n 8
 	in_c ss -tnio state connected | head -n 20
 	say "$why"
