@@ -187,6 +187,23 @@ static enum lane_drop in_icmp(struct lane *ln, struct lane_pkt *pkt)
 	return LANE_OK;
 }
 
+/* Bytes between the end of the datagram and that of IP belong to nobody, as in Linux. */
+static void trim_udp(struct lane *ln, struct lane_pkt *pkt)
+{
+	struct lane_buf *b = pkt->b;
+	uint32_t at = b->l4_off - b->off, len;
+	struct lane_udp_hdr h;
+
+	if (at + sizeof(h) > b->len)
+		return;
+	memcpy(&h, lane_buf_data(&ln->bufs, b) + at, sizeof(h));
+	len = lane_be16_get(h.len);
+	if (len < sizeof(h) || len >= pkt->ip.l4_len)
+		return;
+	pkt->ip.l4_len = len;
+	trim(ln, b, at + len);
+}
+
 static enum lane_drop in_l4(struct lane *ln, struct lane_pkt *pkt)
 {
 	bool is4 = lane_ip_is4(&pkt->ip.src);
@@ -196,6 +213,7 @@ static enum lane_drop in_l4(struct lane *ln, struct lane_pkt *pkt)
 		pkt->csum_ok = lane_l4_csum_ok(ln, pkt);
 		return pkt->csum_ok ? lane_tcp_in(ln, pkt) : LANE_DROP_TCP_CSUM;
 	case LANE_PROTO_UDP:
+		trim_udp(ln, pkt);
 		pkt->csum_ok = lane_l4_csum_ok(ln, pkt);
 		return pkt->csum_ok ? lane_udp_in(ln, pkt) : LANE_DROP_UDP_CSUM;
 	case LANE_PROTO_ICMP:

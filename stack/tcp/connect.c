@@ -9,8 +9,9 @@
 
 #include "stack/tcp/isn.h"
 
-#define MSS_DEFAULT 536 /* RFC 9293 3.7.1, IPv4; 1220 for IPv6 */
-#define MSS_MIN	    64
+#define MSS_DEFAULT4 536 /* RFC 9293 3.7.1 */
+#define MSS_DEFAULT6 1220
+#define MSS_MIN	     48 /* as Linux: whatever the peer says */
 
 static uint32_t ip_tcp_hlen(const struct lane_tcp *pcb)
 {
@@ -73,7 +74,7 @@ void lane_tcp_start(struct lane *ln, struct lane_tcp *pcb, uint32_t iss)
 	pcb->rcv_wscale = pick_wscale(ln);
 	pcb->rcv_limit = pcb->opts.rcvbuf / 2;
 	pcb->rcv_adv = pcb->rcv_nxt + (pcb->rcv_limit < UINT16_MAX ? pcb->rcv_limit : UINT16_MAX);
-	pcb->rcv_mss = MSS_DEFAULT;
+	pcb->rcv_mss = MSS_DEFAULT4;
 	pcb->start_ms = pcb->last_rx_ms = lane_now_ms(ln);
 	pcb->flags |= LANE_TF_SYN_DUE;
 	lane_rto_init(&pcb->rto, ln->st->cfg.rto_min_us);
@@ -91,7 +92,9 @@ void lane_tcp_take_syn(struct lane *ln, struct lane_tcp *pcb, const struct lane_
 	pcb->rcv_nxt = pcb->rcv_acked = seg->ti.seq + 1;
 	pcb->rcv_adv = pcb->rcv_nxt + wnd;
 	pcb->tune_seq = pcb->rcv_nxt;
-	pcb->peer_mss = (o->have & LANE_OPT_MSS) ? o->mss : MSS_DEFAULT;
+	pcb->peer_mss = lane_ip_is4(&pcb->remote_ip) ? MSS_DEFAULT4 : MSS_DEFAULT6;
+	if (o->have & LANE_OPT_MSS)
+		pcb->peer_mss = o->mss;
 	/* RFC 7323 2.2: only if both ends offered it. */
 	if ((o->have & LANE_OPT_WSCALE) && cfg->window_scaling) {
 		pcb->flags |= LANE_TF_WSCALE;

@@ -80,6 +80,9 @@ static void trim(struct lane *ln, struct lane_tcp *pcb, struct lane_seg *seg)
 static bool in_syn_again(struct lane *ln, struct lane_tcp *pcb, struct lane_seg *seg)
 {
 	if (seg->flags & LANE_WIRE_ACK) {
+		/* No answer to a SYN-ACK of ours is a SYN-ACK: in_syn challenges it. */
+		if (pcb->flags & LANE_TF_PASSIVE)
+			return true;
 		seg->flags &= (uint8_t)~LANE_WIRE_SYN;
 		seg->seq++;
 		return true;
@@ -129,14 +132,19 @@ static int reset_error(const struct lane_tcp *pcb)
 	}
 }
 
+/* The peer that resets at the end of what it sent does not know of our hole: as Linux does. */
+static bool at_sack_end(const struct lane *ln, const struct lane_tcp *pcb, uint32_t seq)
+{
+	return (pcb->flags & LANE_TF_SACK) && pcb->ooo_head != LANE_NIL &&
+	       lane_tcp_ooo_end(ln, pcb) == seq;
+}
+
 /* Second: RST, which must be exact (RFC 5961 3.2). */
 static enum lane_drop in_rst(struct lane *ln, struct lane_tcp *pcb, struct lane_seg *seg)
 {
 	if (!(seg->flags & LANE_WIRE_RST))
 		return LANE_OK;
-	if (seg->flags & LANE_WIRE_SYN)
-		return LANE_DROP_TCP_FLAGS;
-	if (seg->seq != pcb->rcv_nxt) {
+	if (seg->seq != pcb->rcv_nxt && !at_sack_end(ln, pcb, seg->seq)) {
 		lane_tcp_challenge(ln, pcb);
 		return LANE_DROP_TCP_RST_CHALLENGE;
 	}
@@ -146,11 +154,19 @@ static enum lane_drop in_rst(struct lane *ln, struct lane_tcp *pcb, struct lane_
 	return LANE_OK;
 }
 
-/* Fourth: SYN in a synchronised state: RFC 5961 4.2. */
+/* Fourth: SYN in a synchronised state: RFC 5961 4.2. Before, another SYN in the window says that the peer
+ * has begun anew: RFC 9293 3.10.7.4 goes back to LISTEN; Linux says so by RST, and the peer tries again. */
 static enum lane_drop in_syn(struct lane *ln, struct lane_tcp *pcb, struct lane_seg *seg)
 {
 	if (!(seg->flags & LANE_WIRE_SYN))
 		return LANE_OK;
+	if (pcb->state == LANE_TCP_SYN_RECEIVED && (pcb->flags & LANE_TF_PASSIVE) &&
+	    lane_seq_ge(seg->seq, pcb->rcv_nxt) && lane_seq_lt(seg->seq, pcb->rcv_adv)) {
+		lane_tcp_reply_rst(ln, seg);
+		seg->done = true;
+		lane_tcp_free(ln, pcb);
+		return LANE_DROP_TCP_SYN_CHALLENGE;
+	}
 	lane_tcp_challenge(ln, pcb);
 	return LANE_DROP_TCP_SYN_CHALLENGE;
 }
@@ -231,7 +247,7 @@ static enum lane_drop in_text(struct lane *ln, struct lane_tcp *pcb, struct lane
 	if ((pcb->flags & LANE_TF_OOO_FIN) && lane_seq_gt(end, pcb->fin_seq))
 		return LANE_DROP_TCP_SECOND_FIN;
 	if (unwanted(pcb)) {
-		lane_tcp_xmit_rst(ln, pcb);
+		lane_tcp_reply_rst(ln, seg);
 		seg->done = true;
 		lane_tcp_fail(ln, pcb, ECONNRESET);
 		return LANE_DROP_TCP_CLOSED;
@@ -361,11 +377,11 @@ static enum lane_drop in_no_conn(struct lane *ln, struct lane_seg *seg, uint32_t
 	return LANE_DROP_TCP_NO_PORT;
 }
 
-/* RFC 9293 3.5: what no TCP sends. */
+/* What no TCP sends, and no step answers. SYN with FIN or RST goes on: a connection challenges it, or
+ * is reset, as Linux does; a listener drops it. */
 static bool bad_flags(uint8_t f)
 {
-	return ((f & LANE_WIRE_SYN) && (f & (LANE_WIRE_FIN | LANE_WIRE_RST))) ||
-	       !(f & (LANE_WIRE_SYN | LANE_WIRE_FIN | LANE_WIRE_RST | LANE_WIRE_ACK));
+	return !(f & (LANE_WIRE_SYN | LANE_WIRE_FIN | LANE_WIRE_RST | LANE_WIRE_ACK));
 }
 
 enum lane_drop lane_tcp_in(struct lane *ln, struct lane_pkt *pkt)

@@ -175,7 +175,7 @@ enum lane_drop lane_tcp_listen_in(struct lane *ln, struct lane_tcp *l, struct la
 		lane_tcp_reply_rst(ln, seg);
 		return LANE_DROP_TCP_NO_PORT;
 	}
-	if (!(seg->flags & LANE_WIRE_SYN))
+	if (!(seg->flags & LANE_WIRE_SYN) || (seg->flags & LANE_WIRE_FIN))
 		return LANE_DROP_TCP_FLAGS;
 	if (accept_full(l))
 		return LANE_DROP_TCP_BACKLOG;

@@ -185,6 +185,15 @@ void lane_tcp_ooo_free(struct lane *ln, struct lane_tcp *pcb)
 	pcb->flags &= ~LANE_TF_OOO_FIN;
 }
 
+uint32_t lane_tcp_ooo_end(const struct lane *ln, const struct lane_tcp *pcb)
+{
+	const struct lane_buf *r = range(ln, pcb->ooo_head), *next;
+
+	while ((next = next_of(ln, r)) != NULL)
+		r = next;
+	return end_of(r);
+}
+
 static void put_block(struct lane_tcp_opts *o, const struct lane_buf *r)
 {
 	o->sack[o->nr_sack].start = r->seq;

@@ -298,6 +298,10 @@ enum lane_drop lane_tcp_ooo_insert(struct lane *ln, struct lane_tcp *pcb, struct
 /* Moves what became in order to the receive queue. True if it did. */
 bool lane_tcp_ooo_deliver(struct lane *ln, struct lane_tcp *pcb);
 void lane_tcp_ooo_free(struct lane *ln, struct lane_tcp *pcb);
+/* Where the last range ends. There is one. */
+uint32_t lane_tcp_ooo_end(const struct lane *ln, const struct lane_tcp *pcb);
+/* Takes an urgent byte that is next away: a newer one is announced, and it would become text. */
+void lane_tcp_skip_mark(struct lane *ln, struct lane_tcp *pcb);
 /* Fills in SACK blocks, the latest range first (RFC 2018 4). */
 void lane_tcp_ooo_sack(const struct lane *ln, const struct lane_tcp *pcb, struct lane_tcp_opts *o,
 		       uint8_t max);
@@ -306,6 +310,8 @@ uint16_t lane_tcp_select_window(struct lane *ln, struct lane_tcp *pcb);
 uint32_t lane_tcp_rcv_space(const struct lane *ln, const struct lane_tcp *pcb);
 /* True when few frames are left: buffers take less. */
 bool lane_tcp_frames_short(const struct lane *ln);
+/* So few that only what a driver leaves for sending (1/16) and a little more is there. */
+bool lane_tcp_frames_scarce(const struct lane *ln);
 void lane_tcp_urg_in(struct lane *ln, struct lane_tcp *pcb, const struct lane_seg *seg);
 /* Sequence number of the next byte that the program reads. */
 uint32_t lane_tcp_copied_seq(const struct lane_tcp *pcb);

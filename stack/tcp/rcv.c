@@ -74,6 +74,10 @@ enum lane_drop lane_tcp_text_in(struct lane *ln, struct lane_tcp *pcb, struct la
 	enum lane_drop r;
 	struct lane_buf *b;
 
+	/* Who has not read what came before gets no more, though it is in the window: the driver's ring
+	 * must not run dry, or nobody could come in any more. The peer sends it again. */
+	if (pcb->rcv_queued && lane_tcp_frames_scarce(ln))
+		return LANE_DROP_TCP_RCV_FULL;
 	if (seg->seq != pcb->rcv_nxt && lane_tcp_frames_short(ln)) {
 		lane_tcp_ack_now(ln, pcb);
 		return LANE_DROP_TCP_OOO_FULL;
@@ -106,6 +110,11 @@ uint32_t lane_tcp_copied_seq(const struct lane_tcp *pcb)
 bool lane_tcp_frames_short(const struct lane *ln)
 {
 	return ln->st->bufs.nr_free < ln->st->bufs.nr / 8;
+}
+
+bool lane_tcp_frames_scarce(const struct lane *ln)
+{
+	return ln->st->bufs.nr_free < ln->st->bufs.nr / 32 * 3;
 }
 
 uint32_t lane_tcp_rcv_space(const struct lane *ln, const struct lane_tcp *pcb)
@@ -168,7 +177,7 @@ static void autotune(struct lane *ln, struct lane_tcp *pcb)
 
 void lane_tcp_received(struct lane *ln, struct lane_tcp *pcb, size_t bytes)
 {
-	uint32_t told, space;
+	uint32_t told, space, most;
 
 	lane_tcp_work(ln, pcb);
 	pcb->rcv_used -= bytes < pcb->rcv_used ? (uint32_t)bytes : pcb->rcv_used;
@@ -177,6 +186,9 @@ void lane_tcp_received(struct lane *ln, struct lane_tcp *pcb, size_t bytes)
 	autotune(ln, pcb);
 	told = told_window(pcb);
 	space = lane_tcp_rcv_space(ln, pcb);
+	most = (uint32_t)UINT16_MAX << (pcb->flags & LANE_TF_WSCALE ? pcb->rcv_wscale : 0);
+	if (space > most)
+		space = most;
 	/* An update is worth a packet when the window at least doubles. */
 	if (told <= pcb->rcv_limit / 2 && space >= 2 * told && space >= told + min_step(pcb))
 		lane_tcp_ack_now(ln, pcb);
@@ -186,13 +198,15 @@ void lane_tcp_received(struct lane *ln, struct lane_tcp *pcb, size_t bytes)
 
 void lane_tcp_urg_in(struct lane *ln, struct lane_tcp *pcb, const struct lane_seg *seg)
 {
-	uint32_t mark = seg->ti.seq + seg->ti.urg - 1;
+	/* A pointer of 0 names the first byte, as in Linux. */
+	uint32_t mark = seg->ti.seq + (seg->ti.urg ? seg->ti.urg - 1U : 0);
 
-	if (seg->ti.urg == 0 || (pcb->flags & LANE_TF_PEER_FIN) ||
+	if ((pcb->flags & LANE_TF_PEER_FIN) ||
 	    lane_seq_lt(mark, lane_tcp_copied_seq(pcb)) || lane_seq_lt(mark, pcb->rcv_nxt))
 		return;
 	if (pcb->urg_state != LANE_URG_NONE && lane_seq_le(mark, pcb->urg_seq))
 		return;
+	lane_tcp_skip_mark(ln, pcb);
 	pcb->urg_seq = mark;
 	pcb->urg_state = LANE_URG_AHEAD;
 	lane_tcp_notify(ln, pcb, LANE_EV_URGENT);

@@ -128,6 +128,14 @@ ssize_t lane_tcp_read(struct lane *ln, struct lane_tcp *pcb, void *dst, size_t l
 	return n;
 }
 
+void lane_tcp_skip_mark(struct lane *ln, struct lane_tcp *pcb)
+{
+	if (pcb->rcv_queued == 0 || !at_hidden_mark(pcb, lane_tcp_copied_seq(pcb)))
+		return;
+	consume(ln, pcb, 1);
+	lane_tcp_received(ln, pcb, 1);
+}
+
 /* The front of the queue is larger than 'max': a frame with its first bytes. */
 static int take_part(struct lane *ln, struct lane_tcp *pcb, struct lane_buf *out[], uint32_t max)
 {

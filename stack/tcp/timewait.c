@@ -1,5 +1,5 @@
 /*
- * timewait.c - TIME_WAIT in records of 64 bytes (RFC 9293 3.6.1, RFC 6191, RFC 1337)
+ * timewait.c - TIME_WAIT in records of 64 bytes (RFC 9293 3.6.1, RFC 6191)
  *
  * A record answers for a connection that ended with our FIN: in ln->tws, found by ln->tw_table, kept
  * in the order of their ends on st->tw_order. It took over the pcb's claim on the port. When the pool is
@@ -109,6 +109,7 @@ static bool record(struct lane *ln, struct lane_tcp *pcb)
 	tw->rcv_nxt = pcb->rcv_nxt;
 	tw->ts_recent = pcb->ts_recent;
 	tw->ts_ok = !!(pcb->flags & LANE_TF_TS);
+	tw->wnd = lane_tcp_select_window(ln, pcb);
 	set_end(ln, tw);
 	if (lane_ftable_insert(ln->tw_table, tw_hash(ln, tw), i) < 0) {
 		lane_pool_put(&ln->st->tw_pool, ln->tws, sizeof(*tw), i);
@@ -156,6 +157,7 @@ static void reply_ack(struct lane *ln, const struct lane_tw *tw, const struct la
 		.seq = tw->snd_nxt,
 		.ack = tw->rcv_nxt,
 		.flags = LANE_WIRE_ACK,
+		.wnd = tw->wnd,
 	};
 
 	if (tw->ts_ok) {
@@ -194,9 +196,13 @@ enum lane_drop lane_tcp_tw_in(struct lane *ln, struct lane_tw *tw, struct lane_s
 		lane_tcp_tw_remove(ln, tw);
 		return LANE_OK;
 	}
-	/* RFC 1337: RST does not cut TIME_WAIT short. */
-	if (seg->flags & LANE_WIRE_RST)
+	/* As Linux: an exact RST ends it (not RFC 1337), for it answers our ACK of a SYN that was not newer, and
+	 * the peer's next SYN may open the connection. */
+	if (seg->flags & LANE_WIRE_RST) {
+		if (seg->seq == tw->rcv_nxt && !old_ts)
+			lane_tcp_tw_remove(ln, tw);
 		return LANE_DROP_TCP_TIME_WAIT;
+	}
 	/* A FIN that comes again starts the time anew (RFC 9293 3.10.7.4, eighth). */
 	if ((seg->flags & LANE_WIRE_FIN) && !old_ts &&
 	    seg->seq + seg->len + 1 == tw->rcv_nxt) {

@@ -16,6 +16,7 @@ struct lane_tw {
 	uint32_t ts_recent;
 	uint32_t end_ms : 31; /* mod 2^31 */
 	uint32_t ts_ok : 1;
+	uint16_t wnd; /* what our last ACK offered, as on the wire */
 };
 
 _Static_assert(sizeof(struct lane_tw) == 64, "one cache line a record");

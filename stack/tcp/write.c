@@ -45,7 +45,7 @@ uint32_t lane_tcp_snd_space(const struct lane *ln, const struct lane_tcp *pcb)
 
 	/* With few frames left a connection may have one, so that an ACK tells it to go on. */
 	if (lane_tcp_frames_short(ln))
-		return pcb->nr_sndq == 0 && ln->st->bufs.nr_free > ln->st->bufs.nr / 64 ?
+		return pcb->nr_sndq == 0 && ln->st->bufs.nr_free > ln->st->bufs.nr / 64 * 5 ?
 			       pcb->snd_mss :
 			       0;
 	return limit > used ? limit - used : 0;

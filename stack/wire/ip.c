@@ -167,7 +167,8 @@ static enum lane_drop parse6(const uint8_t *p, uint32_t len, uint32_t total,
 		return LANE_DROP_SHORT;
 	memcpy(&h, p, sizeof(h));
 	ip_len = lane_be16_get(h.len) + IP6_HLEN;
-	if (ip_len == IP6_HLEN)
+	/* A local sender may hand over more than the field holds. */
+	if (ip_len == IP6_HLEN && total > UINT16_MAX + IP6_HLEN)
 		ip_len = total;
 	if (ip_len > total)
 		return LANE_DROP_IP_LEN;

@@ -249,7 +249,7 @@ def _(new, row):
     c.expect("FIN again after it")
 
 
-SYNS = {"higher": (1, None), "much-higher": (100000, None), "lower": (-1000, None), "equal": (0, None), "opposite": (1 << 31, None),
+SYNS = {"higher": (1, None), "much-higher": (100000, None), "lower": (-1000, None), "equal": (0, None),
         "stamps-higher": (1000, 200), "stamps-equal": (1000, 100), "stamps-lower": (1000, 50),
         "stamps-higher-seq-lower": (-1000, 200), "stamps-lower-seq-lower": (-1000, 50), "stamps-equal-seq-lower": (-1000, 100),
         "stamps-missing": (1000, -1), "stamps-missing-seq-lower": (-1000, -1)}

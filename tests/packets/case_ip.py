@@ -229,11 +229,11 @@ SRC6 = {"multicast": six("ff02::1"), "loopback": six("::1"), "zero": bytes(16), 
 
 def source(new, ip):
     for service in "echo", 7999:
-        c = new(service, ip=ip)
         for flags in F.SYN, F.ACK:
+            c = new(service, ip=ip, port=4000 + flags)
             c.send(flags, seq=0, ack=5 if flags & F.ACK else None)
             c.expect(f"{service}, flags {flags:#x}", quiet=0.3, until=lambda p: True)
-        c.abort()
+            c.abort()
 
 
 @table("from", SRC4, v6=False)

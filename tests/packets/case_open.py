@@ -325,6 +325,8 @@ def isn_wraps(new):
         c = new("echo", isn=isn)
         c.open(F.mss(1460) + F.sack_ok())
         c.data(b"a" * 10)
+        c.collect(0.2, until=lambda p: bool(p.data))
+        c.ack()
         c.data(b"b" * 10)
         c.summary(f"isn {isn:#x}")
         c.ack()

@@ -4,7 +4,7 @@ import time
 from cases import case, table
 from world import F, sizes
 
-SACK = F.mss(1460) + F.sack_ok()
+SACK = F.mss(500) + F.sack_ok()
 
 
 def opened(new, opts=SACK, service="source", **more):
@@ -36,98 +36,98 @@ def cover(got, c):
     return " ".join(f"{a}-{b}" for a, b in out) or "none"
 
 
-@case()
+@case(alone=True)
 def initial_window(new):
     """Ten segments, RFC 6928; here the text has 10,000 bytes and the segments 536."""
     c = opened(new, F.mss(536) + F.sack_ok(), quiet=0)
-    got = c.collect(0.15)
+    got = c.collect(0.05)
     c.note(f"{ranges(got, c)}")
     c.abort()
 
 
-@case()
+@case(alone=True)
 def window_is_kept(new):
     """Never a byte beyond what we offer, in every size."""
-    for wnd in (1, 100, 535, 1460, 1461, 2920, 5000):
+    for wnd in (1, 100, 499, 500, 501, 1000, 1499, 5000):
         c = opened(new, wnd=wnd, quiet=0)
-        got = c.collect(0.15)
+        got = c.collect(0.05)
         c.note(f"window {wnd}: {cover(got, c)}")
         c.abort()
 
 
-@case()
+@case(alone=True)
 def window_scaled(new):
-    c = opened(new, SACK + F.wscale(4), wnd=100, quiet=0)
-    c.note(cover(c.collect(0.15), c))
+    c = opened(new, SACK + F.wscale(4), wnd=50, quiet=0)
+    c.note(cover(c.collect(0.05), c))
     c.abort()
 
 
-@case()
+@case(alone=True)
 def window_opens(new):
-    c = opened(new, wnd=1460, quiet=0)
-    c.collect(0.1)
+    c = opened(new, wnd=1000, quiet=0)
+    c.collect(0.05)
     for _ in range(3):
         c.ack()
-        c.note(cover(c.collect(0.1), c))
+        c.note(cover(c.collect(0.05), c))
     c.wnd = 60000
     c.ack()
-    c.note(cover(c.collect(0.1), c))
+    c.note(cover(c.collect(0.05), c))
     c.abort()
 
 
-@case()
+@case(alone=True)
 def window_shrinks(new):
     """RFC 9293 3.8.6: a window that is taken back; nothing new beyond it."""
-    c = opened(new, wnd=4380, quiet=0)
-    c.collect(0.1)
-    c.send(F.ACK, ack=1461, wnd=1000)
-    c.note(cover(c.collect(0.1), c))
-    c.send(F.ACK, ack=4381, wnd=1000)
-    c.note(cover(c.collect(0.1), c))
-    c.send(F.ACK, ack=4381, wnd=500)
-    c.note(cover(c.collect(0.1), c))
+    c = opened(new, wnd=3000, quiet=0)
+    c.collect(0.05)
+    c.send(F.ACK, ack=1001, wnd=1000)
+    c.note(cover(c.collect(0.05), c))
+    c.send(F.ACK, ack=3001, wnd=1000)
+    c.note(cover(c.collect(0.05), c))
+    c.send(F.ACK, ack=3001, wnd=500)
+    c.note(cover(c.collect(0.05), c))
     c.abort()
 
 
-@case()
+@case(alone=True)
 def window_old_ack(new):
     """An old ACK does not change the window."""
-    c = opened(new, wnd=1460, quiet=0)
-    c.collect(0.1)
+    c = opened(new, wnd=1000, quiet=0)
+    c.collect(0.05)
     c.ack()
-    c.collect(0.1)
+    c.collect(0.05)
     c.send(F.ACK, ack=1, wnd=60000)
-    c.note(cover(c.collect(0.1), c))
+    c.note(cover(c.collect(0.05), c))
     c.abort()
 
 
-@case()
+@case(alone=True)
 def window_without_ack_moving(new):
-    c = opened(new, wnd=1460, quiet=0)
-    c.collect(0.1)
-    c.send(F.ACK, ack=1, wnd=2920)
-    c.note(cover(c.collect(0.1), c))
+    c = opened(new, wnd=1000, quiet=0)
+    c.collect(0.05)
+    c.send(F.ACK, ack=1, wnd=2000)
+    c.note(cover(c.collect(0.05), c))
     c.abort()
 
 
-@case()
+@case(alone=True)
 def silly_window(new):
     """A window opened byte by byte: small segments are not sent for it at once."""
-    c = opened(new, wnd=1460, quiet=0)
-    c.collect(0.1)
+    c = opened(new, wnd=1000, quiet=0)
+    c.collect(0.05)
     for n in (1, 10, 100):
-        c.send(F.ACK, ack=1461, wnd=n)
-        c.note(f"{n}: {cover(c.collect(0.1), c)}")
+        c.send(F.ACK, ack=1001, wnd=n)
+        c.note(f"{n}: {cover(c.collect(0.05), c)}")
     c.abort()
 
 
-@case()
+@case(alone=True)
 def zero_window(new):
     """Persist probes: seq - 1, no text, less and less often; then the window opens."""
-    c = opened(new, wnd=1460, quiet=0)
-    c.collect(0.1)
-    c.rcv = 1461
-    c.send(F.ACK, ack=1461, wnd=0)
+    c = opened(new, wnd=1000, quiet=0)
+    c.collect(0.05)
+    c.rcv = 1001
+    c.send(F.ACK, ack=1001, wnd=0)
     times, probes = [time.monotonic()], []
     for _ in range(3):
         p = c.get(2.0)
@@ -135,23 +135,23 @@ def zero_window(new):
             break
         times.append(time.monotonic())
         probes.append(c.show(p))
-        c.send(F.ACK, ack=1461, wnd=0)
+        c.send(F.ACK, ack=1001, wnd=0)
     c.note(f"probes: {probes}")
     gaps = [b - a for a, b in zip(times, times[1:])]
     c.note(f"coarse: {[0.1 < g < 2 for g in gaps]}, growing: {all(b > 1.4 * a for a, b in zip(gaps, gaps[1:]))}")
-    c.send(F.ACK, ack=1461, wnd=60000)
-    c.note(f"opened: {cover(c.collect(0.1), c)}")
+    c.send(F.ACK, ack=1001, wnd=60000)
+    c.note(f"opened: {cover(c.collect(0.05), c)}")
     c.abort()
 
 
-@case()
+@case(alone=True)
 def zero_window_in_handshake(new):
     c = opened(new, wnd=0, quiet=0)
     p = c.get(1.5)
     c.note("probe: " + (c.show(p) if p else "silent"))
     c.wnd = 60000
     c.ack()
-    c.note(f"opened: {cover(c.collect(0.1), c)}")
+    c.note(f"opened: {cover(c.collect(0.05), c)}")
     c.abort()
 
 
@@ -177,46 +177,46 @@ def retransmission(new):
     c.abort()
 
 
-@case()
+@case(alone=True)
 def fast_retransmit(new):
     """Three duplicate ACKs bring the first segment at once, once."""
     c = opened(new, F.mss(1000), wnd=60000, quiet=0)
-    c.collect(0.1)
+    c.collect(0.05)
     c.send(F.ACK, ack=1001)
     c.collect(0.05)
     for n in range(3):
         c.send(F.ACK, ack=1001)
-        c.note(f"duplicate {n + 1}: {ranges(c.collect(0.06), c)}")
+        c.note(f"duplicate {n + 1}: {ranges(c.collect(0.04), c)}")
     c.send(F.ACK, ack=c.rcv)
     c.note("all acknowledged: " + ranges(c.collect(0.5), c))
     c.abort()
 
 
-@case()
+@case(alone=True)
 def fast_retransmit_sack(new):
     """With SACK: what is missing comes again, what was reported does not."""
     c = opened(new, F.mss(1000) + F.sack_ok(), wnd=60000, quiet=0)
-    c.collect(0.1)
+    c.collect(0.05)
     i = c.iss
     for n in (2, 3, 4):
         c.send(F.ACK, ack=1001, opts=F.sacks((i + 2001, i + 1001 + 1000 * n)))
-    got = c.collect(0.06)
+    got = c.collect(0.04)
     c.note(f"hole: {sorted(set(ranges(got, c).split()))}")
     c.send(F.ACK, ack=c.rcv)
     c.note("all acknowledged: " + ranges(c.collect(0.5), c))
     c.abort()
 
 
-@case()
+@case(alone=True)
 def partial_ack(new):
     """Two segments lost, no SACK: the partial ACK brings the second."""
     c = opened(new, F.mss(1000), wnd=60000, quiet=0)
-    c.collect(0.1)
+    c.collect(0.05)
     for _ in range(4):
         c.send(F.ACK, ack=1)
-    c.note("first: " + ("1-1001" if "1-1001" in ranges(c.collect(0.06), c) else "not sent"))
+    c.note("first: " + ("1-1001" if "1-1001" in ranges(c.collect(0.04), c) else "not sent"))
     c.send(F.ACK, ack=3001)
-    c.note("second: " + ("3001-4001" if "3001-4001" in ranges(c.collect(0.06), c) else "not sent"))
+    c.note("second: " + ("3001-4001" if "3001-4001" in ranges(c.collect(0.04), c) else "not sent"))
     c.send(F.ACK, ack=c.rcv)
     c.note("all acknowledged: " + ranges(c.collect(0.5), c))
     c.abort()
@@ -226,22 +226,22 @@ def partial_ack(new):
 def sack_of_unsent(new):
     """SACK blocks of what was never sent, of what is acknowledged, turned around: no harm."""
     c = opened(new, F.mss(1000) + F.sack_ok(), wnd=60000, quiet=0)
-    c.collect(0.1)
+    c.collect(0.05)
     i = c.iss
     for a, b in ((50001, 60001), (1, 500), (3001, 2001), (0, 1 << 31), (2001, 2001)):
         c.send(F.ACK, ack=1001, opts=F.sacks((i + a, i + b)))
-    c.collect(0.1)
+    c.collect(0.05)
     c.send(F.ACK, ack=c.rcv)
     c.note("all acknowledged: " + ranges(c.collect(0.5), c))
     c.note(f"received {c.rcv}")
     c.abort()
 
 
-@case()
+@case(alone=True)
 def time_out_and_recovery(new):
     """A whole window is lost."""
     c = opened(new, F.mss(1000) + F.sack_ok(), wnd=5000, quiet=0)
-    c.collect(0.1)
+    c.collect(0.05)
     p = c.get(1.5)
     c.note("after the time-out: " + (c.show(p) if p else "silent"))
     c.send(F.ACK, ack=1001)
@@ -251,11 +251,11 @@ def time_out_and_recovery(new):
     c.abort()
 
 
-@case()
+@case(alone=True)
 def tiny_segments(new):
     for n in (1, 47, 48, 64, 88):
         c = opened(new, F.mss(n), wnd=1000, quiet=0)
-        got = c.collect(0.15)
+        got = c.collect(0.05)
         c.note(f"MSS {n}: at most {max(sizes(got), default=0)}, {cover(got, c)}")
         c.abort()
 
@@ -280,10 +280,10 @@ def nagle(new):
     c = opened(new, service="echo")
     for t in (b"a", b"b", b"c"):
         c.data(t)
-        c.collect(0.06)
+        c.collect(0.04)
     c.note(f"{c.rcv}")
     c.ack()
-    c.collect(0.1)
+    c.collect(0.05)
     c.note(f"after the ACK {c.rcv}")
     c.abort()
 
@@ -300,7 +300,7 @@ def user_timeout(new):
 def ecn_echo(new):
     """No ECN by default as passive end without the offer; the server's text carries no ECT."""
     c = opened(new, wnd=3000, quiet=0)
-    got = c.collect(0.1)
+    got = c.collect(0.05)
     c.note(f"{sorted({p.tos for p in got})}")
     c.abort()
 

@@ -11,7 +11,6 @@ FLAGS = {"syn": F.SYN, "syn-fin": F.SYN | F.FIN, "syn-rst": F.SYN | F.RST, "null
 
 def probe(new, service, flags, **more):
     c = new(service)
-    c.iss = 0 if not flags & F.ACK else None
     c.send(flags, seq=0, ack=0x12345678 if flags & F.ACK else None, **more)
     c.expect(str(service), quiet=0.4, until=lambda p: True)
     if c.box.qsize() == 0 and flags & F.SYN:
@@ -38,13 +37,10 @@ def port_scan_of_all_flags(new):
         peers = []
         for flags in range(64):
             c = new(service)
-            c.iss = 0
             c.send(flags, seq=0, ack=0x111 if flags & F.ACK else None)
             peers.append((flags, c))
         for flags, c in peers:
             got = c.collect(quiet=0.4 if flags == 0 else 0.01, until=lambda p: True)
-            if got and got[0].flags & F.SYN:
-                c.iss = got[0].seq
             c.note(f"{service} {flags:02x}: " + (c.show(got[0]) if got else "silent"))
             if got and got[0].flags & F.SYN:
                 c.abort()

@@ -207,13 +207,16 @@ def window_fills(new):
     c = opened(new, service="no_read")
     last = None
     for _ in range(60):
-        c.data(b"f" * 1000)
-        got = c.collect(0.02)
+        left = 1 + 8000 if last is None else ((last.ack - c.isn) & 0xFFFFFFFF) + last.wnd
+        c.data(b"f" * min(1000, max(1, left - c.snd)))
+        got = c.collect(0.06)
         last = got[-1] if got else last
         if got and got[-1].wnd == 0:
             break
     c.collect(0.3)
     c.note(f"closed: {bool(last) and last.wnd == 0}")
+    if last is None:
+        return
     edge = (last.ack - c.isn) & 0xFFFFFFFF
     c.snd = edge
     c.data(b"p", seq=edge)

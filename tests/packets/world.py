@@ -172,7 +172,7 @@ class Peer:
         blocks = [((a - self.isn) & 0xFFFFFFFF, (b - self.isn) & 0xFFFFFFFF) for a, b in o.pop("sack", [])]
         ack = (p.ack - self.isn) & 0xFFFFFFFF
         # RFC 2883: a first block below the ACK, or within the second, reports a duplicate; optional.
-        if blocks and (blocks[0][1] <= ack or any(a <= blocks[0][0] and blocks[0][1] <= b for a, b in blocks[1:])):
+        if blocks and ((blocks[0][1] - ack & 0xFFFFFFFF) - 1 >= 1 << 31 or any(a <= blocks[0][0] and blocks[0][1] <= b for a, b in blocks[1:])):
             blocks = blocks[1:]
         if blocks:
             out.append("sack=" + ",".join(f"{a}-{b}" for a, b in blocks))
@@ -185,6 +185,8 @@ class Peer:
             return f"udp len={len(p.data)}" + self.show_faults(p)
         if p.kind == "frag":
             return f"fragment len={len(p.data)}"
+        if p.flags & F.SYN and self.iss is None:
+            self.iss = p.seq
         flags = "".join(n for bit, n in NAMES if p.flags & bit) or "-"
         out = [flags, f"seq={self.rel(p.seq)}"]
         if p.flags & F.ACK:

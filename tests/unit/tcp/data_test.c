@@ -458,6 +458,51 @@ static void test_urgent__mark(void **state)
 	script_close();
 }
 
+/* A second urgent byte while the program stands at the first: that one is gone, as in Linux. */
+static void test_urgent__twice(void **state)
+{
+	uint8_t buf[32];
+
+	(void)state;
+	script_open(NULL);
+	script_accept("S 0 mss 1460");
+	script_in("PU. 1 ack 1 len 3 urg 3");
+	assert_int_equal(lane_tcp_read(s.ln, s.pcb, buf, sizeof(buf), false, 0, NULL), 2);
+	script_in("PU. 4 ack 1 len 3 urg 3");
+	assert_int_equal(lane_tcp_read(s.ln, s.pcb, buf, sizeof(buf), false, 0, NULL), 2);
+	/* A pointer of 0 means the first byte. */
+	script_in("PU. 7 ack 1 len 3 urg 0");
+	assert_int_equal(lane_tcp_read(s.ln, s.pcb, buf, sizeof(buf), false, 0, NULL), 2);
+	script_skip();
+	script_close();
+}
+
+static void large_buffers(struct lane_config *cfg)
+{
+	cfg->rmem_default = cfg->rmem_max = 4 << 20;
+}
+
+/* Without scaling no more can be told than 65,535: what is read then is not worth an ACK. */
+static void test_window__full_without_scaling(void **state)
+{
+	uint8_t buf[128];
+	char line[64];
+
+	(void)state;
+	script_open(large_buffers);
+	script_accept("S 0 mss 1460");
+	for (uint32_t seq = 1; seq < 500; seq += 100) {
+		snprintf(line, sizeof(line), "P. %u ack 1 len 100", seq);
+		script_in(line);
+		script_run_ms(100);
+		script_skip();
+		assert_int_equal(lane_tcp_read(s.ln, s.pcb, buf, sizeof(buf), false, 0, NULL), 100);
+		script_run_ms(0);
+		script_silent();
+	}
+	script_close();
+}
+
 static void test_urgent__sent(void **state)
 {
 	static const uint8_t text[3] = {7, 14, 21};
@@ -497,6 +542,8 @@ int main(void)
 		cmocka_unit_test(test_take__whole_frames),
 		cmocka_unit_test(test_urgent__mark),
 		cmocka_unit_test(test_urgent__sent),
+		cmocka_unit_test(test_urgent__twice),
+		cmocka_unit_test(test_window__full_without_scaling),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

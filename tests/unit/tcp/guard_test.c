@@ -115,14 +115,34 @@ static void test_flags__impossible(void **state)
 	(void)state;
 	script_open(NULL);
 	script_accept("S 0 mss 1460");
-	script_in("SF 1 ack 1");
-	script_in("SR. 1 ack 1");
 	script_in("P 1 len 5");
 	script_silent();
-	assert_int_equal(drops(LANE_DROP_TCP_FLAGS), 3);
+	assert_int_equal(drops(LANE_DROP_TCP_FLAGS), 1);
 	script_in("F 1");
 	script_silent();
 	assert_int_equal(drops(LANE_DROP_TCP_NO_ACK), 1);
+	/* As Linux: like a SYN, and like a RST. */
+	script_in("SF 1 ack 1");
+	script_out(". 1 ack 1");
+	script_in("SR. 1 ack 1");
+	script_silent();
+	assert_int_equal(lane_tcp_read(s.ln, s.pcb, NULL, 1, false, 0, NULL), -ECONNRESET);
+	script_close();
+}
+
+/* The peer that resets behind text of which we miss the front; Linux takes that. */
+static void test_rst__at_sack_end(void **state)
+{
+	(void)state;
+	script_open(NULL);
+	script_accept("S 0 mss 1460 sackok");
+	script_in("P. 101 ack 1 len 100");
+	script_skip();
+	script_in("R 200");
+	script_out(". 1 ack 1 sack 101-201");
+	script_in("R 201");
+	script_silent();
+	assert_int_equal(lane_tcp_read(s.ln, s.pcb, NULL, 1, false, 0, NULL), -ECONNRESET);
 	script_close();
 }
 
@@ -223,6 +243,7 @@ int main(void)
 		cmocka_unit_test(test_ack__out_of_range),
 		cmocka_unit_test(test_challenge__rate_limited),
 		cmocka_unit_test(test_flags__impossible),
+		cmocka_unit_test(test_rst__at_sack_end),
 		cmocka_unit_test(test_persist),
 		cmocka_unit_test(test_sws__sender),
 		cmocka_unit_test(test_keepalive),

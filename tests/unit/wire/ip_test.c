@@ -232,6 +232,9 @@ static void test_parse__ip6_without_a_length(void **state)
 	put16(pkt + 4, 0);
 	assert_int_equal(lane_ip_parse(guard_copy(pkt, len), len, 100000, &info), LANE_OK);
 	assert_int_equal(info.l4_len, 100000 - 40);
+	/* In a frame that the field could tell, 0 is 0, as Linux has it. */
+	assert_int_equal(lane_ip_parse(guard_copy(pkt, len), len, len, &info), LANE_OK);
+	assert_int_equal(info.l4_len, 0);
 }
 
 /* An IPv4 address in disguise must not be taken for the IPv4 one. */
