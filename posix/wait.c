@@ -9,8 +9,8 @@
  *
  * Spinning looks at the rings, without the lock, and at kernel descriptors every KERNEL_LOOK_US. It
  * ends 'spin_us' after it began; it is not begun when as many threads spin as there are CPUs, nor,
- * but for a try now and then, when it has led to nothing lately. In the latency profile it does not
- * end.
+ * but for a try now and then, when it has led to nothing lately, nor for a while after the CPU was
+ * taken from a spin: who sleeps gets a shared CPU back sooner. In the latency profile it does not end.
  *
  * One sleeping thread of the process takes the lane's next timer as its time-out. The keeper
  * looks at timers too, so losing that thread to its program delays nothing for long.
@@ -29,6 +29,8 @@
 #define SPIN_TURN_US       50 /* a spin that does not end looks at timers that often */
 #define SPIN_MISSES        8  /* fruitless spins in a row after which */
 #define SPIN_RETRY_EVERY   16 /* only each so many-th wait spins */
+#define SPIN_STOLEN_US     200   /* between two looks: another thread had the CPU */
+#define SPIN_CROWDED_US    20000 /* and then so long nobody spins on it */
 #define PROFILE_LATENCY    1
 #define PROFILE_THROUGHPUT 2
 
@@ -135,7 +137,11 @@ static bool may_spin(struct shim_waiter *me)
 		return false;
 	if (atomic_load_explicit(&shim.view.a->nr_spinning, memory_order_relaxed) >= cpus)
 		return false;
-	if (shim.settings.profile == PROFILE_LATENCY || me->misses < SPIN_MISSES)
+	if (shim.settings.profile == PROFILE_LATENCY)
+		return true;
+	if (me->crowded_until_us && shim_now_us() < me->crowded_until_us)
+		return false;
+	if (me->misses < SPIN_MISSES)
 		return true;
 	return ++me->skipped % SPIN_RETRY_EVERY == 0;
 }
@@ -157,14 +163,17 @@ static void count_spinning(struct shim_waiter *me, bool on)
 /* True: look again. False: it led to nothing. */
 static bool spin_until(struct pause *p, struct shim_waiter *me)
 {
-	uint64_t start_us = shim_now_us(), now_us = start_us, kernel_us = start_us;
+	uint64_t start_us = shim_now_us(), now_us = start_us, kernel_us = start_us, last_us;
 	bool kernel = has_kernel(p->w), endless = shim.settings.profile == PROFILE_LATENCY;
 
 	for (;;) {
 		if (rings_pending(shim.view.ln) || shim_waiter_hit(me) || interrupted(p))
 			return true;
 		relax();
+		last_us = now_us;
 		now_us = shim_now_us();
+		if (now_us - last_us > SPIN_STOLEN_US)
+			me->crowded_until_us = now_us + SPIN_CROWDED_US;
 		if (now_us >= p->deadline_us || now_us >= p->timer_us)
 			return true;
 		if (kernel && now_us - kernel_us >= KERNEL_LOOK_US) {

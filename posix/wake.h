@@ -32,6 +32,7 @@ struct shim_waiter {
 	bool waiting, spinning;
 	/* how much spinning was worth lately */
 	uint32_t misses, skipped;
+	uint64_t crowded_until_us; /* no spinning until then: the CPU is shared */
 	/* output that was queued and not kicked (defer.c) */
 	uint64_t deferred; /* queues */
 	uint64_t deferred_us, rung_us;
