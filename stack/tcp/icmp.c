@@ -14,11 +14,13 @@
 /* The path takes packets of at most 'mtu' bytes: what was lost goes again in smaller ones. */
 static void too_big(struct lane *ln, struct lane_tcp *pcb, uint32_t mtu)
 {
-	uint32_t min = lane_ip_is4(&pcb->remote_ip) ? MTU_MIN4 : MTU_MIN6;
 	struct lane_buf *b = lane_buf_at(&ln->bufs, pcb->sndq_head);
 
-	if (mtu < min)
-		mtu = min;
+	/* RFC 8201 4: less than IPv6's least is no path's. */
+	if (!lane_ip_is4(&pcb->remote_ip) && mtu < MTU_MIN6)
+		return;
+	if (lane_ip_is4(&pcb->remote_ip) && mtu < MTU_MIN4)
+		mtu = MTU_MIN4;
 	if (mtu >= pcb->path.mtu)
 		return;
 	pcb->path.mtu = mtu;

@@ -220,12 +220,12 @@ def window_fills(new):
     edge = (last.ack - c.isn) & 0xFFFFFFFF
     c.snd = edge
     c.data(b"p", seq=edge)
-    p = c.answered("one byte into the closed window", 0.5)
-    c.note(f"refused: {bool(p) and (p.ack - c.isn) == edge}")
+    p = c.get(0.5)
+    c.note(f"one byte into the closed window is refused: {bool(p) and (p.ack - c.isn) == edge}")
     opened_at = [p for p in c.collect(quiet=3, limit=4, until=lambda p: p.wnd > 0) if p.wnd > 0]
     c.note(f"opens by itself: {bool(opened_at)}")
     c.data(b"tail")
-    c.summary("text")
+    c.collect(0.3)
     c.abort()
 
 

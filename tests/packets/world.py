@@ -172,7 +172,7 @@ class Peer:
         blocks = [((a - self.isn) & 0xFFFFFFFF, (b - self.isn) & 0xFFFFFFFF) for a, b in o.pop("sack", [])]
         ack = (p.ack - self.isn) & 0xFFFFFFFF
         # RFC 2883: a first block below the ACK, or within the second, reports a duplicate; optional.
-        if blocks and ((blocks[0][1] - ack & 0xFFFFFFFF) - 1 >= 1 << 31 or any(a <= blocks[0][0] and blocks[0][1] <= b for a, b in blocks[1:])):
+        if blocks and (((blocks[0][1] - ack - 1) & 0xFFFFFFFF) >= 1 << 31 or any(a <= blocks[0][0] and blocks[0][1] <= b for a, b in blocks[1:])):
             blocks = blocks[1:]
         if blocks:
             out.append("sack=" + ",".join(f"{a}-{b}" for a, b in blocks))
@@ -188,7 +188,7 @@ class Peer:
         if p.flags & F.SYN and self.iss is None:
             self.iss = p.seq
         flags = "".join(n for bit, n in NAMES if p.flags & bit) or "-"
-        out = [flags, f"seq={self.rel(p.seq)}"]
+        out = [flags, "seq=zero" if p.flags & F.RST and p.seq == 0 else f"seq={self.rel(p.seq)}"]
         if p.flags & F.ACK:
             out.append(f"ack={(p.ack - self.isn) & 0xFFFFFFFF}")
         elif p.ack:
