@@ -9,6 +9,7 @@
 
 #define DEPARTS (1u << 16) /* frames that may wait for the rate */
 #define ETH     14
+#define NEVER   UINT64_MAX
 
 /* splitmix64: one number a call, uniform. */
 static uint64_t draw(uint64_t *state)
@@ -153,7 +154,7 @@ static uint32_t waiting(struct line *l, uint64_t now_ns)
 	return l->dep_tail - l->dep_head;
 }
 
-/* The queue and the rate: when the frame's last bit is sent; 0: the queue is full. */
+/* The queue and the rate: when the frame's last bit is sent; NEVER: the queue is full. */
 static uint64_t depart(struct line *l, uint8_t *bytes, uint32_t len, uint64_t now_ns, bool may_drop)
 {
 	const struct line_config *c = &l->cfg;
@@ -167,7 +168,7 @@ static uint64_t depart(struct line *l, uint8_t *bytes, uint32_t len, uint64_t no
 	if (may_drop && ((c->queue_bytes && backlog + len > c->queue_bytes) ||
 			 (c->queue_frames && waiting(l, now_ns) >= c->queue_frames) ||
 			 waiting(l, now_ns) >= DEPARTS))
-		return 0;
+		return NEVER;
 	if (backlog + len > l->stats.queue_max_bytes)
 		l->stats.queue_max_bytes = backlog + len;
 	if (c->ecn_bytes && backlog > c->ecn_bytes && mark(bytes, len))
@@ -196,7 +197,7 @@ void line_in(struct line *l, const uint8_t *bytes, uint32_t len, uint64_t now_ns
 	}
 	memcpy(copy, bytes, len);
 	at = depart(l, copy, len, now_ns, harm);
-	if (!at) {
+	if (at == NEVER) {
 		l->stats.queue_drops++;
 		return;
 	}
@@ -221,7 +222,7 @@ struct line_frame *line_out(struct line *l, uint64_t now_ns)
 
 uint64_t line_next_ns(const struct line *l)
 {
-	return l->nr ? l->heap[0]->at_ns : UINT64_MAX;
+	return l->nr ? l->heap[0]->at_ns : NEVER;
 }
 
 void line_sent(struct line *l, const struct line_frame *f, bool ok, uint64_t now_ns)
