@@ -375,6 +375,24 @@ static void test_defer_accept(void **state)
 	script_close();
 }
 
+/* In SYN_RECEIVED, as Linux: another SYN in the window ends it, a SYN-ACK is challenged. */
+static void test_syn_received__other_syn(void **state)
+{
+	(void)state;
+	script_open(NULL);
+	script_listen(8);
+	script_in("S 0 mss 1460");
+	script_out("S. 0 ack 1");
+	script_in("S. 0 ack 1");
+	script_out(". 1 ack 1");
+	script_in("S 5000 mss 1460");
+	script_skip();
+	assert_int_equal(s.ln->st->tcp_pool.nr_used, 1);
+	script_in("S 5000 mss 1460");
+	script_out("S. 0 ack 5001");
+	script_close();
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -399,6 +417,7 @@ int main(void)
 		cmocka_unit_test(test_listener__close_resets_the_queue),
 		cmocka_unit_test(test_queued__reset_is_still_accepted),
 		cmocka_unit_test(test_defer_accept),
+		cmocka_unit_test(test_syn_received__other_syn),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
