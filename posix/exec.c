@@ -6,7 +6,8 @@
  * once, before main(). Listeners that cross get back the O_NONBLOCK that the program believes in,
  * and the limit of descriptors is the program's own again.
  *
- * Connections and UDP sockets cross by pass.c. In the new image an inherited listener is known by probing its number at its first use.
+ * Connections and UDP sockets cross by pass.c. In the new image an inherited listener is known by
+ * probing its number at its first use.
  */
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -124,7 +125,7 @@ static void hold_listener(int fd, struct shim_local *l, bool for_exec)
 	shim_leave_quiet(v);
 }
 
-/* A listener crosses: its O_NONBLOCK is what the program thinks (for_exec), or what the shim needs. */
+/* A listener crosses: its O_NONBLOCK is what the program thinks, or what the shim needs. */
 static void cross_listener(int fd, struct shim_local *l, bool for_exec)
 {
 	int flags;

@@ -8,8 +8,8 @@
  *
  * vfork would run the child on our memory, where its close() calls would empty the parent's
  * table. It becomes a plain _Fork. Its child is a member only where there are lane sockets that it
- * may hand to what it executes. The parent waits until it has, as with vfork. posix_spawn, system and popen do not come by
- * here: their children call nothing of ours.
+ * may hand to what it executes. The parent waits until it has, as with vfork. posix_spawn, system
+ * and popen do not come by here: their children call nothing of ours.
  */
 #include <fcntl.h>
 #include <pthread.h>

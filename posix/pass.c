@@ -7,9 +7,10 @@
  * SO_COOKIE of that socket is kept in the arena (sock.exec_cookie), and whoever gets the
  * descriptor finds the sock by it. A receiver without the preload has an unconnected socket.
  *
- * - Exec: sock.exec_rows marks what crosses. The keeper then leaves these socks to the old row until
- *   the process ends (shim_row_exec), so they live exactly as long as in the kernel. Their numbers stand in the
- *   environment (LANE_FDS): the successor takes them over before main(), standard streams included.
+ * - Exec: sock.exec_rows marks what crosses. The keeper then leaves these socks to the old row
+ *   until the process ends (shim_row_exec), so they live exactly as long as in the kernel. Their
+ *   numbers stand in the environment (LANE_FDS): the successor takes them over before main(),
+ *   standard streams included.
  * - A message: sock.nr_passing counts those under way. Its sock outlives the sender's close for
  *   PASS_HOLD_US; a message that is never read delays the end by no more than that.
  */

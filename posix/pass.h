@@ -6,8 +6,8 @@
 
 #include "posix/shim.h"
 
-/* The sock behind 'fd' crosses an exec (or, 'for_exec' false, does not: the exec has failed). True: the
- * successor finds it. */
+/* The sock behind 'fd' crosses an exec (or, 'for_exec' false, does not: the exec has failed).
+ * True: the successor finds it. */
 bool shim_pass_exec(int fd, struct shim_local *l, bool for_exec);
 /* A program's message goes to a unix socket: before (way 1), and when that has failed (way -1). */
 void shim_pass_rights(const struct msghdr *user, int way);
