@@ -29,6 +29,7 @@
 #define SPIN_TURN_US       50 /* a spin that does not end looks at timers that often */
 #define SPIN_MISSES        8  /* fruitless spins in a row after which */
 #define SPIN_RETRY_EVERY   16 /* only each so many-th wait spins */
+#define SPIN_CHECKS        8     /* of the rings, for one of the clock */
 #define SPIN_STOLEN_US     200   /* between two looks: another thread had the CPU */
 #define SPIN_CROWDED_US    20000 /* and then so long nobody spins on it */
 #define PROFILE_LATENCY    1
@@ -41,6 +42,7 @@ struct pause {
 	struct shim_wait *w;
 	uint64_t deadline_us;      /* UINT64_MAX: none */
 	uint64_t timer_us;         /* the lane's next */
+	uint64_t spun_us;          /* when a spin last looked at the clock, 0: none under way */
 	uint32_t nr_run, nr_break; /* handlers, when the wait began */
 	bool polled;               /* the poll array is in the scratch set */
 	bool kernel;               /* a kernel descriptor is ready */
@@ -64,6 +66,14 @@ static void enter_and_turn(struct shim_view *v)
 		shim_leave_quiet(v);
 		shim_enter(v);
 	}
+}
+
+/* The time since the spin's last look at the clock: too long if another thread had the CPU meanwhile. */
+static void note_stolen(struct pause *p, struct shim_waiter *me, uint64_t now_us)
+{
+	if (p->spun_us && now_us > p->spun_us + SPIN_STOLEN_US)
+		me->crowded_until_us = now_us + SPIN_CROWDED_US;
+	p->spun_us = 0;
 }
 
 /* The lane's part: a turn and the question. Not 0: the answer. */
@@ -160,20 +170,29 @@ static void count_spinning(struct shim_waiter *me, bool on)
 					  memory_order_relaxed);
 }
 
-/* True: look again. False: it led to nothing. */
-static bool spin_until(struct pause *p, struct shim_waiter *me)
+/* True if there is something to look at. */
+static bool spin_checks(const struct pause *p, struct shim_waiter *me)
 {
-	uint64_t start_us = shim_now_us(), now_us = start_us, kernel_us = start_us, last_us;
-	bool kernel = has_kernel(p->w), endless = shim.settings.profile == PROFILE_LATENCY;
-
-	for (;;) {
+	for (int i = 0; i < SPIN_CHECKS; i++) {
 		if (rings_pending(shim.view.ln) || shim_waiter_hit(me) || interrupted(p))
 			return true;
 		relax();
-		last_us = now_us;
+	}
+	return false;
+}
+
+/* True: look again. False: it led to nothing. */
+static bool spin_until(struct pause *p, struct shim_waiter *me)
+{
+	uint64_t start_us = shim_now_us(), now_us = start_us, kernel_us = start_us;
+	bool kernel = has_kernel(p->w), endless = shim.settings.profile == PROFILE_LATENCY;
+
+	for (;;) {
+		p->spun_us = now_us;
+		if (spin_checks(p, me))
+			return true;
 		now_us = shim_now_us();
-		if (now_us - last_us > SPIN_STOLEN_US)
-			me->crowded_until_us = now_us + SPIN_CROWDED_US;
+		note_stolen(p, me, now_us);
 		if (now_us >= p->deadline_us || now_us >= p->timer_us)
 			return true;
 		if (kernel && now_us - kernel_us >= KERNEL_LOOK_US) {
