@@ -133,9 +133,30 @@ out:
 	return r;
 }
 
+/* Not as POLLOUT: a connection may be there while there is no frame to send with. */
+static int decided(struct shim_view *v, void *arg)
+{
+	struct lane_tcp_status st;
+	struct shim_sock *s;
+	struct lane_tcp *pcb = shim_tcp_of(arg, &s);
+
+	if (!pcb)
+		return 1;
+	lane_tcp_get_status(v->ln, pcb, &st);
+	return st.state != LANE_TCP_SYN_SENT && st.state != LANE_TCP_SYN_RECEIVED;
+}
+
+static void connect_abandon(void *arg)
+{
+	shim_put(arg);
+}
+
 static int wait_connected(struct shim_local *l)
 {
 	int64_t timeo = shim_sndtimeo_us(l), left;
+	struct shim_wait w = {.ready = decided, .abandon = connect_abandon, .arg = l,
+			      .socks = &l->index, .nr_socks = 1, .ep = LANE_NIL, .kernel_epfd = -1,
+			      .restart = timeo < 0};
 	uint64_t begin = 0;
 	int r;
 
@@ -143,7 +164,8 @@ static int wait_connected(struct shim_local *l)
 		left = shim_time_left(timeo, &begin);
 		if (left == 0)
 			return -EINPROGRESS;
-		r = shim_io_wait(l, POLLOUT, left, timeo < 0, 0);
+		w.timeout_us = left;
+		r = shim_wait(&w);
 		if (r < 0)
 			return r;
 	}

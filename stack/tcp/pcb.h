@@ -310,7 +310,8 @@ uint16_t lane_tcp_select_window(struct lane *ln, struct lane_tcp *pcb);
 uint32_t lane_tcp_rcv_space(const struct lane *ln, const struct lane_tcp *pcb);
 /* True when few frames are left: buffers take less. */
 bool lane_tcp_frames_short(const struct lane *ln);
-/* So few that only what a driver leaves for sending (1/16) and a little more is there. */
+/* So few that who has unread text gets no more: what a driver leaves for sending (1/16), and a frame
+ * for each connection that has none. */
 bool lane_tcp_frames_scarce(const struct lane *ln);
 void lane_tcp_urg_in(struct lane *ln, struct lane_tcp *pcb, const struct lane_seg *seg);
 /* Sequence number of the next byte that the program reads. */
@@ -334,6 +335,9 @@ void lane_tcp_reply(struct lane *ln, const struct lane_pkt *pkt, struct lane_tcp
 void lane_tcp_put_ts(const struct lane *ln, const struct lane_tcp *pcb, struct lane_tcp_opts *o);
 
 /* ---- write.c ---- */
+/* Bytes that a connection may queue. With half of the frames in use all connections together get a
+ * quarter of them: those that do not read must leave something to those who come later. */
+uint32_t lane_tcp_fair_share(const struct lane *ln);
 uint32_t lane_tcp_snd_limit(const struct lane *ln, const struct lane_tcp *pcb);
 uint32_t lane_tcp_snd_space(const struct lane *ln, const struct lane_tcp *pcb);
 bool lane_tcp_is_writable(const struct lane *ln, const struct lane_tcp *pcb);

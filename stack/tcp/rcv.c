@@ -67,6 +67,12 @@ void lane_tcp_rcvq_append(struct lane *ln, struct lane_tcp *pcb, struct lane_buf
 	pcb->bytes_received += len;
 }
 
+static bool has_too_much(const struct lane *ln, const struct lane_tcp *pcb)
+{
+	return lane_tcp_frames_scarce(ln) ||
+	       (lane_tcp_frames_short(ln) && pcb->rcv_used > lane_tcp_fair_share(ln));
+}
+
 enum lane_drop lane_tcp_text_in(struct lane *ln, struct lane_tcp *pcb, struct lane_seg *seg)
 {
 	struct lane_pkt *pkt = seg->pkt;
@@ -76,9 +82,9 @@ enum lane_drop lane_tcp_text_in(struct lane *ln, struct lane_tcp *pcb, struct la
 
 	/* Who has not read what came before gets no more, though it is in the window: the driver's ring
 	 * must not run dry, or nobody could come in any more. The peer sends it again. */
-	if (pcb->rcv_queued && lane_tcp_frames_scarce(ln))
+	if (pcb->rcv_queued && has_too_much(ln, pcb))
 		return LANE_DROP_TCP_RCV_FULL;
-	if (seg->seq != pcb->rcv_nxt && lane_tcp_frames_short(ln)) {
+	if (seg->seq != pcb->rcv_nxt && lane_tcp_frames_scarce(ln)) {
 		lane_tcp_ack_now(ln, pcb);
 		return LANE_DROP_TCP_OOO_FULL;
 	}
@@ -109,12 +115,12 @@ uint32_t lane_tcp_copied_seq(const struct lane_tcp *pcb)
 
 bool lane_tcp_frames_short(const struct lane *ln)
 {
-	return ln->st->bufs.nr_free < ln->st->bufs.nr / 8;
+	return ln->st->bufs.nr_free < ln->st->bufs.nr / 4;
 }
 
 bool lane_tcp_frames_scarce(const struct lane *ln)
 {
-	return ln->st->bufs.nr_free < ln->st->bufs.nr / 32 * 3;
+	return ln->st->bufs.nr_free < ln->st->bufs.nr / 8;
 }
 
 uint32_t lane_tcp_rcv_space(const struct lane *ln, const struct lane_tcp *pcb)

@@ -10,16 +10,29 @@
 #define SNDBUF_START (128 * 1024) /* bytes of text, before autotuning */
 #define BYTES_PER_FRAME 512	  /* a frame counts as so many bytes at least */
 
+uint32_t lane_tcp_fair_share(const struct lane *ln)
+{
+	const struct lane_state *st = ln->st;
+	uint64_t share = (uint64_t)st->bufs.nr * 512 / (st->tcp_pool.nr_used + 1);
+
+	if (st->bufs.nr_free >= st->bufs.nr / 2 || share > UINT32_MAX)
+		return UINT32_MAX;
+	return share > BYTES_PER_FRAME ? (uint32_t)share : BYTES_PER_FRAME;
+}
+
 /* What the window needs twice over, up to wmem_max and to a share of the frames. */
 uint32_t lane_tcp_snd_limit(const struct lane *ln, const struct lane_tcp *pcb)
 {
 	uint32_t max = ln->st->cfg.wmem_max, share = ln->st->bufs.nr / 8 * 1024;
+	uint32_t fair = lane_tcp_fair_share(ln);
 	uint32_t n = pcb->cc.cwnd < max / 2 ? 2 * pcb->cc.cwnd : max;
 
 	if (pcb->flags & LANE_TF_SNDBUF_SET)
-		return pcb->opts.sndbuf / 2;
+		return pcb->opts.sndbuf / 2 < fair ? pcb->opts.sndbuf / 2 : fair;
 	if (n < SNDBUF_START)
 		n = SNDBUF_START;
+	if (n > fair)
+		n = fair;
 	return n < share ? n : share;
 }
 

@@ -114,7 +114,7 @@ static enum lane_drop enqueue(struct lane *ln, struct lane_udp *pcb, struct lane
 
 	/* Linux lets one datagram in above the limit. The last frames are not for waiting
 	 * datagrams. */
-	if (pcb->rcv_bytes > pcb->rcvbuf || (pcb->nr_rcv && pool->nr_free < pool->nr / 16)) {
+	if (pcb->rcv_bytes > pcb->rcvbuf || (pcb->nr_rcv && pool->nr_free < pool->nr / 32 * 3)) {
 		pcb->nr_dropped++;
 		return LANE_DROP_UDP_FULL;
 	}
