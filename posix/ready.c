@@ -79,6 +79,14 @@ static uint32_t datagram_mask(const struct shim_sock *s, const struct lane_udp *
 	return mask;
 }
 
+/* Who hears that there is no room is told when there is, as by Linux' tcp_poll(): the last write
+ * may have left some, and the buffer's limit have shrunk since, with cwnd. */
+static bool may_write(const struct lane_tcp_status *st)
+{
+	return !st->wr_shut &&
+	       (st->state == LANE_TCP_ESTABLISHED || st->state == LANE_TCP_CLOSE_WAIT);
+}
+
 uint32_t shim_sock_mask(struct shim_view *v, const struct shim_sock *s)
 {
 	struct lane_tcp_status st;
@@ -93,7 +101,11 @@ uint32_t shim_sock_mask(struct shim_view *v, const struct shim_sock *s)
 	if (!tcp)
 		return DEAD_BITS | EPOLLERR;
 	lane_tcp_get_status(v->ln, tcp, &st);
-	return s->kind == SHIM_SOCK_LISTENER ? listener_mask(&st) : stream_mask(s, tcp, &st);
+	if (s->kind == SHIM_SOCK_LISTENER)
+		return listener_mask(&st);
+	if (!st.writable && may_write(&st))
+		lane_tcp_want_space(v->ln, tcp);
+	return stream_mask(s, tcp, &st);
 }
 
 /*

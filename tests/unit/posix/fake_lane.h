@@ -24,7 +24,7 @@ struct fake {
 	int udp_err;
 	struct lane_event events[FAKE_NR]; /* what lane_event() gives, last first */
 	int nr_events;
-	int nr_put, nr_abort;
+	int nr_put, nr_abort, nr_want_space;
 };
 extern struct fake fake;
 

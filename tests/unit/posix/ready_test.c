@@ -62,6 +62,21 @@ static void test_mask__connected(void **state)
 	assert_int_equal(TCP(.state = LANE_TCP_ESTABLISHED, .urgent = true), EPOLLPRI);
 }
 
+static void test_mask__tells_later_whom_it_refuses(void **state)
+{
+	TCP(.state = LANE_TCP_ESTABLISHED, .writable = true);
+	assert_int_equal(fake.nr_want_space, 0);
+	TCP(.state = LANE_TCP_SYN_SENT);
+	assert_int_equal(fake.nr_want_space, 0);
+	TCP(.state = LANE_TCP_FIN_WAIT_1, .wr_shut = true);
+	assert_int_equal(fake.nr_want_space, 0);
+	/* The limit shrank since the last write, which had fitted: poll(POLLOUT) slept for ever. */
+	TCP(.state = LANE_TCP_ESTABLISHED);
+	assert_int_equal(fake.nr_want_space, 1);
+	TCP(.state = LANE_TCP_CLOSE_WAIT, .peer_fin = true);
+	assert_int_equal(fake.nr_want_space, 1);
+}
+
 static void test_mask__urgent(void **state)
 {
 	/* the urgent byte alone is PRI, not IN; with text before or behind it, both (posix.md 78) */
@@ -257,6 +272,7 @@ int main(void)
 		cmocka_unit_test_setup(test_mask__listener, setup),
 		cmocka_unit_test_setup(test_mask__connecting, setup),
 		cmocka_unit_test_setup(test_mask__connected, setup),
+		cmocka_unit_test_setup(test_mask__tells_later_whom_it_refuses, setup),
 		cmocka_unit_test_setup(test_mask__urgent, setup),
 		cmocka_unit_test_setup(test_mask__half_closed, setup),
 		cmocka_unit_test_setup(test_mask__reset, setup),
