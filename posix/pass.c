@@ -192,15 +192,16 @@ static bool take(uint64_t cookie, struct shim_local *l)
 {
 	struct shim_view *v = &shim.view;
 	struct shim_sock *s = NULL;
-	uint32_t i;
+	uint32_t i, left;
 
 	shim_enter(v);
-	for (i = 0; i < v->nr_socks; i++) {
+	for (i = 0, left = v->a->nr_socks_used; i < v->nr_socks && left; i++) {
 		s = shim_sock_at(v, i);
 		if (s && s->exec_cookie == cookie)
 			break;
+		left -= s != NULL;
 	}
-	if (i < v->nr_socks) {
+	if (i < v->nr_socks && left) {
 		if (!s->rows && v->a->nr_exec_held)
 			v->a->nr_exec_held--;
 		s->rows |= shim_row_bit(v->row);
@@ -214,7 +215,7 @@ static bool take(uint64_t cookie, struct shim_local *l)
 		l->shadow = s->kind != SHIM_SOCK_TCP ? 0 : -1;
 	}
 	shim_leave_quiet(v);
-	return i < v->nr_socks;
+	return l->index != LANE_NIL;
 }
 
 /* A kernel socket that may stand for one of the lane: listening, without a peer, or UDP. */
