@@ -238,13 +238,15 @@ bool shim_pass_adopt(int fd)
 {
 	struct find f = {0};
 	struct shim_local *l;
+	uint64_t cookie;
 
 	if (!shim_started() || !may_stand_for(fd) || !shim_join())
 		return false;
 	l = shim_local_alloc(SHIM_SOCK);
 	if (!l)
 		return false;
-	if (!take(cookie_of(fd), l)) {
+	cookie = cookie_of(fd);
+	if (!cookie || !take(cookie, l)) {
 		shim_put(l);
 		return false;
 	}
