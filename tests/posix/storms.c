@@ -535,5 +535,59 @@ static void fork_among_threads(void)
 	t_say("%d children, %lu bytes%s", ended, (unsigned long)rx.done, rx.wrong ? " WRONG" : "");
 }
 
+/* Clients that read nothing of an endless answer, and after them one that is served all the same. */
+static void blast(int l)
+{
+	static char chunk[65536];
+	int n = 0;
+
+	t_nonblock(l, true);
+	for (;;) {
+		int c = accept(l, NULL, NULL);
+
+		if (c < 0) {
+			t_sleep_ms(1);
+			continue;
+		}
+		if (n == 400)
+			break;
+		t_nonblock(c, true);
+		while (write(c, chunk, sizeof(chunk)) > 0)
+			;
+		n++;
+	}
+	t_nonblock(l, false);
+	for (int i = 0; i < 3; i++) {
+		int c = (int)MUST(accept(l, NULL, NULL));
+		ssize_t r = read(c, chunk, 100);
+
+		t_write_all(c, chunk, (size_t)r);
+		close(c);
+	}
+	_exit(0);
+}
+
+static void slow_readers(void)
+{
+	int l = t_listen(512), port = t_port(l), status;
+	pid_t pid = (pid_t)MUST(fork());
+	char buf[100] = "hello";
+
+	if (pid == 0)
+		blast(l);
+	for (int i = 0; i < 401; i++)
+		t_connect(port);
+	t_sleep_ms(300);
+	for (int i = 0; i < 3; i++) {
+		int fd = t_connect(port);
+
+		MUST(write(fd, buf, sizeof(buf)));
+		SHOW(t_read_all(fd, buf, sizeof(buf)));
+		close(fd);
+	}
+	waitpid(pid, &status, 0);
+	t_say("the server ended with %d", status);
+}
+
 T_MAIN(T_CASE(signal_storm), T_CASE(jump_storm), T_CASE(thread_each), T_CASE(many_on_one),
-       T_CASE(meddling), T_CASE(cancel_storm), T_CASE(fork_each), T_CASE(fork_among_threads))
+       T_CASE(meddling), T_CASE(cancel_storm), T_CASE(fork_each), T_CASE(fork_among_threads), T_CASE(slow_readers))
