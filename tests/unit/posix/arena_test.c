@@ -274,6 +274,97 @@ static void test_lock__a_death_inside_mends_watches(void **state)
 	shim_arena_unmap(&v);
 }
 
+static unsigned int nr_lost;
+
+static void count_lost(struct shim_view *v)
+{
+	(void)v;
+	nr_lost++;
+}
+
+static void test_lock__unusable_leaves_the_arena(void **state)
+{
+	struct shim_view v;
+	uint32_t i;
+
+	(void)state;
+	make(&v);
+	shim_lock(&v);
+	i = shim_sock_alloc(&v);
+	shim_unlock(&v);
+	/* As a member that writes where it must not may leave it. */
+	memset(&v.a->lock, 0xff, sizeof(v.a->lock));
+	shim_lock_lost = count_lost;
+	shim_lock(&v);
+	assert_int_equal(nr_lost, 1);
+	assert_null(shim_sock_at(&v, i));
+	assert_int_equal(shim_sock_alloc(&v), 0);
+	lane_flush(v.ln);
+	shim_unlock(&v);
+	shim_lock(&v);
+	shim_turn(&v);
+	shim_unlock(&v);
+	assert_int_equal(nr_lost, 1);
+	shim_lock_lost = NULL;
+	shim_arena_unmap(&v);
+}
+
+/* A sock of 'rows' of which 'crosses' execute another program with it. */
+static uint32_t make_crossing(struct shim_view *v, shim_rows rows, shim_rows crosses)
+{
+	uint32_t i = shim_sock_alloc(v);
+
+	shim_sock_at(v, i)->kind = SHIM_SOCK_TCP;
+	shim_sock_at(v, i)->pcb = LANE_NIL;
+	shim_sock_at(v, i)->rows = rows;
+	shim_sock_at(v, i)->exec_rows = crosses;
+	return i;
+}
+
+static void test_row_exec__keeps_what_crosses(void **state)
+{
+	uint32_t own, shared, crossing;
+	struct shim_view v;
+
+	(void)state;
+	make(&v);
+	shim_lock(&v);
+	own = make_crossing(&v, shim_row_bit(5), 0);
+	shared = make_crossing(&v, shim_row_bit(5) | shim_row_bit(6), shim_row_bit(6));
+	crossing = make_crossing(&v, shim_row_bit(5), shim_row_bit(5));
+	assert_true(shim_row_exec(&v, 5));
+	assert_null(shim_sock_at(&v, own));
+	assert_true(shim_sock_at(&v, shared)->rows == shim_row_bit(6));
+	assert_true(shim_sock_at(&v, crossing)->rows == shim_row_bit(5));
+	/* The successor has taken it over, or the process has ended. */
+	shim_sock_release(&v, crossing, 5);
+	assert_null(shim_sock_at(&v, crossing));
+	assert_false(shim_row_exec(&v, 5));
+	shim_unlock(&v);
+	shim_arena_unmap(&v);
+}
+
+static void test_sock_release__a_message_under_way_holds(void **state)
+{
+	struct shim_view v;
+	uint32_t i;
+
+	(void)state;
+	make(&v);
+	shim_lock(&v);
+	i = make_crossing(&v, shim_row_bit(5), 0);
+	shim_sock_at(&v, i)->exec_until_us = shim_now_us() + 1000000;
+	shim_sock_release(&v, i, 5);
+	assert_non_null(shim_sock_at(&v, i));
+	assert_int_equal(v.a->nr_exec_held, 1);
+	shim_sock_at(&v, i)->exec_until_us = 1;
+	shim_exec_expire(&v);
+	assert_null(shim_sock_at(&v, i));
+	assert_int_equal(v.a->nr_exec_held, 0);
+	shim_unlock(&v);
+	shim_arena_unmap(&v);
+}
+
 static void test_lock_allowed__not_in_a_raw_child(void **state)
 {
 	struct shim_view v;
@@ -332,6 +423,9 @@ int main(void)
 		cmocka_unit_test(test_at__checks_the_index),
 		cmocka_unit_test(test_lock__a_death_inside_frees_what_was_being_made),
 		cmocka_unit_test(test_lock__a_death_inside_mends_watches),
+		cmocka_unit_test(test_lock__unusable_leaves_the_arena),
+		cmocka_unit_test(test_row_exec__keeps_what_crosses),
+		cmocka_unit_test(test_sock_release__a_message_under_way_holds),
 		cmocka_unit_test(test_lock_allowed__not_in_a_raw_child),
 		cmocka_unit_test(test_unlock__returns_and_clears_wakes),
 		cmocka_unit_test(test_fallback__each_has_name_and_text),
