@@ -87,6 +87,14 @@ static void settle(int state)
 	atomic_store_explicit(&shim.state, state, memory_order_release);
 }
 
+/* New sockets are the kernel's; those of the lane fail with EBADF. */
+static void lock_lost(struct shim_view *v)
+{
+	(void)v;
+	shim.why = SHIM_FB_NO_LANE;
+	atomic_store(&shim.state, NO_LANE);
+}
+
 static void join(void)
 {
 	enum shim_fallback why = SHIM_FB_NO_LANE;
@@ -98,6 +106,7 @@ static void join(void)
 	shim.nr_cpus = usable_cpus();
 	keeper_hide_fd = shim_fd_hide;
 	keeper_unhide_fd = shim_fd_unhide;
+	shim_lock_lost = lock_lost;
 	if (keeper_join(&shim.settings, &shim.view, &why, err) < 0) {
 		shim.why = why;
 		settle(NO_LANE);

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "keeper.h"
+#include "lane-int/state.h"
 #include "sys.h"
 
 int (*keeper_hide_fd)(int fd);
@@ -199,6 +200,40 @@ out_memfd:
 out_plan:
 	free(plan);
 	return r;
+}
+
+int shim_arena_leave(struct shim_view *v)
+{
+	uint64_t now_us = shim_now_us(), sock_off = (uint64_t)((uint8_t *)v->socks - (uint8_t *)v->a);
+	uint64_t ep_off = (uint64_t)((uint8_t *)v->eps - (uint8_t *)v->a);
+	uint64_t watch_off = (uint64_t)((uint8_t *)v->watches - (uint8_t *)v->a);
+	struct lane_state *st = v->ln->st;
+	struct lane_config cfg = st->cfg;
+	struct lane *ln;
+
+	/* What another member may have written over is not to lead out of the mapping. */
+	if (lane_size(&cfg) > v->size - (size_t)((uint8_t *)st - (uint8_t *)v->a) ||
+	    mmap(v->a, v->size, PROT_READ | PROT_WRITE,
+		 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) == MAP_FAILED)
+		return -ENOMEM;
+	v->a->sock_off = sock_off;
+	v->a->ep_off = ep_off;
+	v->a->watch_off = watch_off;
+	v->a->nr_socks = v->nr_socks;
+	v->a->nr_eps = v->nr_eps;
+	v->a->nr_watches = v->nr_watches;
+	v->a->keeper_state = SHIM_KEEPER_GONE;
+	v->a->keeper_until_us = 0;
+	tables_init(v);
+	v->wakes = 0;
+	v->kick_mask = 0;
+	ln = lane_create(&cfg, st, now_us);
+	if (!ln)
+		return -ENOMEM;
+	/* Callers hold the handle; it has no queues any more. */
+	*v->ln = *ln;
+	lane_detach(ln);
+	return lock_init(&v->a->lock);
 }
 
 /* True if [off, off + size) lies in the arena, on a page, behind the header. */

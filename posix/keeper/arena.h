@@ -253,12 +253,16 @@ void shim_view_each_fd(struct shim_view *v, void (*fn)(int *fd, void *arg), void
 /* Maps an existing one from v->memfd and attaches the lane. -EPROTO: another version, -EBADMSG:
  * damaged. */
 int shim_arena_map(struct shim_view *v);
+/* Puts an empty arena of this process' own in its place: its socks and sets are gone. 0 or -errno. */
+int shim_arena_leave(struct shim_view *v);
 /* Unmaps and closes all descriptors of the view. */
 void shim_arena_unmap(struct shim_view *v);
 
 /* ---- the lock ---- */
 /* CLOCK_MONOTONIC in us: the clock of all lanes. */
 uint64_t shim_now_us(void);
+/* Called when the lock turns out to be unusable, before this process leaves the arena. NULL: nothing. */
+extern void (*shim_lock_lost)(struct shim_view *v);
 /* Takes the lane's lock. After EOWNERDEAD it has repaired the arena. Sets ln->now_us. */
 void shim_lock(struct shim_view *v);
 /* Unlocks, then rings the doorbells in v->wakes but the own one, and the keeper's bell when there is

@@ -53,11 +53,18 @@ bool shim_lock_allowed(void)
 	return allow_word && *allow_word;
 }
 
-/* A lock that can be neither taken nor repaired: nothing of the lane may be touched any more. */
-static void lock_broken(int r)
+void (*shim_lock_lost)(struct shim_view *v);
+
+/* A lock that can be neither taken nor repaired: nothing that is shared may be touched any more. The
+ * process leaves the lane, and goes on with the lock of an empty arena of its own. */
+static void lock_broken(struct shim_view *v, int r)
 {
-	fprintf(stderr, "lane: the lane's lock is unusable: %s\n", strerror(r));
-	abort();
+	snprintf(v->a->keeper_error, sizeof(v->a->keeper_error), "the lane's lock is unusable: %s",
+		 strerror(r));
+	if (shim_lock_lost)
+		shim_lock_lost(v);
+	if (shim_arena_leave(v) < 0 || pthread_mutex_lock(&v->a->lock))
+		abort(); /* no memory for that: not reached, the mapping is only replaced */
 }
 
 static void lock_slow(struct shim_view *v, int r)
@@ -75,7 +82,7 @@ static void lock_slow(struct shim_view *v, int r)
 		r = pthread_mutex_consistent(&v->a->lock);
 	}
 	if (r)
-		lock_broken(r);
+		lock_broken(v, r);
 }
 
 void shim_lock(struct shim_view *v)

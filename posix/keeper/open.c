@@ -10,6 +10,7 @@
 #include <linux/capability.h>
 #include <sched.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
@@ -235,6 +236,16 @@ int keeper_open(struct keeper *k, char *err)
 	return r ? r : open_loop(k, err);
 }
 
+/* Without the lock no promise can be kept: the interface is the kernel's again. */
+static void lock_lost(struct shim_view *v)
+{
+	struct keeper *k = (struct keeper *)((uint8_t *)v - offsetof(struct keeper, v));
+
+	v->a->keeper_state = SHIM_KEEPER_GONE;
+	lane_xdp_close(k->dev);
+	_exit(1);
+}
+
 void keeper_main(const struct lane_settings *s, int ready_fd)
 {
 	static struct keeper k;
@@ -245,6 +256,7 @@ void keeper_main(const struct lane_settings *s, int ready_fd)
 		ready_fd = fcntl(ready_fd, F_DUPFD, 3);
 	be_alone(ready_fd);
 	k.s = *s;
+	shim_lock_lost = lock_lost;
 	r = keeper_open(&k, err);
 	if (r && r != -EALREADY) {
 		dprintf(ready_fd, "%s\n", err[0] ? err : strerror(-r));
