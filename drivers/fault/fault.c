@@ -28,6 +28,8 @@ struct fault {
 	struct lane_fault_stats stats;
 	struct lane_rng rng;
 	uint64_t last_due_us; /* of the packets in order */
+	uint64_t idle_ns;     /* when the link has sent all that waits */
+	uint32_t to_lose;     /* of the present burst */
 	uint32_t nr_held;
 	uint32_t frag_id;
 	struct held hold[HOLD_MAX];
@@ -112,19 +114,55 @@ static struct lane_buf *copy_packet(struct lane_bufs *bs, const struct lane_buf 
 	}
 }
 
+static bool is_lost(struct fault *f)
+{
+	if (f->to_lose) {
+		f->to_lose--;
+		return true;
+	}
+	if (!chance(f, f->cfg.loss))
+		return false;
+	f->to_lose = f->cfg.burst ? lane_rng_below(&f->rng, f->cfg.burst + 1) : 0;
+	return true;
+}
+
+/* A place in the queue in front of the link; false: there is none. Sets when the packet has left. */
+static bool on_link(struct fault *f, uint32_t len, uint64_t *left_us)
+{
+	const struct lane_fault_config *cfg = &f->cfg;
+	uint64_t now_ns = *cfg->now_us * 1000;
+	uint64_t start_ns = f->idle_ns > now_ns ? f->idle_ns : now_ns;
+
+	*left_us = *cfg->now_us;
+	if (!cfg->rate_kbps)
+		return true;
+	if (cfg->queue_bytes &&
+	    (start_ns - now_ns) / 1000 * cfg->rate_kbps / 8000 + len > cfg->queue_bytes)
+		return false;
+	f->idle_ns = start_ns + (uint64_t)len * 8 * MILLION / cfg->rate_kbps;
+	*left_us = f->idle_ns / 1000;
+	return true;
+}
+
 /* Decides the fate of one packet. Consumes it. */
 static void judge(struct fault *f, struct lane_buf *b)
 {
 	const struct lane_fault_config *cfg = &f->cfg;
-	uint64_t due_us = *cfg->now_us + cfg->delay_us;
+	uint64_t due_us;
 	struct lane_buf *twin;
 
 	f->stats.nr_seen++;
-	if (chance(f, cfg->loss)) {
+	if (is_lost(f)) {
 		f->stats.nr_lost++;
 		lane_buf_free_packet(f->q.bufs, b);
 		return;
 	}
+	if (!on_link(f, b->pkt_len, &due_us)) {
+		f->stats.nr_queue_full++;
+		lane_buf_free_packet(f->q.bufs, b);
+		return;
+	}
+	due_us += cfg->delay_us;
 	if (cfg->jitter_us)
 		due_us += lane_rng_below(&f->rng, cfg->jitter_us + 1);
 	if (due_us < f->last_due_us)

@@ -15,12 +15,16 @@ struct lane_fault_config {
 	uint32_t delay_us;                    /* every packet */
 	uint32_t jitter_us;                   /* and up to so much more, in order */
 	uint32_t reorder_us;    /* a reordered packet: up to so much more, out of order */
+	uint32_t burst;         /* a loss takes up to so many packets behind it along */
+	uint32_t rate_kbps;     /* the link's, 0: none */
+	uint32_t queue_bytes;   /* wait for it at most; what is beyond is lost (tail drop) */
 	const uint64_t *now_us; /* the clock */
 };
 
 struct lane_fault_stats {
 	uint64_t nr_seen, nr_lost, nr_dup, nr_reordered, nr_corrupted, nr_cut;
 	uint64_t nr_overflow; /* lost because too many were on the way */
+	uint64_t nr_queue_full; /* lost because too many waited for the link */
 };
 
 /* Wraps 'inner', which it closes with itself. 0 and *q, -ENOMEM. */

@@ -115,6 +115,19 @@ static uint32_t ago_us(const struct lane *ln, uint32_t since_ms)
 	return us < UINT32_MAX ? (uint32_t)us : UINT32_MAX;
 }
 
+/* Segments that are lost, and that were sent again and are on their way. */
+static void count_marks(const struct lane *ln, const struct lane_tcp *pcb, struct lane_tcp_info_out *out)
+{
+	const struct lane_buf *b = lane_buf_at(&ln->bufs, pcb->sndq_head);
+
+	if (pcb->rec.lost == 0 && pcb->rec.retrans == 0)
+		return;
+	for (; b && b->nr_tx; b = lane_buf_at(&ln->bufs, b->next)) {
+		out->lost += !!(b->snd_state & LANE_SND_LOST);
+		out->retrans += !!(b->snd_state & LANE_SND_RETRANS);
+	}
+}
+
 void lane_tcp_get_info(const struct lane *ln, const struct lane_tcp *pcb, struct lane_tcp_info_out *out)
 {
 	uint32_t mss = pcb->snd_mss ? pcb->snd_mss : 1;
@@ -143,13 +156,14 @@ void lane_tcp_get_info(const struct lane *ln, const struct lane_tcp *pcb, struct
 		.cwnd = pcb->cc.cwnd / mss,
 		.ssthresh = pcb->cc.ssthresh / mss,
 		.unacked = (flight + mss - 1) / mss,
-		.sacked = pcb->dupacks,
+		.sacked = pcb->rec.nr_sacked,
+		.reordering = pcb->rec.reordering,
 		.last_data_sent_us = ago_us(ln, pcb->last_tx_ms),
 		.last_data_recv_us = ago_us(ln, pcb->last_rxtext_ms),
 		.last_ack_recv_us = ago_us(ln, pcb->last_rx_ms),
 		.rcv_wnd = pcb->rcv_adv - pcb->rcv_nxt,
 		.snd_wnd = pcb->snd_wnd,
-		.bytes_acked = pcb->delivered,
+		.bytes_acked = pcb->delivered - pcb->rec.sacked,
 		.bytes_received = pcb->bytes_received,
 		.bytes_sent = pcb->bytes_sent,
 		.bytes_retrans = pcb->bytes_retrans,
@@ -160,8 +174,5 @@ void lane_tcp_get_info(const struct lane *ln, const struct lane_tcp *pcb, struct
 			lane_seq_gt(pcb->snd_end, pcb->snd_nxt) ? pcb->snd_end - pcb->snd_nxt : 0,
 		.cc_name = lane_cc_ops_at(pcb->opts.cc)->name,
 	};
-	if (pcb->ca_state == LANE_CA_RECOVERY)
-		out->lost = 1;
-	else if (pcb->ca_state == LANE_CA_LOSS)
-		out->lost = out->unacked;
+	count_marks(ln, pcb, out);
 }

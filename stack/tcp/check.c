@@ -12,7 +12,8 @@ static bool is_live(const struct lane_tcp *pcb)
 static void check_sndq(const struct lane *ln, const struct lane_tcp *pcb)
 {
 	uint32_t nr = 0, seq = 0, last = LANE_NIL;
-	bool unsent = false;
+	uint32_t sacked = 0, lost = 0, retrans = 0, nr_sacked = 0;
+	bool unsent = false, waits = false;
 
 	for (uint32_t i = pcb->sndq_head; i != LANE_NIL; i = ln->bufs.meta[i].next) {
 		const struct lane_buf *b = lane_buf_at(&ln->bufs, i);
@@ -23,6 +24,15 @@ static void check_sndq(const struct lane *ln, const struct lane_tcp *pcb)
 			unsent = true;
 		assert(unsent == (b->nr_tx == 0));
 		assert(nr != 0 || lane_seq_ge(pcb->snd_una, b->seq));
+		sacked += b->snd_state & LANE_SND_SACKED ? b->text_len : 0;
+		nr_sacked += !!(b->snd_state & LANE_SND_SACKED);
+		lost += b->snd_state & LANE_SND_LOST ? b->text_len : 0;
+		retrans += b->snd_state & LANE_SND_RETRANS ? b->text_len : 0;
+		assert(b->nr_tx || b->snd_state == 0);
+		assert(!(b->snd_state & LANE_SND_SACKED) || b->snd_state == LANE_SND_SACKED);
+		/* Nothing that is to be sent again lies before rtx_frame. */
+		waits |= i == pcb->rtx_frame;
+		assert(waits || (b->snd_state & (LANE_SND_LOST | LANE_SND_RETRANS)) != LANE_SND_LOST);
 		seq = b->seq + b->text_len;
 		last = i;
 		nr++;
@@ -30,6 +40,8 @@ static void check_sndq(const struct lane *ln, const struct lane_tcp *pcb)
 	assert(nr == pcb->nr_sndq && last == pcb->sndq_tail);
 	assert(unsent == (pcb->snd_unsent != LANE_NIL));
 	assert(nr == 0 || seq == pcb->snd_end);
+	assert(sacked == pcb->rec.sacked && lost == pcb->rec.lost && retrans == pcb->rec.retrans);
+	assert(!(pcb->flags & LANE_TF_SACK) || nr_sacked == pcb->rec.nr_sacked);
 }
 
 static void check_rcvq(const struct lane *ln, const struct lane_tcp *pcb)

@@ -123,7 +123,8 @@ void lane_tcp_established(struct lane *ln, struct lane_tcp *pcb, const struct la
 	pcb->flags &= ~(LANE_TF_SYN_DUE | LANE_TF_DEFER_ACKED);
 	pcb->retries = 0;
 	lane_tcp_disarm(pcb, LANE_TT_RTX);
-	pcb->snd_una = pcb->recover = pcb->snd_sml = pcb->snd_una + 1;
+	pcb->snd_una = pcb->recover = pcb->snd_sml = pcb->rec.fack = pcb->snd_una + 1;
+	pcb->rec.reordering = LANE_DUP_THRESH;
 	if (!(seg->ti.flags & LANE_WIRE_SYN)) {
 		pcb->snd_wnd = seg->wnd << pcb->snd_wscale;
 		pcb->snd_max_wnd = pcb->snd_wnd;

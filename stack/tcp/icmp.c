@@ -27,12 +27,7 @@ static void too_big(struct lane *ln, struct lane_tcp *pcb, uint32_t mtu)
 	lane_tcp_update_mss(ln, pcb);
 	if (pcb->state < LANE_TCP_ESTABLISHED || !b || b->nr_tx == 0)
 		return;
-	/* RFC 8201 5.4: no congestion; send anew from the oldest on. */
-	pcb->recover = pcb->snd_nxt;
-	pcb->ca_state = LANE_CA_LOSS;
-	pcb->dupacks = 0;
-	pcb->rtx_frame = pcb->sndq_head;
-	lane_tcp_want_output(ln, pcb);
+	lane_tcp_loss_too_big(ln, pcb);
 }
 
 static int to_errno(enum lane_icmp_kind kind)

@@ -36,16 +36,28 @@ static void take_ts(struct lane_tcp *pcb, const struct lane_seg *seg)
 		pcb->ts_recent = seg->ti.opts.tsval;
 }
 
+/* RFC 2883 4.1: text that came before, all or its front. */
+static void note_dup(struct lane_tcp *pcb, const struct lane_seg *seg)
+{
+	uint32_t end = seg->seq + seg->len;
+
+	if (lane_seq_gt(end, pcb->rcv_nxt))
+		end = pcb->rcv_nxt;
+	lane_tcp_note_dup(pcb, seg->seq, end);
+}
+
 /* Not in the window at all: tell the peer where we are. */
 static enum lane_drop outside(struct lane *ln, struct lane_tcp *pcb, struct lane_seg *seg)
 {
 	if (seg->flags & LANE_WIRE_RST)
 		return LANE_DROP_TCP_SEQ;
 	/* Two ends that disagree must not answer each other for ever; text is not endless. */
-	if (seg->len)
+	if (seg->len) {
+		note_dup(pcb, seg);
 		lane_tcp_ack_now(ln, pcb);
-	else
+	} else {
 		lane_tcp_challenge(ln, pcb);
+	}
 	return LANE_DROP_TCP_SEQ;
 }
 
@@ -55,6 +67,7 @@ static void trim(struct lane *ln, struct lane_tcp *pcb, struct lane_seg *seg)
 	uint32_t dup = pcb->rcv_nxt - seg->seq, end;
 
 	if (lane_seq_lt(seg->seq, pcb->rcv_nxt)) {
+		note_dup(pcb, seg);
 		if (dup > seg->len || (dup == seg->len && !(seg->flags & LANE_WIRE_FIN))) {
 			/* All of it is old: our ACK was lost, or a probe. */
 			lane_count_drop(ln, LANE_DROP_TCP_DUP);
@@ -98,10 +111,12 @@ static enum lane_drop in_seq(struct lane *ln, struct lane_tcp *pcb, struct lane_
 	uint32_t end;
 
 	if (!paws_ok(ln, pcb, seg)) {
-		if (seg->len)
+		if (seg->len) {
+			note_dup(pcb, seg);
 			lane_tcp_ack_now(ln, pcb);
-		else
+		} else {
 			lane_tcp_challenge(ln, pcb);
+		}
 		return LANE_DROP_TCP_PAWS;
 	}
 	if ((seg->flags & LANE_WIRE_SYN) && pcb->state == LANE_TCP_SYN_RECEIVED &&

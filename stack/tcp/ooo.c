@@ -134,6 +134,8 @@ enum lane_drop lane_tcp_ooo_insert(struct lane *ln, struct lane_tcp *pcb, struct
 	}
 	if (prev && lane_seq_lt(start, end_of(prev)))
 		start = end_of(prev);
+	if (lane_seq_gt(start, seq))
+		lane_tcp_note_dup(pcb, seq, lane_seq_lt(start, end) ? start : end);
 	if (lane_seq_ge(start, end)) {
 		pcb->sack_seq = seq;
 		lane_buf_free_packet(&ln->bufs, b);
@@ -143,6 +145,9 @@ enum lane_drop lane_tcp_ooo_insert(struct lane *ln, struct lane_tcp *pcb, struct
 		lane_buf_free_packet(&ln->bufs, b);
 		return LANE_DROP_TCP_OOO_FULL;
 	}
+	r = prev ? next_of(ln, prev) : range(ln, pcb->ooo_head);
+	if (r && lane_seq_gt(end, r->seq))
+		lane_tcp_note_dup(pcb, r->seq, lane_seq_lt(end_of(r), end) ? end_of(r) : end);
 	swallow(ln, pcb, prev, end);
 	r = prev ? next_of(ln, prev) : range(ln, pcb->ooo_head);
 	if (r && lane_seq_gt(end, r->seq))
@@ -161,6 +166,8 @@ bool lane_tcp_ooo_deliver(struct lane *ln, struct lane_tcp *pcb)
 	while (r && lane_seq_le(r->seq, pcb->rcv_nxt)) {
 		uint32_t dup = pcb->rcv_nxt - r->seq, len = r->pkt_len;
 
+		if (dup)
+			lane_tcp_note_dup(pcb, r->seq, r->seq + (dup < len ? dup : len));
 		unlink_range(ln, pcb, NULL, r);
 		if (dup >= len) {
 			free_range(ln, pcb, r);
@@ -201,13 +208,27 @@ static void put_block(struct lane_tcp_opts *o, const struct lane_buf *r)
 	o->nr_sack++;
 }
 
-void lane_tcp_ooo_sack(const struct lane *ln, const struct lane_tcp *pcb, struct lane_tcp_opts *o,
-		       uint8_t max)
+/* RFC 2883 4: once only, in the first block. */
+static void put_dup(struct lane *ln, struct lane_tcp *pcb, struct lane_tcp_opts *o)
+{
+	struct lane_tcp_rec *rec = &pcb->rec;
+
+	if (rec->dsack_start == rec->dsack_end)
+		return;
+	o->sack[0].start = rec->dsack_start;
+	o->sack[0].end = rec->dsack_end;
+	o->nr_sack = 1;
+	rec->dsack_start = rec->dsack_end = 0;
+	ln->st->stats.tcp_dsacks_out++;
+}
+
+void lane_tcp_ooo_sack(struct lane *ln, struct lane_tcp *pcb, struct lane_tcp_opts *o, uint8_t max)
 {
 	const struct lane_buf *latest = NULL, *r;
 
 	o->nr_sack = 0;
-	for (r = range(ln, pcb->ooo_head); r; r = next_of(ln, r)) {
+	put_dup(ln, pcb, o);
+	for (r = range(ln, pcb->ooo_head); r && o->nr_sack < max; r = next_of(ln, r)) {
 		if (lane_seq_le(r->seq, pcb->sack_seq) && lane_seq_lt(pcb->sack_seq, end_of(r))) {
 			latest = r;
 			put_block(o, r);

@@ -32,6 +32,7 @@ static bool split(struct lane *ln, struct lane_tcp *pcb, struct lane_buf *b, uin
 	c->seq = b->seq + n;
 	c->flags |= LANE_BUF_SNDQ;
 	c->tcp_flags = b->tcp_flags;
+	c->snd_state = b->snd_state;
 	c->nr_tx = b->nr_tx;
 	c->tx_us = b->tx_us;
 	c->first_tx_us = b->first_tx_us;
@@ -41,6 +42,8 @@ static bool split(struct lane *ln, struct lane_tcp *pcb, struct lane_buf *b, uin
 	b->tcp_flags &= (uint16_t)~LANE_WIRE_PSH;
 	if (pcb->sndq_tail == lane_buf_index(&ln->bufs, b))
 		pcb->sndq_tail = b->next;
+	if (c->snd_state & LANE_SND_SACKED)
+		pcb->rec.nr_sacked++;
 	pcb->nr_sndq++;
 	return true;
 }
@@ -76,18 +79,16 @@ static bool retransmit(struct lane *ln, struct lane_tcp *pcb)
 
 	if ((pcb->flags & LANE_TF_RTX_HEAD) && !resend_head(ln, pcb))
 		return false;
-	while ((b = lane_buf_at(&ln->bufs, pcb->rtx_frame)) != NULL) {
-		uint32_t out = lane_tcp_in_flight(ln, pcb);
+	/* RFC 5682 2.1 2 b: new text first shows whether the time-out was spurious. */
+	if ((pcb->rec.bits & LANE_RB_FRTO_NEW) && lane_seq_le(pcb->snd_nxt, pcb->recover))
+		return true;
+	while ((b = lane_tcp_next_lost(ln, pcb)) != NULL) {
+		uint32_t out = lane_tcp_in_flight(pcb);
 
-		if (b->nr_tx == 0 || lane_seq_ge(b->seq, pcb->recover)) {
-			pcb->rtx_frame = LANE_NIL;
-			return true;
-		}
 		if (out && out + b->text_len > pcb->cc.cwnd)
 			return true;
 		if (!resend(ln, pcb, b))
 			return false;
-		pcb->rtx_frame = b->next;
 	}
 	return true;
 }
@@ -137,10 +138,21 @@ static void after_idle(struct lane *ln, struct lane_tcp *pcb)
 
 enum send_result { SENT, HELD, WINDOW_FULL, CWND_FULL, NO_MEANS };
 
+/* Sends a frame that never left. */
+static bool xmit_new(struct lane *ln, struct lane_tcp *pcb, struct lane_buf *b)
+{
+	if (ln->st->nr_txq > LANE_TXQ_HIGH || !lane_tcp_xmit(ln, pcb, b))
+		return false;
+	if (b->text_len < pcb->snd_mss)
+		pcb->snd_sml = b->seq + b->text_len;
+	pcb->snd_unsent = b->next;
+	return true;
+}
+
 /* Sends the next frame that never left, if it may go. */
 static enum send_result send_next(struct lane *ln, struct lane_tcp *pcb, struct lane_buf *b)
 {
-	uint32_t out = lane_tcp_in_flight(ln, pcb), n, end;
+	uint32_t out = lane_tcp_in_flight(pcb), n;
 
 	if (hold_short(ln, pcb, b))
 		return HELD;
@@ -155,23 +167,21 @@ static enum send_result send_next(struct lane *ln, struct lane_tcp *pcb, struct 
 		return NO_MEANS;
 	if (pcb->snd_nxt == pcb->snd_una)
 		after_idle(ln, pcb);
-	if (ln->st->nr_txq > LANE_TXQ_HIGH || !lane_tcp_xmit(ln, pcb, b))
-		return NO_MEANS;
-	end = b->seq + b->text_len;
-	if (b->text_len < pcb->snd_mss)
-		pcb->snd_sml = end;
-	pcb->snd_unsent = b->next;
-	return SENT;
+	return xmit_new(ln, pcb, b) ? SENT : NO_MEANS;
 }
 
 static enum send_result send_new(struct lane *ln, struct lane_tcp *pcb)
 {
 	enum send_result r = SENT;
+	uint32_t before = pcb->snd_nxt;
 	struct lane_buf *b;
 
 	while (r == SENT && (b = lane_buf_at(&ln->bufs, pcb->snd_unsent)) != NULL)
 		r = send_next(ln, pcb, b);
 	pcb->push = 0;
+	/* RFC 8985 7.2: the probe waits for what was sent last. */
+	if (pcb->snd_nxt != before && lane_tcp_loss_idle(pcb))
+		lane_tcp_disarm(pcb, LANE_TT_LOSS);
 	if (r != HELD)
 		lane_tcp_disarm(pcb, LANE_TT_CORK);
 	if (r == CWND_FULL)
@@ -182,6 +192,30 @@ static enum send_result send_new(struct lane *ln, struct lane_tcp *pcb)
 		retry_soon(ln, pcb);
 	return r;
 }
+
+/* RFC 8985 7.3: the tail loss probe is new text, whatever cwnd says, or the last segment again. */
+static void send_probe(struct lane *ln, struct lane_tcp *pcb)
+{
+	struct lane_buf *b = lane_buf_at(&ln->bufs, pcb->snd_unsent), *next;
+	bool retrans = !b || b->text_len > pcb->snd_mss || window_takes(pcb, b) < b->text_len;
+	bool sent;
+
+	if (retrans) {
+		b = lane_buf_at(&ln->bufs, pcb->sndq_head);
+		while (b && (next = lane_buf_at(&ln->bufs, b->next)) != NULL && next->nr_tx)
+			b = next;
+	}
+	if (b && b->nr_tx && b->text_len <= pcb->snd_mss)
+		sent = lane_tcp_xmit(ln, pcb, b);
+	else if (b && !retrans)
+		sent = xmit_new(ln, pcb, b);
+	else
+		sent = false;
+	pcb->rec.bits &= (uint8_t)~LANE_RB_TLP_DUE;
+	if (sent)
+		lane_tcp_tlp_sent(ln, pcb, retrans);
+}
+
 
 /* A FIN that could not ride on text. */
 static void send_fin(struct lane *ln, struct lane_tcp *pcb)
@@ -200,22 +234,32 @@ static void arm_rtx(struct lane *ln, struct lane_tcp *pcb, enum send_result r)
 			pcb->start_ms = lane_now_ms(ln);
 			lane_tcp_arm(ln, pcb, LANE_TT_RTX, pcb->rto.rto_us);
 		}
+		if (pcb->snd_una != pcb->snd_nxt)
+			lane_tcp_tlp_arm(ln, pcb);
 	} else {
 		lane_tcp_disarm(pcb, LANE_TT_RTX);
+		lane_tcp_disarm(pcb, LANE_TT_LOSS);
 	}
 }
 
 static void output_text(struct lane *ln, struct lane_tcp *pcb)
 {
-	enum send_result r;
+	enum send_result r = NO_MEANS;
+	bool sent = retransmit(ln, pcb);
 
-	if (!retransmit(ln, pcb)) {
-		retry_soon(ln, pcb);
-		arm_rtx(ln, pcb, NO_MEANS);
-		return;
+	if (sent) {
+		r = send_new(ln, pcb);
+		send_fin(ln, pcb);
 	}
-	r = send_new(ln, pcb);
-	send_fin(ln, pcb);
+	/* No new text could leave: a time-out is dealt with in the old way (RFC 5682 2.1 2 a). */
+	if ((pcb->rec.bits & LANE_RB_FRTO_NEW) && lane_seq_le(pcb->snd_nxt, pcb->recover)) {
+		pcb->rec.bits &= (uint8_t)~(LANE_RB_FRTO | LANE_RB_FRTO_NEW);
+		sent = sent && retransmit(ln, pcb);
+	}
+	if (!sent)
+		retry_soon(ln, pcb);
+	if (pcb->rec.bits & LANE_RB_TLP_DUE)
+		send_probe(ln, pcb);
 	arm_rtx(ln, pcb, r);
 }
 

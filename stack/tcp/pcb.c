@@ -200,6 +200,7 @@ void lane_tcp_detach(struct lane *ln, struct lane_tcp *pcb)
 	lane_tcp_free_frames(ln, pcb->sndq_head);
 	pcb->sndq_head = pcb->sndq_tail = pcb->snd_unsent = pcb->rtx_frame = LANE_NIL;
 	pcb->nr_sndq = 0;
+	memset(&pcb->rec, 0, sizeof(pcb->rec));
 	lane_tcp_ooo_free(ln, pcb);
 	pcb->flags &= ~(LANE_TF_ACK_NOW | LANE_TF_SYN_DUE | LANE_TF_RTX_HEAD | LANE_TF_PROBE_DUE);
 	pcb->state = LANE_TCP_CLOSED;

@@ -8,9 +8,10 @@
  * marked LANE_TF_DEAD and its slot is freed when it is taken off.
  *
  * Sequence numbers: snd_una <= snd_nxt <= snd_end + 1 (FIN). snd_nxt is the highest ever sent and
- * never moves back; what is to be sent again is told by rtx_frame (after a time-out: from this
- * frame on) and LANE_TF_RTX_HEAD (the oldest segment, now). Text lies in frames from sndq_head on, one
- * segment a frame; snd_unsent is the first that never left. SYN and FIN have no frame.
+ * never moves back; what is to be sent again are the frames marked LANE_SND_LOST (none lies before
+ * rtx_frame) and, with LANE_TF_RTX_HEAD, the oldest segment. Text lies in frames from sndq_head on, one
+ * segment a frame; snd_unsent is the first that never left. SYN and FIN have no frame. The marks of the
+ * frames are RFC 2018's scoreboard; struct lane_tcp_rec sums them up (sack.c, rack.c, loss.c).
  *
  * The receive queue is a flat list of frames; rcv_used counts also what lane_tcp_take() lent and
  * lane_tcp_received() did not give back. rcv_adv is the right edge of the window that the peer was
@@ -72,11 +73,27 @@ enum lane_tcp_timer {
 	LANE_TT_KEEP, /* keepalive; an orphan's FIN_WAIT_2 */
 	LANE_TT_CORK, /* the limit of TCP_CORK and MSG_MORE */
 	LANE_TT_RETRY, /* a neighbour, a frame or room in a queue that output waits for */
+	LANE_TT_LOSS, /* RFC 8985: reordering is waited for until then, or a tail loss probe is due */
 	LANE_TT_TIMERS
 };
 
 /* As Linux' tcpi_ca_state. */
 enum lane_tcp_ca { LANE_CA_OPEN = 0, LANE_CA_DISORDER = 1, LANE_CA_RECOVERY = 3, LANE_CA_LOSS = 4 };
+
+/* lane_buf.snd_state of a frame that was sent. */
+#define LANE_SND_SACKED	 0x1 /* the peer has it, but not all before it */
+#define LANE_SND_LOST	 0x2
+#define LANE_SND_RETRANS 0x4 /* sent again, and that is still on its way */
+
+/* lane_tcp_rec.bits */
+#define LANE_RB_REORDERED   0x01 /* the path reorders: RACK waits */
+#define LANE_RB_DSACK_ROUND 0x02 /* dsack_round is good */
+#define LANE_RB_TLP	    0x04 /* a probe is out: tlp_end is good */
+#define LANE_RB_TLP_RETRANS 0x08 /* and it was text sent again */
+#define LANE_RB_TLP_DUE	    0x10
+#define LANE_RB_UNDO	    0x20 /* undo_una, undo_ms, nr_undo are good */
+#define LANE_RB_FRTO	    0x40 /* after a time-out, not known yet to be real */
+#define LANE_RB_FRTO_NEW    0x80 /* and new text is what tells */
 
 enum lane_tcp_urg { LANE_URG_NONE, LANE_URG_AHEAD, LANE_URG_HERE, LANE_URG_READ };
 
@@ -85,6 +102,7 @@ enum lane_tcp_urg { LANE_URG_NONE, LANE_URG_AHEAD, LANE_URG_HERE, LANE_URG_READ 
 #define LANE_CORK_US	    200000 /* TCP_CORK holds no longer */
 #define LANE_RETRY_US	    2000   /* look again for a neighbour, a frame, room in the tx queue */
 #define LANE_DUP_THRESH	    3	   /* RFC 5681 */
+#define LANE_REORDERING_MAX 300	   /* segments, as Linux */
 #define LANE_TXQ_HIGH	    128	   /* packets on st->txq beyond which no new text is sent */
 #define LANE_SYNQ_MIN	    128	   /* half-open connections that any listener may have */
 
@@ -93,6 +111,26 @@ struct lane_tcp_lq {
 	struct lane_list syns;	  /* SYN_RECEIVED, oldest first */
 	struct lane_list waiting; /* for accept */
 	uint32_t nr_syns, nr_waiting, backlog;
+};
+
+/* Loss detection and recovery of a sender (RFC 8985, 6937, 5682, 3522). */
+struct lane_tcp_rec {
+	uint32_t sacked, lost, retrans; /* bytes of frames with these marks; without SACK 'sacked' is 0 */
+	uint16_t nr_sacked; /* frames; without SACK duplicate ACKs */
+	uint16_t reordering; /* segments, the most seen */
+	uint8_t bits;	     /* LANE_RB_* */
+	uint8_t reo_mult;    /* quarters of min_rtt_us that reordering may take, beyond the first */
+	uint8_t reo_persist; /* recoveries for which it stays */
+	uint8_t nr_undo_seen; /* retransmissions since undo_una was set, saturating */
+	uint32_t rtt_us;      /* RACK.rtt */
+	uint64_t xmit_us;     /* RACK.xmit_ts: of the segment sent last that arrived */
+	uint32_t end_seq;     /* its end */
+	uint32_t fack;	      /* highest end that arrived */
+	uint32_t dsack_round, tlp_end;
+	uint32_t prr_delivered, prr_out, prr_fs; /* RFC 6937 */
+	uint32_t undo_una, undo_ms; /* snd_una and time when this episode began */
+	uint32_t nr_undo; /* its retransmissions that no DSACK has reported */
+	uint32_t dsack_start, dsack_end; /* a duplicate that came and is to be reported; equal: none */
 };
 
 struct lane_tcp {
@@ -133,12 +171,12 @@ struct lane_tcp {
 	uint16_t peer_mss; /* the peer's MSS option, 536 without */
 	uint8_t armed;	   /* 1 << enum lane_tcp_timer */
 	uint8_t ca_state;
-	uint16_t dupacks;
 	uint8_t retries;  /* retransmissions or probes in a row */
 	uint8_t pingpong; /* our text answers the peer's: it will carry the ACKs */
 
 	struct lane_cc cc; /* unused by a listener, as is what follows */
-	uint64_t delivered;
+	struct lane_tcp_rec rec;
+	uint64_t delivered; /* bytes, SACKed ones included */
 	struct lane_tcp_lq lq;
 
 	uint32_t out_next, ev_next, qprev;
@@ -263,14 +301,89 @@ void lane_tcp_update_mss(struct lane *ln, struct lane_tcp *pcb);
 uint16_t lane_tcp_adv_mss(const struct lane *ln, const struct lane_tcp *pcb);
 enum lane_drop lane_tcp_in_syn_sent(struct lane *ln, struct lane_tcp *pcb, struct lane_seg *seg);
 
+/* What one ACK brought, gathered before the congestion control hears of it. */
+struct lane_acked {
+	uint32_t bytes;	    /* cumulatively */
+	uint32_t delivered; /* newly, by SACK or without */
+	uint32_t sacked;    /* newly SACKed */
+	uint32_t lost;	    /* newly marked */
+	uint32_t rtt_us;    /* 0: none */
+	uint64_t resent_us; /* when what was sent twice left last */
+	uint64_t first_us;  /* and first */
+	uint32_t prior_in_flight;
+	uint32_t dsack_start, dsack_end; /* a duplicate that the peer reports; equal: none */
+	bool dup;	    /* a duplicate ACK of a connection without SACK */
+	bool retransmitted; /* some of it was sent twice: Karn's rule */
+	bool orig;	    /* some of it was sent once only, before the time-out */
+};
+
 /* ---- ack.c ---- */
 enum lane_drop lane_tcp_ack_in(struct lane *ln, struct lane_tcp *pcb, struct lane_seg *seg);
-/* Bytes that are thought to be in the network (RFC 6675's pipe; by counting until SACK is used). */
-uint32_t lane_tcp_in_flight(const struct lane *ln, const struct lane_tcp *pcb);
-/* The retransmission timer expired: all in flight counts as lost. */
-void lane_tcp_enter_loss(struct lane *ln, struct lane_tcp *pcb);
 /* True when our FIN was sent and is acknowledged. */
 bool lane_tcp_fin_acked(const struct lane_tcp *pcb);
+
+/* ---- sack.c: the scoreboard ---- */
+/* Bytes that are thought to be in the network (RFC 6675's pipe). */
+uint32_t lane_tcp_in_flight(const struct lane_tcp *pcb);
+/* Marks what the SACK blocks of 'seg' name; a DSACK goes to 'a'. */
+void lane_tcp_sack_in(struct lane *ln, struct lane_tcp *pcb, const struct lane_seg *seg,
+		      struct lane_acked *a);
+/* 'b' is acknowledged cumulatively: its marks go, and what they tell is taken. */
+void lane_tcp_sack_acked(struct lane *ln, struct lane_tcp *pcb, const struct lane_seg *seg,
+			 struct lane_buf *b, struct lane_acked *a);
+/* The first 'n' bytes of 'b' are acknowledged: the sums get smaller. */
+void lane_tcp_sack_trim(struct lane_tcp *pcb, const struct lane_buf *b, uint32_t n);
+/* 'b' is to be sent (again), unless it was SACKed or waits for that. True if it was marked. */
+bool lane_tcp_mark_lost(struct lane *ln, struct lane_tcp *pcb, struct lane_buf *b);
+/* 'b' was sent again. */
+void lane_tcp_mark_retrans(struct lane_tcp *pcb, struct lane_buf *b);
+/* Nothing is lost after all. */
+void lane_tcp_unmark_lost(struct lane *ln, struct lane_tcp *pcb);
+/* RFC 2018 8: the peer has dropped what it had SACKed, if it lacks the first. */
+void lane_tcp_check_renege(struct lane *ln, struct lane_tcp *pcb);
+/* The next frame to send again, NULL: none. */
+struct lane_buf *lane_tcp_next_lost(struct lane *ln, struct lane_tcp *pcb);
+/* The peer sent [start, end) again: report it (RFC 2883). */
+void lane_tcp_note_dup(struct lane_tcp *pcb, uint32_t start, uint32_t end);
+
+/* ---- rack.c: RFC 8985 ---- */
+/* 'b' has arrived, as 'seg' says. */
+void lane_tcp_rack_take(struct lane *ln, struct lane_tcp *pcb, const struct lane_seg *seg,
+			const struct lane_buf *b);
+/* Marks what is lost; arms LANE_TT_LOSS for what may be. Returns bytes marked. */
+uint32_t lane_tcp_rack_detect(struct lane *ln, struct lane_tcp *pcb);
+/* True if 'b' was sent so long ago that a time-out finds it lost. */
+bool lane_tcp_rack_overdue(const struct lane *ln, const struct lane_tcp *pcb, const struct lane_buf *b);
+/* The path reorders: 'segs' is how far, 0: unknown. */
+void lane_tcp_rack_reordered(struct lane_tcp *pcb, uint32_t segs);
+/* What a DSACK tells of the reordering window. */
+void lane_tcp_rack_dsack(struct lane_tcp *pcb);
+/* A recovery has ended. */
+void lane_tcp_rack_recovered(struct lane_tcp *pcb);
+/* Arms LANE_TT_LOSS for a tail loss probe, if one may be due. */
+void lane_tcp_tlp_arm(struct lane *ln, struct lane_tcp *pcb);
+/* The probe has left. */
+void lane_tcp_tlp_sent(struct lane *ln, struct lane_tcp *pcb, bool retrans);
+/* RFC 8985 7.4: what an ACK says of the probe. */
+void lane_tcp_tlp_ack(struct lane *ln, struct lane_tcp *pcb, const struct lane_seg *seg,
+		      const struct lane_acked *a);
+/* LANE_TT_LOSS fired. */
+void lane_tcp_loss_timeout(struct lane *ln, struct lane_tcp *pcb);
+
+/* ---- loss.c: recovery ---- */
+/* After an ACK: states, marks, undo, PRR. Only when lane_tcp_loss_idle() is false. */
+void lane_tcp_loss_ack(struct lane *ln, struct lane_tcp *pcb, const struct lane_seg *seg,
+		       struct lane_acked *a);
+/* Nothing is lost, SACKed, sent again or probed for. */
+bool lane_tcp_loss_idle(const struct lane_tcp *pcb);
+/* Something was marked lost without an ACK: recovery begins, unless it is under way. */
+void lane_tcp_loss_found(struct lane *ln, struct lane_tcp *pcb, struct lane_acked *a);
+/* The retransmission timer expired. */
+void lane_tcp_enter_loss(struct lane *ln, struct lane_tcp *pcb);
+/* The path takes no more than snd_mss: what is larger and in flight goes again. */
+void lane_tcp_loss_too_big(struct lane *ln, struct lane_tcp *pcb);
+/* 'b' leaves, again if nr_tx says so. */
+void lane_tcp_loss_sent(struct lane_tcp *pcb, struct lane_buf *b);
 
 /* ---- ackpolicy.c: when we acknowledge (tcp.md 1) ---- */
 void lane_tcp_ack_now(struct lane *ln, struct lane_tcp *pcb);
@@ -302,9 +415,8 @@ void lane_tcp_ooo_free(struct lane *ln, struct lane_tcp *pcb);
 uint32_t lane_tcp_ooo_end(const struct lane *ln, const struct lane_tcp *pcb);
 /* Takes an urgent byte that is next away: a newer one is announced, and it would become text. */
 void lane_tcp_skip_mark(struct lane *ln, struct lane_tcp *pcb);
-/* Fills in SACK blocks, the latest range first (RFC 2018 4). */
-void lane_tcp_ooo_sack(const struct lane *ln, const struct lane_tcp *pcb, struct lane_tcp_opts *o,
-		       uint8_t max);
+/* Fills in SACK blocks: a duplicate (RFC 2883), then the latest range (RFC 2018 4). */
+void lane_tcp_ooo_sack(struct lane *ln, struct lane_tcp *pcb, struct lane_tcp_opts *o, uint8_t max);
 /* The window to advertise now, in bytes, scale applied; moves rcv_adv. */
 uint16_t lane_tcp_select_window(struct lane *ln, struct lane_tcp *pcb);
 uint32_t lane_tcp_rcv_space(const struct lane *ln, const struct lane_tcp *pcb);

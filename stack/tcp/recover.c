@@ -26,6 +26,7 @@ static void reset_at_work(struct lane *ln)
 	pcb->rcvq_head = pcb->rcvq_tail = pcb->ooo_head = LANE_NIL;
 	pcb->sndq_head = pcb->sndq_tail = pcb->snd_unsent = pcb->rtx_frame = LANE_NIL;
 	pcb->nr_sndq = pcb->rcv_queued = pcb->rcv_used = 0;
+	memset(&pcb->rec, 0, sizeof(pcb->rec));
 	pcb->nr_ooo = 0;
 	pcb->armed = 0;
 	pcb->state = LANE_TCP_CLOSED;

@@ -52,7 +52,8 @@ static void fill_info(struct lane *ln, struct lane_tcp *pcb, struct lane_tcp_inf
 	info->wnd = lane_tcp_select_window(ln, pcb);
 	if (pcb->flags & LANE_TF_TS)
 		lane_tcp_put_ts(ln, pcb, &info->opts);
-	if (!(pcb->flags & LANE_TF_SACK) || pcb->ooo_head == LANE_NIL)
+	if (!(pcb->flags & LANE_TF_SACK) ||
+	    (pcb->ooo_head == LANE_NIL && pcb->rec.dsack_start == pcb->rec.dsack_end))
 		return;
 	max = max_sack(pcb, text_len);
 	if (max)
@@ -114,6 +115,7 @@ static void xmit_done(struct lane *ln, struct lane_tcp *pcb, struct lane_buf *b,
 	uint32_t end = b->seq + b->text_len;
 
 	b->tx_us = ln->now_us;
+	lane_tcp_loss_sent(pcb, b);
 	if (b->nr_tx == 0) {
 		b->first_tx_us = ln->now_us;
 		lane_tcp_ack_carried(ln, pcb);

@@ -194,6 +194,9 @@ static void fire(struct lane *ln, struct lane_tcp *pcb, enum lane_tcp_timer t)
 	case LANE_TT_KEEP:
 		keep_timeout(ln, pcb);
 		break;
+	case LANE_TT_LOSS:
+		lane_tcp_loss_timeout(ln, pcb);
+		break;
 	case LANE_TT_CORK:
 		pcb->push = 1;
 		lane_tcp_want_output(ln, pcb);

@@ -132,6 +132,7 @@ static void sndq_push(struct lane *ln, struct lane_tcp *pcb, struct lane_buf *b)
 	b->seq = pcb->snd_end;
 	b->tcp_flags = 0;
 	b->nr_tx = 0;
+	b->snd_state = 0;
 	b->tx_us = 0;
 	b->next = LANE_NIL;
 	b->flags |= LANE_BUF_SNDQ;

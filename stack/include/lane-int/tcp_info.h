@@ -15,7 +15,7 @@ struct lane_tcp_info_out {
 	uint32_t rto_us, ato_us, rtt_us, rttvar_us, min_rtt_us;
 	uint32_t snd_mss, rcv_mss, advmss, pmtu;
 	uint32_t cwnd, ssthresh; /* segments of snd_mss */
-	uint32_t unacked, lost, retrans, sacked; /* segments */
+	uint32_t unacked, lost, retrans, sacked, reordering; /* segments */
 	uint32_t last_data_sent_us, last_data_recv_us, last_ack_recv_us; /* ago */
 	uint32_t rcv_wnd, snd_wnd;
 	uint64_t bytes_acked, bytes_received, bytes_sent, bytes_retrans;

@@ -61,7 +61,7 @@ struct lane_buf {
 	uint16_t tcp_flags;  /* TCP send queue: SYN, FIN, PSH of this segment (wire bits) */
 	uint16_t text_off;   /* TCP send queue: first byte of text, from the start of the frame */
 	uint16_t text_len;   /* TCP send queue: bytes of text */
-	uint16_t reserved0;
+	uint16_t snd_state;  /* TCP send queue: what is known of it (stack/tcp/pcb.h, LANE_SND_*) */
 	uint32_t user;	     /* free for the layer that holds it (UDP: index of the sender record) */
 	uint64_t tx_us;	     /* TCP send queue: when it was last transmitted, 0: never */
 	uint64_t first_tx_us; /* TCP send queue: when it was first transmitted */

@@ -81,6 +81,12 @@ enum lane_drop {
 	X(tcp_rtos, "retransmission time-outs")                                                    \
 	X(tcp_fast_retransmits, "entries into fast recovery")                                      \
 	X(tcp_retransmits, "segments retransmitted")                                               \
+	X(tcp_rack_lost, "segments found lost by RACK")                                            \
+	X(tcp_tlps, "tail loss probes sent")                                                       \
+	X(tcp_undone, "recoveries and time-outs undone as spurious")                               \
+	X(tcp_reneges, "peers that dropped what they had SACKed")                                  \
+	X(tcp_dsacks_in, "duplicates that peers reported (DSACK)")                                 \
+	X(tcp_dsacks_out, "duplicates reported to peers (DSACK)")                                  \
 	X(tcp_resets_in, "connections reset by the peer")                                          \
 	X(tcp_resets_out, "resets sent")                                                           \
 	X(tcp_ooo, "segments that arrived out of order")                                           \

@@ -141,22 +141,22 @@ static void test_ooo__overlaps(void **state)
 	script_out(". 1 ack 1 sack 201-301");
 	/* Over its front, over its end, inside it, around it. */
 	script_in(". 151 ack 1 len 100");
-	script_out(". 1 ack 1 sack 151-301");
+	script_out(". 1 ack 1 sack 201-251 151-301");
 	script_in(". 251 ack 1 len 100");
-	script_out(". 1 ack 1 sack 151-351");
+	script_out(". 1 ack 1 sack 251-301 151-351");
 	script_in(". 180 ack 1 len 20");
-	script_out(". 1 ack 1 sack 151-351");
+	script_out(". 1 ack 1 sack 180-200 151-351");
 	script_in(". 101 ack 1 len 400");
-	script_out(". 1 ack 1 sack 101-501");
+	script_out(". 1 ack 1 sack 151-351 101-501");
 	/* In order, with an overlap into the range. */
 	script_in(". 1 ack 1 len 250");
-	script_out(". 1 ack 501");
+	script_out(". 1 ack 501 sack 101-251");
 	script_read(500);
 	/* Partly and wholly old. */
 	script_in(". 401 ack 1 len 200");
-	script_out(". 1 ack 601");
+	script_out(". 1 ack 601 sack 401-501");
 	script_in(". 1 ack 1 len 100");
-	script_out(". 1 ack 601");
+	script_out(". 1 ack 601 sack 1-101");
 	script_read(100);
 	script_close();
 }

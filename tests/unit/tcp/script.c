@@ -263,9 +263,14 @@ static void option(const char **p, struct lane_tcp_info *ti, unsigned int *have)
 		o->tsecr = number(p);
 		o->have |= LANE_OPT_TS;
 	} else if (word(p, "sack")) {
-		o->sack[o->nr_sack].start = number(p);
-		(*p)++;
-		o->sack[o->nr_sack++].end = number(p);
+		do {
+			assert_true(o->nr_sack < 4);
+			o->sack[o->nr_sack].start = number(p);
+			(*p)++;
+			o->sack[o->nr_sack++].end = number(p);
+			while (**p == ' ')
+				(*p)++;
+		} while (**p >= '0' && **p <= '9');
 		o->have |= LANE_OPT_SACK;
 	} else {
 		fail_msg("script: cannot read \"%s\"", *p);
