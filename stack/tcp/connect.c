@@ -132,7 +132,7 @@ void lane_tcp_established(struct lane *ln, struct lane_tcp *pcb, const struct la
 	pcb->snd_wl1 = seg->seq;
 	pcb->snd_wl2 = seg->ack;
 	if (pcb->ctl_tx_us) {
-		pcb->min_rtt_us = (uint32_t)ln->now_us - pcb->ctl_tx_us;
+		pcb->min_rtt_us = pcb->rec.rtt_us = (uint32_t)ln->now_us - pcb->ctl_tx_us;
 		lane_rto_sample(&pcb->rto, pcb->min_rtt_us ? pcb->min_rtt_us : 1);
 	} else {
 		lane_rto_reset_backoff(&pcb->rto);

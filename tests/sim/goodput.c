@@ -109,11 +109,11 @@ static double run(const struct link *l, uint64_t seed)
 	mbit = (double)got * 8 / 1e6 / l->seconds;
 	st = lane_stats(w.ln[0]);
 	printf("seed %" PRIu64 ": %.2f Mbit/s, %" PRIu64 " lost, %" PRIu64 " queue full, %" PRIu64
-	       " segments again, %" PRIu64 " recoveries, %" PRIu64 " time-outs",
+	       " segments again, %" PRIu64 " recoveries, %" PRIu64 " time-outs, %" PRIu64
+	       " undone, %" PRIu64 " probes of the tail\n",
 	       seed, mbit, lane_fault_stats(w.fault[1])->nr_lost,
 	       lane_fault_stats(w.fault[1])->nr_queue_full, st->tcp_retransmits,
-	       st->tcp_fast_retransmits, st->tcp_rtos);
-	printf("\n");
+	       st->tcp_fast_retransmits, st->tcp_rtos, st->tcp_undone, st->tcp_tlps);
 	world_close(&w);
 	return mbit;
 }

@@ -1,10 +1,11 @@
 /*
  * happen.c - what befalls a run from outside: a dead link, an address or a neighbour that is gone
- * for a while, a smaller MTU, a member of the lane that dies
+ * for a while, a smaller MTU, a receiver that reneges, a member of the lane that dies
  *
  * All of it is shorter than what a connection must survive (tcp.md 4): it is no excuse for an
  * error.
  */
+#include "stack/tcp/pcb.h"
 #include "tests/sim/sim.h"
 
 #define LONGEST_US 8000000
@@ -48,6 +49,26 @@ static void set_mtu(struct lane_nettab *t, uint32_t mtu)
 	lane_net_write_end(t, true);
 }
 
+/* RFC 2018 8: a receiver may. */
+static void renege(struct lane *ln)
+{
+	for (uint32_t i = 0; i < ln->st->tcp_pool.nr; i++) {
+		struct lane_tcp *pcb = &ln->tcps[i];
+
+		if ((pcb->flags & LANE_TF_USED) && !(pcb->flags & LANE_TF_DEAD) &&
+		    pcb->state != LANE_TCP_LISTEN)
+			lane_tcp_ooo_free(ln, pcb);
+	}
+}
+
+void sim_forget_sack(struct sim *s)
+{
+	for (unsigned int k = 0; k < 2 && s->no_sack; k++) {
+		for (uint32_t i = 0; i < s->w.ln[k]->st->tcp_pool.nr; i++)
+			s->w.ln[k]->tcps[i].flags &= ~LANE_TF_SACK;
+	}
+}
+
 static void change(struct sim *s, bool begins)
 {
 	struct lane_nettab *t = lane_nettab(s->w.ln[s->happens_to]);
@@ -63,6 +84,9 @@ static void change(struct sim *s, bool begins)
 		break;
 	case SIM_NEIGHBOUR_GONE:
 		world_set_neighbour(&s->w, s->happens_to, !begins);
+		break;
+	case SIM_RENEGE:
+		renege(s->w.ln[s->happens_to]);
 		break;
 	case SIM_DEAD_MEMBER:
 		if (begins)

@@ -95,6 +95,7 @@ static unsigned int turn(struct sim *s)
 		struct lane *ln = s->w.ln[i];
 
 		nr += lane_poll(ln, s->w.now_us);
+		sim_forget_sack(s);
 		sim_events(s, i);
 		sim_programs(s, i);
 		lane_kick(ln, lane_flush(ln));
@@ -197,8 +198,10 @@ static void summary(const struct sim *s)
 
 		sim_log(s,
 			"lane %u: %" PRIu64 " packets out, %" PRIu64 " segments again, %" PRIu64
-			" time-outs",
-			i, st->tx_packets, st->tcp_retransmits, st->tcp_rtos);
+			" time-outs, %" PRIu64 " recoveries, %" PRIu64 " undone, %" PRIu64
+			" probes of the tail",
+			i, st->tx_packets, st->tcp_retransmits, st->tcp_rtos,
+			st->tcp_fast_retransmits, st->tcp_undone, st->tcp_tlps);
 		for (unsigned int why = 1; why < LANE_NR_DROPS; why++) {
 			if (st->drops[why])
 				sim_log(s, "lane %u: drop %s %" PRIu64, i, lane_drop_name(why),

@@ -42,6 +42,15 @@ static void draw_faults(struct sim *s, struct world_config *cfg)
 		f->jitter_us = sim_below(s, 3) ? 0 : delay / 2;
 		f->reorder_us = 1 + delay * 2;
 	}
+	/* Losses in bursts, and a bottleneck with a short queue. */
+	for (unsigned int i = 0; i < 2; i++) {
+		cfg->fault[i].burst = PICK(s, 0, 0, 3, 20);
+		if (sim_below(s, 4) == 0) {
+			cfg->fault[i].rate_kbps = PICK(s, 1000, 10000, 100000);
+			cfg->fault[i].queue_bytes = PICK(s, 0, 10000, 40000);
+		}
+	}
+	loss *= cfg->fault[0].burst > 3 || cfg->fault[1].burst > 3 ? 10 : 2;
 	s->harsh = cfg->faulty && loss >= 100000;
 }
 
@@ -121,6 +130,7 @@ void sim_draw(struct sim *s, struct world_config *cfg)
 	s->nodelay = (uint8_t)sim_below(s, 2);
 	s->cork = sim_below(s, 10) == 0;
 	s->keepalive = sim_below(s, 4) == 0;
+	s->no_sack = sim_below(s, 6) == 0;
 	s->rcvbuf = PICK(s, 0, 0, 4096, 20000, 200000);
 	s->sndbuf = PICK(s, 0, 0, 4096, 20000, 200000);
 	s->maxseg = (uint16_t)PICK(s, 0, 0, 0, 536, 1000);

@@ -31,6 +31,7 @@ enum sim_happening {
 	SIM_ADDRS_GONE,
 	SIM_NEIGHBOUR_GONE,
 	SIM_SMALLER_MTU,
+	SIM_RENEGE, /* receivers drop what they have SACKed */
 	SIM_DEAD_MEMBER, /* the rebuild after a member died inside the lock, between two calls */
 	SIM_HAPPENINGS
 };
@@ -77,6 +78,7 @@ struct sim {
 	struct lane_tcp *listener[2];
 	int backlog;
 	uint8_t nodelay, keepalive, cork;
+	bool no_sack; /* senders do without, as if their peers lacked it */
 	uint32_t rcvbuf, sndbuf;
 	uint16_t maxseg;
 	uint64_t nr_steps;
@@ -102,6 +104,7 @@ void sim_draw(struct sim *s, struct world_config *cfg);
 /* happen.c */
 void sim_draw_happening(struct sim *s);
 void sim_happen(struct sim *s);
+void sim_forget_sack(struct sim *s);
 uint64_t sim_next_happening(const struct sim *s);
 
 /* program.c */

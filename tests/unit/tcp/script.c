@@ -453,10 +453,16 @@ void script_listen(int backlog)
 
 void script_accept(const char *syn)
 {
+	script_accept_far(syn, 0);
+}
+
+void script_accept_far(const char *syn, unsigned int rtt_ms)
+{
 	if (!s.listener)
 		script_listen(5);
 	script_in(syn);
 	script_out("S. 0 ack 1");
+	script_run_ms(rtt_ms);
 	/* Timestamps, once agreed on, are on every segment. */
 	if (s.last.opts.have & LANE_OPT_TS) {
 		char line[64];

@@ -69,6 +69,8 @@ void script_icmp(enum lane_icmp_kind kind, uint32_t seq, uint32_t mtu);
  * the ACK of the handshake is ". 1 ack 1". */
 void script_listen(int backlog);
 void script_accept(const char *syn);
+/* The same with a handshake that takes 'rtt_ms'. */
+void script_accept_far(const char *syn, unsigned int rtt_ms);
 /* A connection opened by the lane: the peer's SYN-ACK. */
 void script_connect(const char *synack);
 /* The program writes (all must be taken) or reads (so many must come, and as patterned). */
