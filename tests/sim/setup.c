@@ -44,14 +44,18 @@ static void draw_faults(struct sim *s, struct world_config *cfg)
 	}
 	/* Losses in bursts, and a bottleneck with a short queue. */
 	for (unsigned int i = 0; i < 2; i++) {
-		cfg->fault[i].burst = PICK(s, 0, 0, 3, 20);
+		uint32_t burst = PICK(s, 0, 0, 3, 20);
+
+		/* A link that loses more than half lets nobody end in time. */
+		cfg->fault[i].burst = loss > 30000 ? 0 : loss > 3000 && burst > 3 ? 3 : burst;
 		if (sim_below(s, 4) == 0) {
 			cfg->fault[i].rate_kbps = PICK(s, 1000, 10000, 100000);
 			cfg->fault[i].queue_bytes = PICK(s, 0, 10000, 40000);
 		}
 	}
-	loss *= cfg->fault[0].burst > 3 || cfg->fault[1].burst > 3 ? 10 : 2;
-	s->harsh = cfg->faulty && loss >= 100000;
+	/* A burst may take all SYNs of a connection. */
+	s->harsh = cfg->faulty &&
+		   (loss >= 100000 || cfg->fault[0].burst || cfg->fault[1].burst);
 }
 
 static void draw_lanes(struct sim *s, struct world_config *cfg)
