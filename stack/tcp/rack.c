@@ -200,8 +200,7 @@ void lane_tcp_tlp_ack(struct lane *ln, struct lane_tcp *pcb, const struct lane_s
 		/* The probe repaired a loss: it has to count as one. */
 		if (!spurious && seg->ack != r->tlp_end && pcb->ca_state < LANE_CA_RECOVERY)
 			lane_cc_ops_at(pcb->opts.cc)
-				->on_loss(&pcb->cc, ln->now_us, pcb->snd_nxt - pcb->snd_una + a->bytes,
-					  pcb->snd_mss);
+				->on_loss(&pcb->cc, ln->now_us, pcb->cc.cwnd, pcb->snd_mss);
 	}
 	r->bits &= (uint8_t)~(LANE_RB_TLP | LANE_RB_TLP_RETRANS);
 }

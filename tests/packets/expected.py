@@ -14,6 +14,7 @@ FIN_SACK = "a FIN that waits behind a hole is not in the SACK block"
 ECN = "no ECN yet"
 AUTH = "lane knows no TCP-MD5 and ignores the option; the kernel refuses a signature that it has no key for"
 HALF = "the kernel cuts segments to half of a small window, lane to the MSS"
+PROBE = "lane's tail loss probe comes while the case waits, the kernel's later; the peer sends no DSACK"
 FRAGMENT = "a later fragment that comes before the first goes to the kernel (drivers/xdp/xdp.bpf.c), which has no such connection"
 FORGED = "no answer to a source that cannot be a peer's (tcp.md)"
 
@@ -33,5 +34,6 @@ _TABLE = (
     (both("options-in-text"), "the kernel drops damaged options while it looks for TCP-MD5; lane ignores them"),
     (["icmp-half-open/6"], "port unreachable ends a half-open connection of the kernel's IPv6 (not of its IPv4)"),
     (both("window-scaled"), HALF),
+    (both("window-opens") + both("window-shrinks") + both("zero-window"), PROBE),
 )
 EXPECTED = {name: why for names, why in _TABLE for name in names}
