@@ -34,6 +34,6 @@ _TABLE = (
     (both("options-in-text"), "the kernel drops damaged options while it looks for TCP-MD5; lane ignores them"),
     (["icmp-half-open/6"], "port unreachable ends a half-open connection of the kernel's IPv6 (not of its IPv4)"),
     (both("window-scaled"), HALF),
-    (both("window-opens") + both("window-shrinks") + both("zero-window"), PROBE),
+    (both("window-shrinks") + both("zero-window"), PROBE),
 )
 EXPECTED = {name: why for names, why in _TABLE for name in names}
