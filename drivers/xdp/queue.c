@@ -175,8 +175,7 @@ static void refill(struct lane_xdp_queue *q)
 	publish(q->fill.producer, pos + done);
 }
 
-/* Frames that no kick has handed over, so that any process sees what others left. */
-static void note_unkicked(struct lane_xdp_queue *q)
+static uint32_t unkicked(const struct lane_xdp_queue *q)
 {
 	uint32_t n = entries(&q->tx);
 
@@ -184,9 +183,25 @@ static void note_unkicked(struct lane_xdp_queue *q)
 	if (q->share->have & LANE_XDP_F_ZEROCOPY && q->share->have & LANE_XDP_F_NEED_WAKEUP &&
 	    (n == 0 || !needs_wakeup(q, &q->tx)))
 		n = needs_wakeup(q, &q->fill);
-	__atomic_store_n(&q->q.nr_unkicked, n, __ATOMIC_RELAXED);
-	if (__atomic_load_n(q->unkicked, __ATOMIC_RELAXED) != n)
-		__atomic_store_n(q->unkicked, n, __ATOMIC_RELAXED);
+	return n;
+}
+
+/* Frames that no kick has handed over, so that any process sees what others left. A kick notes it
+ * without the lock: what another thread queued and noted meanwhile must not be hidden by an older 0. */
+static void note_unkicked(struct lane_xdp_queue *q)
+{
+	uint32_t n = unkicked(q), was;
+
+	do {
+		was = n;
+		__atomic_store_n(&q->q.nr_unkicked, n, __ATOMIC_RELAXED);
+		if (__atomic_load_n(q->unkicked, __ATOMIC_RELAXED) != n)
+			__atomic_store_n(q->unkicked, n, __ATOMIC_RELAXED);
+		if (n)
+			return; /* too many is but a kick for nothing */
+		__atomic_thread_fence(__ATOMIC_SEQ_CST);
+		n = unkicked(q);
+	} while (n != was);
 }
 
 static uint16_t rx_burst(struct lane_queue *lq, struct lane_buf *bufs[], uint16_t n)
