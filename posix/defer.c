@@ -28,6 +28,30 @@ void shim_defer_note(int n)
 	shim_self.nr_events = n;
 }
 
+bool shim_kick_left_frames(struct lane *ln, uint32_t mask)
+{
+	const struct lane_queue *q;
+	unsigned int i;
+
+	for (i = 0; (q = lane_queue(ln, i)); i++)
+		if ((mask >> i & 1) && __atomic_load_n(&q->nr_unkicked, __ATOMIC_RELAXED))
+			return true;
+	return false;
+}
+
+/* The kernel took less than all (a queue below is full), and this thread may not come again soon. */
+static void leave_to_keeper(struct shim_view *v, struct shim_waiter *me)
+{
+	uint64_t now_us = shim_now_us();
+
+	if (now_us - me->rung_us <= RING_EVERY_US)
+		return;
+	me->rung_us = now_us;
+	atomic_fetch_add_explicit(&v->a->nr_deferred, 1, memory_order_relaxed);
+	if (atomic_load_explicit(&v->a->keeper_state, memory_order_relaxed) == SHIM_KEEPER_ASLEEP)
+		shim_ring(v->keeper_bell);
+}
+
 void shim_kick_deferred(void)
 {
 	struct shim_waiter *me = &shim_self;
@@ -43,6 +67,8 @@ void shim_kick_deferred(void)
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
 	lane_kick(shim.view.ln, (uint32_t)mask);
 	pthread_setcancelstate(state, NULL);
+	if (shim_unlikely(shim_kick_left_frames(shim.view.ln, (uint32_t)mask)))
+		leave_to_keeper(&shim.view, me);
 }
 
 static bool few_frames(struct lane *ln, uint64_t mask)

@@ -120,7 +120,7 @@ static void nest_set(struct shim_local *e, bool ready)
 	if (ready && !e->nest_set)
 		shim_ring(e->nest_evfd);
 	else if (!ready && e->nest_set)
-		(void)!shim_libc()->read(e->nest_evfd, &count, sizeof(count));
+		sys_read(e->nest_evfd, &count, sizeof(count));
 	e->nest_set = ready;
 }
 

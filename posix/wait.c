@@ -21,11 +21,13 @@
 #include <unistd.h>
 
 #include "posix/defer.h"
+#include "posix/keeper/sys.h"
 #include "posix/wake.h"
 
 #define LOOK_TURNS         32 /* bursts of frames in one look */
 #define KERNEL_LOOK_US     10
 #define KEEPER_SLEEP_US    100000
+#define RETRY_KICK_US      1000 /* after a kick that the kernel cut short */
 #define SPIN_TURN_US       50 /* a spin that does not end looks at timers that often */
 #define SPIN_MISSES        8  /* fruitless spins in a row after which */
 #define SPIN_RETRY_EVERY   16 /* only each so many-th wait spins */
@@ -116,14 +118,22 @@ static bool has_kernel(const struct shim_wait *w)
 	return w->kernel_epfd >= 0 || w->nr_kernel_fds;
 }
 
+/* poll(2) with a time-out of 0, which is no cancellation point: the caller's holds would be lost. */
+static bool poll_now(struct pollfd *fds, unsigned int nr)
+{
+	struct timespec none = {0};
+
+	return sys_call(SYS_ppoll, (long)fds, (long)nr, (long)&none, 0, 0) > 0;
+}
+
 /* True if one of the wait's kernel descriptors is ready now. */
 static bool kernel_ready(const struct shim_wait *w)
 {
 	struct pollfd p = {.fd = w->kernel_epfd, .events = POLLIN};
 
 	if (w->kernel_epfd >= 0)
-		return shim_libc()->poll(&p, 1, 0) > 0;
-	return w->nr_kernel_fds && shim_libc()->poll(w->kernel_fds, w->nr_kernel_fds, 0) > 0;
+		return poll_now(&p, 1);
+	return w->nr_kernel_fds && poll_now(w->kernel_fds, w->nr_kernel_fds);
 }
 
 static bool rings_pending(struct lane *ln)
@@ -254,7 +264,7 @@ static void read_counter(int fd)
 {
 	uint64_t count;
 
-	(void)!shim_libc()->read(fd, &count, sizeof(count));
+	sys_read(fd, &count, sizeof(count));
 }
 
 /* What woke us. The doorbell is one for the whole process: others may be meant. */
@@ -290,16 +300,20 @@ static bool timer_is_mine(uint64_t timer_us, uint64_t now_us)
 }
 
 /* How long to sleep, in us; < 0: until woken. Takes the duty for the lane's timer if nobody has it.
+ * Frames that the last kick left in a ring are kicked by the next look.
  */
 static int64_t sleep_time(const struct pause *p, bool *duty)
 {
+	bool left = shim_kick_left_frames(shim.view.ln, UINT32_MAX);
 	struct shim_waiter *none = NULL;
 	uint64_t until = p->deadline_us, now_us;
 
 	*duty = false;
-	if (until == UINT64_MAX && p->timer_us == UINT64_MAX)
+	if (until == UINT64_MAX && p->timer_us == UINT64_MAX && !left)
 		return -1;
 	now_us = shim_now_us();
+	if (left && until > now_us + RETRY_KICK_US)
+		until = now_us + RETRY_KICK_US;
 	if (p->timer_us < until && timer_is_mine(p->timer_us, now_us)) {
 		*duty = atomic_compare_exchange_strong(&timer_duty, &none, &shim_self) ||
 			none == &shim_self;
@@ -391,6 +405,21 @@ static int wait_on(struct pause *p)
 	}
 }
 
+/* The wait ends without an answer. Its marks in the arena go, under the lock: who is woken in place of
+ * others (EPOLLEXCLUSIVE) must be one that waits. At the time-out there is a last look, for what came
+ * between the one before and this. */
+static int withdraw(struct pause *p, int r)
+{
+	struct shim_view *v = &shim.view;
+
+	if (r == 0)
+		return look(p, false);
+	shim_enter(v);
+	shim_waiter_disarm(v);
+	shim_leave_quiet(v);
+	return r;
+}
+
 int shim_wait(struct shim_wait *w)
 {
 	struct pause p = {
@@ -418,6 +447,8 @@ int shim_wait(struct shim_wait *w)
 		r = wait_on(&p);
 		if (p.polled)
 			shim_waiter_unpoll(w->kernel_fds, w->nr_kernel_fds);
+		if (r <= 0 || r == SHIM_WAIT_KERNEL)
+			r = withdraw(&p, r);
 	}
 	shim_waiter_disarm(NULL);
 	return r;

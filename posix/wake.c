@@ -286,7 +286,7 @@ void shim_waiter_disarm(struct shim_view *v)
 	if (atomic_fetch_sub(&nr_armed, 1) == 1 && v)
 		clear_bits(v, me);
 	if (was == SHIM_WAITER_WOKEN)
-		(void)!shim_libc()->read(me->evfd, &count, sizeof(count));
+		sys_read(me->evfd, &count, sizeof(count));
 }
 
 bool shim_waiter_hit(const struct shim_waiter *me)

@@ -49,6 +49,12 @@ static inline long sys_write(int fd, const void *p, size_t len)
 	return sys_call(SYS_write, fd, (long)p, (long)len, 0, 0);
 }
 
+/* Unlike libc's not a cancellation point, as the others are not. */
+static inline long sys_read(int fd, void *p, size_t len)
+{
+	return sys_call(SYS_read, fd, (long)p, (long)len, 0, 0);
+}
+
 static inline long sys_close(int fd)
 {
 	return sys_call(SYS_close, fd, 0, 0, 0, 0);
