@@ -272,6 +272,31 @@ void shim_fd_each(void (*fn)(int fd, struct shim_local *l, void *arg), void *arg
 	}
 }
 
+/* Twice over the table: marks what has numbers, then counts these. Within fn one hold is shim_fd_each()'s. */
+#define RECOUNT_KEEP (1U << 30)
+
+static void recount_begin(int fd, struct shim_local *l, void *arg)
+{
+	(void)fd;
+	(void)arg;
+	atomic_store(&l->refs, RECOUNT_KEEP + 1); /* one is shim_fd_each()'s */
+}
+
+static void recount_one(int fd, struct shim_local *l, void *arg)
+{
+	uint32_t refs = atomic_load(&l->refs);
+
+	(void)fd;
+	(void)arg;
+	atomic_store(&l->refs, refs >= RECOUNT_KEEP ? 2 : refs + 1);
+}
+
+void shim_fd_recount(void)
+{
+	shim_fd_each(recount_begin, NULL);
+	shim_fd_each(recount_one, NULL);
+}
+
 struct others {
 	struct shim_local *l, *to;
 	int fd, other;

@@ -79,6 +79,9 @@ static void leave_lane(enum shim_fallback why)
 
 static void in_child(void)
 {
+	/* In a signal's handler the call that it interrupted holds too, and lets go. */
+	if (!shim_sig.nr_open)
+		shim_fd_recount();
 	shim_epoll_fork(SHIM_FORK_CHILD);
 	shim_wake_fork_child();
 	shim_wait_fork_child();

@@ -118,6 +118,8 @@ struct shim_local *shim_fd_take(int fd);
 struct shim_local *shim_local_alloc(enum shim_kind kind);
 /* Calls fn for each number in use; for fork and close_range. */
 void shim_fd_each(void (*fn)(int fd, struct shim_local *l, void *arg), void *arg);
+/* In the child of a fork: only numbers hold, the calls under way are the parent's other threads'. */
+void shim_fd_recount(void);
 /* A descriptor of ours, moved to a high number with CLOEXEC; the program never sees or closes it.
  * Returns the new number; 'fd' itself where there is no room above. */
 int shim_fd_hide(int fd);

@@ -74,10 +74,12 @@ static void run(int sig, siginfo_t *info, void *uc)
 	shim_sig.nr_run++;
 	shim_sig.nr_break += !restarts;
 	shim_sig.last_restarts = restarts;
+	shim_sig.nr_open++;
 	if (act.sa_flags & SA_SIGINFO)
 		act.sa_sigaction(sig, info, uc);
 	else
 		act.sa_handler(sig);
+	shim_sig.nr_open--;
 }
 
 /* A fault that nobody handles: the kernel's default action, with the state that led to it. */

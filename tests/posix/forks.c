@@ -325,6 +325,45 @@ static void stopped(void)
 	waitpid(pid, NULL, 0);
 }
 
+static void *recv_one(void *fd)
+{
+	char byte;
+
+	SHOW(recv(*(int *)fd, &byte, 1, 0));
+	return NULL;
+}
+
+/* A child that was forked while a thread of its parent slept in recv closes what it has for good. */
+static void blocked_thread(void)
+{
+	int fd[2], done[2], go[2];
+	pthread_t t;
+	pid_t pid;
+
+	t_pair(fd);
+	MUST(pipe(done));
+	MUST(pipe(go));
+	pthread_create(&t, NULL, recv_one, &fd[1]);
+	t_sleep_ms(30);
+	pid = fork();
+	if (pid == 0) {
+		close(fd[0]);
+		close(fd[1]);
+		close(go[1]);
+		MUST(write(done[1], "", 1));
+		MUST(read(go[0], buf, 1));
+		_exit(0);
+	}
+	MUST(read(done[0], buf, 1));
+	SHOW(send(fd[0], "x", 1, 0));
+	pthread_join(t, NULL);
+	close(fd[1]);
+	t_say("%s", t_poll(fd[0], POLLIN | POLLRDHUP, 2000));
+	close(go[1]);
+	reap(pid);
+}
+
 T_MAIN(T_CASE(child_exits), T_CASE(child_serves), T_CASE(both_use), T_CASE(last_close),
        T_CASE(killed), T_CASE(workers), T_CASE(accept_then_fork), T_CASE(daemonised),
-       T_CASE(spawns), T_CASE(inherited_listener), T_CASE(as_successor), T_CASE(stopped))
+       T_CASE(spawns), T_CASE(inherited_listener), T_CASE(as_successor), T_CASE(stopped),
+       T_CASE(blocked_thread))
