@@ -3,7 +3,7 @@
  */
 #include <time.h>
 
-#include "lane-int/nettab.h"
+#include "lane-int/ifs.h"
 #include "posix/cmsg.h"
 #include "posix/sock.h"
 
@@ -35,7 +35,7 @@ int shim_cmsg_source(const struct msghdr *m, struct lane_ip *src)
 	}
 	if (lane_ip_is_any(src))
 		return 0;
-	return lane_net_addr(lane_nettab(shim.view.ln), src) >= 0 ? 0 : -EOPNOTSUPP;
+	return lane_ifs_addr(shim.view.ln, src) >= 0 ? 0 : -EOPNOTSUPP;
 }
 
 int shim_cmsg_name(struct msghdr *m, const struct lane_ep *ep, bool v6)
@@ -85,7 +85,8 @@ static void append_time(struct msghdr *m, uint8_t *buf, size_t *at, uint32_t wan
 static void append_pktinfo(struct msghdr *m, uint8_t *buf, size_t *at, const struct lane_ip *ip,
 			   bool v6)
 {
-	unsigned int ifindex = lane_nettab(shim.view.ln)->ifindex;
+	int own = lane_ifs_addr(shim.view.ln, ip);
+	unsigned int ifindex = lane_ifs_net(shim.view.ln, own < 0 ? 0 : (unsigned int)own)->ifindex;
 	struct in_pktinfo four = {.ipi_ifindex = (int)ifindex};
 	struct in6_pktinfo six = {.ipi6_ifindex = ifindex};
 

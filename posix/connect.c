@@ -9,7 +9,7 @@
  * SO_ERROR; if that was read already, the next connect() gives ECONNABORTED; the one after
  * that starts anew (posix.md 46, 68).
  */
-#include "lane-int/nettab.h"
+#include "lane-int/ifs.h"
 #include "posix/sock.h"
 
 static int kernel_connect(int fd, const struct sockaddr *addr, socklen_t len)
@@ -31,10 +31,10 @@ static void fix_any(struct lane_ep *remote)
 static enum shim_fallback judge(int fd, const struct shim_local *l, struct shim_addr *a,
 				struct lane_ep *local)
 {
-	struct lane_nettab *net = lane_nettab(shim.view.ln);
+	const struct lane *ln = shim.view.ln;
 	struct lane_net_hop hop;
 	enum shim_fallback why;
-	int r;
+	int r, own;
 
 	if (shim_addr_of_kernel(fd, local) < 0)
 		return SHIM_FB_NO_LANE;
@@ -42,23 +42,28 @@ static enum shim_fallback judge(int fd, const struct shim_local *l, struct shim_
 	if (why != SHIM_NR_FB)
 		return why;
 	fix_any(&a->ep);
-	if (lane_net_is_group(net, &a->ep.ip))
+	if (lane_ifs_is_group(ln, &a->ep.ip))
 		return SHIM_FB_MULTICAST;
-	if (a->scope && a->scope != net->ifindex)
+	if (a->scope && a->scope != lane_ifs_net(ln, 0)->ifindex)
 		return SHIM_FB_LINK_LOCAL;
+	own = lane_ifs_addr(ln, &a->ep.ip);
 	/* To itself: its SYN would have to be claimed as a listener's. */
-	if (a->ep.port == local->port && lane_net_addr(net, &a->ep.ip) >= 0)
+	if (a->ep.port == local->port && own >= 0)
 		return SHIM_FB_LOOPBACK;
 	if (lane_ip_is4(&a->ep.ip) && !lane_ip_is4(&local->ip) && !lane_ip_is_any(&local->ip))
 		return SHIM_FB_NO_ROUTE; /* v6-bound to v4-mapped: ENETUNREACH */
-	if (lane_net_addr(net, &a->ep.ip) >= 0 && !net->loopback)
+	if (own >= 0 && !lane_ifs_net(ln, (unsigned int)own)->loopback)
 		return SHIM_FB_LOOPBACK;
-	r = lane_net_route(net, &a->ep.ip, &local->ip, &hop);
+	r = lane_ifs_route(ln, 0, &a->ep.ip, &local->ip, &hop);
 	if (r < 0 && shim_ip_is_loopback(&a->ep.ip))
 		return SHIM_FB_LOOPBACK;
 	if (r == -EXDEV)
 		return SHIM_FB_OTHER_IF;
-	return r < 0 ? SHIM_FB_NO_ROUTE : SHIM_NR_FB;
+	if (r < 0)
+		return SHIM_FB_NO_ROUTE;
+	/* The answers come by the address' interface, which may be another one than the route's. */
+	return lane_ip_is_any(&local->ip) || lane_ifs_addr(ln, &local->ip) == r ? SHIM_NR_FB
+										: SHIM_FB_OTHER_IF;
 }
 
 /* A new sock with a connection under way: 0 and its index, or -errno. */

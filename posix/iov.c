@@ -3,6 +3,7 @@
  */
 #include <pthread.h>
 
+#include "lane-int/ifs.h"
 #include "posix/sock.h"
 
 void *shim_cursor_piece(struct shim_cursor *c, size_t max, size_t *len)
@@ -142,7 +143,7 @@ bool shim_look(void)
 	unsigned int n;
 
 	/* On lo the other end may be this thread's own: what it wrote is there, as with the kernel. */
-	if (strcmp(v->a->ifname, "lo") == 0)
+	if (lane_ifs_have_loopback(v->ln))
 		shim_kick_deferred();
 	shim_enter(v);
 	n = shim_turn(v);

@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "lane-int/engine.h"
-#include "lane-int/nettab.h"
+#include "lane-int/ifs.h"
 #include "posix/sock.h"
 
 uint32_t shim_sock_make(struct shim_view *v, enum shim_sock_kind kind, unsigned int flags,
@@ -143,7 +143,8 @@ static bool bound_elsewhere(int fd)
 	socklen_t len = sizeof(name);
 
 	return shim_libc()->getsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, name, &len) == 0 && *name &&
-	       strncmp(name, shim.view.a->ifname, sizeof(name)) != 0;
+	       (lane_nr_ifs(shim.view.ln) > 1 ||
+		strncmp(name, shim.view.a->ifname, sizeof(name)) != 0);
 }
 
 enum shim_fallback shim_refuses(int fd, const struct shim_local *l, const struct lane_ep *local)
@@ -157,9 +158,9 @@ enum shim_fallback shim_refuses(int fd, const struct shim_local *l, const struct
 	if (local->port && !lane_settings_port_ok(&shim.settings, local->port))
 		return SHIM_FB_PORTS;
 	if (!lane_ip_is_any(&local->ip)) {
-		if (lane_net_is_group(lane_nettab(v->ln), &local->ip))
+		if (lane_ifs_is_group(v->ln, &local->ip))
 			return SHIM_FB_MULTICAST;
-		if (lane_net_addr(lane_nettab(v->ln), &local->ip) < 0)
+		if (lane_ifs_addr(v->ln, &local->ip) < 0)
 			return shim_ip_is_loopback(&local->ip) ? SHIM_FB_LOOPBACK : SHIM_FB_OTHER_IF;
 	}
 	if (shim.uses_uring)
@@ -226,7 +227,7 @@ static bool port_in_use(int fd, const struct shim_local *l, const struct sockadd
 	    shim_addr_get(&a, addr, len) < 0 || !a.ep.port ||
 	    lane_claim_is_free(shim.view.ln, IPPROTO_TCP, a.ep.port))
 		return false;
-	if (!lane_ip_is_any(&a.ep.ip) && lane_net_addr(lane_nettab(shim.view.ln), &a.ep.ip) < 0)
+	if (!lane_ip_is_any(&a.ep.ip) && lane_ifs_addr(shim.view.ln, &a.ep.ip) < 0)
 		return false;
 	for (i = 0; i < 2; i++) {
 		if (shim_libc()->getsockopt(fd, SOL_SOCKET, reuse[i], &on, &n) == 0 && on)

@@ -6,7 +6,7 @@
  * interfaces, control messages it does not know) goes and comes that way, and receiving merges both.
  * The kernel's socket is asked first wherever an error is to be found.
  */
-#include "lane-int/nettab.h"
+#include "lane-int/ifs.h"
 #include "posix/cmsg.h"
 #include "posix/sock.h"
 
@@ -16,12 +16,12 @@
 
 static bool lane_reaches(const struct lane_ip *ip)
 {
-	struct lane_nettab *net = lane_nettab(shim.view.ln);
+	const struct lane *ln = shim.view.ln;
 	const struct lane_ip any = lane_ip4(0);
 	struct lane_net_hop hop;
 
-	return !lane_ip_is_any(ip) && !lane_net_is_group(net, ip) &&
-	       lane_net_route(net, ip, lane_ip_is4(ip) ? &any : &(struct lane_ip){0}, &hop) == 0;
+	return !lane_ip_is_any(ip) && !lane_ifs_is_group(ln, ip) &&
+	       lane_ifs_route(ln, 0, ip, lane_ip_is4(ip) ? &any : &(struct lane_ip){0}, &hop) >= 0;
 }
 
 /* The sock of a kernel socket bound to 'local': 0 and *index. */
@@ -127,7 +127,7 @@ static int reconnect(struct shim_local *l, const struct lane_ep *remote)
 
 static enum shim_fallback why_kernel(const struct lane_ip *ip)
 {
-	if (lane_net_is_group(lane_nettab(shim.view.ln), ip))
+	if (lane_ifs_is_group(shim.view.ln, ip))
 		return SHIM_FB_MULTICAST;
 	return shim_ip_is_loopback(ip) ? SHIM_FB_LOOPBACK : SHIM_FB_OTHER_IF;
 }

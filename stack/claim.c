@@ -13,17 +13,18 @@ static struct lane_claim_count *count_of(const struct lane *ln, uint8_t proto, u
 	return &ln->claims[(proto == LANE_PROTO_UDP ? 65536 : 0) + port];
 }
 
-static void tell(struct lane *ln, uint8_t proto, uint16_t port, uint32_t any, uint32_t listen)
+static void tell(struct lane *ln, unsigned int ifi, uint8_t proto, uint16_t port, uint32_t any,
+		 uint32_t listen)
 {
 	for (unsigned int i = 0; i < ln->nr_queues; i++) {
 		struct lane_queue *q = ln->queues[i];
 
-		if (q->drv->claim)
+		if (q->ifi == ifi && q->drv->claim)
 			q->drv->claim(q, proto, port, any, listen);
 	}
 }
 
-uint32_t lane_tcp_listen_mask(const struct lane *ln, uint16_t port)
+uint32_t lane_tcp_listen_mask(const struct lane *ln, unsigned int ifi, uint16_t port)
 {
 	uint32_t hash = lane_port_hash(&ln->st->key, LANE_PROTO_TCP, port), mask = 0;
 	struct lane_ftable_iter it;
@@ -33,28 +34,37 @@ uint32_t lane_tcp_listen_mask(const struct lane *ln, uint16_t port)
 		const struct lane_tcp *l = lane_tcp_get(ln, i);
 
 		if (l && l->state == LANE_TCP_LISTEN && l->local_port == port)
-			mask |= lane_net_addr_mask(ln->net, &l->local_ip,
+			mask |= lane_ifs_addr_mask(ln, ifi, &l->local_ip,
 						   l->flags & LANE_TF_V6ONLY);
 	}
 	return mask;
 }
 
-/* 'more': addresses of a socket that is about to enter its table. */
-static void update(struct lane *ln, uint8_t proto, uint16_t port, uint32_t more)
+/* 'more' (may be NULL), 'v6only': of a socket that is about to enter its table. */
+static void update_if(struct lane *ln, unsigned int ifi, uint8_t proto, uint16_t port,
+		      const struct lane_ip *more, bool v6only)
 {
 	static const struct lane_ip all; /* :: */
 	const struct lane_claim_count *c = count_of(ln, proto, port);
+	uint32_t extra = more ? lane_ifs_addr_mask(ln, ifi, more, v6only) : 0;
 	uint32_t any = 0, listen = 0;
 
 	if (proto == LANE_PROTO_UDP) {
 		if (c->nr_any)
-			any = lane_udp_mask(ln, port) | more;
+			any = lane_udp_mask(ln, ifi, port) | extra;
 	} else if (c->nr_any) {
-		any = lane_net_addr_mask(ln->net, &all, false);
+		any = lane_ifs_addr_mask(ln, ifi, &all, false);
 		if (c->nr_listen)
-			listen = lane_tcp_listen_mask(ln, port) | more;
+			listen = lane_tcp_listen_mask(ln, ifi, port) | extra;
 	}
-	tell(ln, proto, port, any, listen);
+	tell(ln, ifi, proto, port, any, listen);
+}
+
+static void update(struct lane *ln, uint8_t proto, uint16_t port, const struct lane_ip *more,
+		   bool v6only)
+{
+	for (unsigned int i = 0; i < ln->nr_ifs; i++)
+		update_if(ln, i, proto, port, more, v6only);
 }
 
 void lane_claim(struct lane *ln, uint8_t proto, const struct lane_ep *local, bool v6only,
@@ -68,7 +78,7 @@ void lane_claim(struct lane *ln, uint8_t proto, const struct lane_ep *local, boo
 	/* A connection more on a claimed TCP port changes nothing that drivers know. */
 	if (proto == LANE_PROTO_TCP && kind == LANE_CLAIM_ANY && c->nr_any > 1)
 		return;
-	update(ln, proto, local->port, lane_net_addr_mask(ln->net, &local->ip, v6only));
+	update(ln, proto, local->port, &local->ip, v6only);
 }
 
 void lane_unclaim(struct lane *ln, uint8_t proto, uint16_t port, enum lane_claim_kind kind)
@@ -82,7 +92,7 @@ void lane_unclaim(struct lane *ln, uint8_t proto, uint16_t port, enum lane_claim
 		c->nr_listen--;
 	if (proto == LANE_PROTO_TCP && kind == LANE_CLAIM_ANY && c->nr_any > 0)
 		return;
-	update(ln, proto, port, 0);
+	update(ln, proto, port, NULL, false);
 }
 
 bool lane_claim_is_free(const struct lane *ln, uint8_t proto, uint16_t port)
@@ -97,7 +107,7 @@ void lane_claim_refresh(struct lane *ln)
 	for (unsigned int i = 0; i < 2; i++) {
 		for (uint32_t port = 0; port < 65536; port++) {
 			if (count_of(ln, protos[i], (uint16_t)port)->nr_any)
-				update(ln, protos[i], (uint16_t)port, 0);
+				update(ln, protos[i], (uint16_t)port, NULL, false);
 		}
 	}
 }

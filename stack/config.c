@@ -32,6 +32,7 @@ void lane_config_default(struct lane_config *cfg)
 		.timestamps = 1,
 		.window_scaling = 1,
 		.ttl = 64,
+		.nr_ifs = 1,
 	};
 	lane_config_memory(cfg, 64u << 20);
 }
@@ -65,11 +66,18 @@ static uint64_t take(uint64_t *end, uint64_t bytes, uint64_t align)
 	return at;
 }
 
+unsigned int lane_config_ifs(const struct lane_config *cfg)
+{
+	if (cfg->nr_ifs == 0)
+		return 1;
+	return cfg->nr_ifs < LANE_IFS_MAX ? cfg->nr_ifs : LANE_IFS_MAX;
+}
+
 void lane_layout_make(const struct lane_config *cfg, struct lane_layout *at)
 {
 	uint64_t end = sizeof(struct lane_state);
 
-	at->nettab = take(&end, sizeof(struct lane_nettab), PAGE);
+	at->nettab = take(&end, lane_config_ifs(cfg) * sizeof(struct lane_nettab), PAGE);
 	at->claims = take(&end, 2 * 65536 * sizeof(struct lane_claim_count), PAGE);
 	at->tcp = take(&end, (uint64_t)cfg->nr_tcp * lane_tcp_pcb_size(), PAGE);
 	at->tw = take(&end, (uint64_t)cfg->nr_tw * lane_tcp_tw_size(), LINE);

@@ -18,6 +18,7 @@ static void map_arrays(struct lane *ln, struct lane_state *st)
 	ln->st = st;
 	ln->now_us = st->now_us;
 	ln->net = (void *)(base + st->at.nettab);
+	ln->nr_ifs = lane_config_ifs(&st->cfg);
 	ln->claims = (void *)(base + st->at.claims);
 	ln->tcps = (void *)(base + st->at.tcp);
 	ln->tws = (void *)(base + st->at.tw);
@@ -67,7 +68,8 @@ struct lane *lane_create(const struct lane_config *cfg, void *mem, uint64_t now_
 		return NULL;
 	init_state(st, cfg, now_us);
 	map_arrays(ln, st);
-	lane_net_init(ln->net);
+	for (unsigned int i = 0; i < ln->nr_ifs; i++)
+		lane_net_init(&ln->net[i]);
 	lane_ftable_init(ln->conns, cfg->nr_tcp);
 	lane_ftable_init(ln->listeners, cfg->nr_tcp);
 	lane_ftable_init(ln->tw_table, cfg->nr_tw);
@@ -117,8 +119,10 @@ void lane_detach(struct lane *ln)
 
 int lane_add_queue(struct lane *ln, struct lane_queue *q)
 {
-	if (ln->nr_queues == LANE_QUEUES_MAX)
+	if (ln->nr_queues == LANE_QUEUES_ALL)
 		return -ENOSPC;
+	if (q->ifi >= ln->nr_ifs)
+		return -EINVAL;
 	q->idx = (uint8_t)ln->nr_queues;
 	ln->queues[ln->nr_queues++] = q;
 	return 0;
@@ -137,6 +141,11 @@ struct lane_bufs *lane_bufs(struct lane *ln)
 struct lane_nettab *lane_nettab(struct lane *ln)
 {
 	return ln->net;
+}
+
+struct lane_nettab *lane_nettab_at(struct lane *ln, unsigned int ifi)
+{
+	return ifi < ln->nr_ifs ? &ln->net[ifi] : NULL;
 }
 
 const struct lane_stats *lane_stats(const struct lane *ln)

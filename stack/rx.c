@@ -88,7 +88,7 @@ static enum lane_drop in_eth(struct lane *ln, struct lane_pkt *pkt)
 	if (b->len < LANE_ETH_HLEN)
 		return LANE_DROP_SHORT;
 	memcpy(&eth, p, sizeof(eth));
-	if (memcmp(&eth.dst, &ln->net->mac, sizeof(eth.dst)) != 0)
+	if (memcmp(&eth.dst, &ln->net[pkt->ifi].mac, sizeof(eth.dst)) != 0)
 		return LANE_DROP_ETH_DST;
 	type = lane_be16_get(eth.type);
 	if (type == LANE_ETH_VLAN) {
@@ -108,18 +108,18 @@ static enum lane_drop in_eth(struct lane *ln, struct lane_pkt *pkt)
 }
 
 /* tcp.md 4: silence for sources that cannot be a peer's. On lo our own addresses are peers. */
-static enum lane_drop check_src(struct lane *ln, const struct lane_ip *src)
+static enum lane_drop check_src(const struct lane_nettab *net, const struct lane_ip *src)
 {
 	bool is4 = lane_ip_is4(src);
 
 	/* 0/8 is "this network" (RFC 1122 3.2.1.3). */
-	if (lane_ip_is_any(src) || (is4 && src->b[12] == 0) || lane_net_is_group(ln->net, src))
+	if (lane_ip_is_any(src) || (is4 && src->b[12] == 0) || lane_net_is_group(net, src))
 		return LANE_DROP_IP_SRC;
-	if (ln->net->loopback)
+	if (net->loopback)
 		return LANE_OK;
 	if (is4 ? src->b[12] == 127 : src->d[0] == 0 && src->w[2] == 0 && src->b[15] == 1)
 		return LANE_DROP_IP_SRC;
-	return lane_net_addr(ln->net, src) >= 0 ? LANE_DROP_IP_SRC : LANE_OK;
+	return lane_net_addr(net, src) >= 0 ? LANE_DROP_IP_SRC : LANE_OK;
 }
 
 /* IP; sets pkt->ip and b->l4_off. */
@@ -137,9 +137,9 @@ static enum lane_drop in_ip(struct lane *ln, struct lane_pkt *pkt)
 	end = l3 + pkt->ip.hlen + pkt->ip.l4_len;
 	if (end > b->pkt_len || l3 + pkt->ip.hlen > b->len)
 		return LANE_DROP_IP_LEN;
-	if (lane_net_addr(ln->net, &pkt->ip.dst) < 0)
+	if (lane_net_addr(&ln->net[pkt->ifi], &pkt->ip.dst) < 0)
 		return LANE_DROP_IP_DST;
-	why = check_src(ln, &pkt->ip.src);
+	why = check_src(&ln->net[pkt->ifi], &pkt->ip.src);
 	if (why)
 		return why;
 	if (end < b->pkt_len)
@@ -175,7 +175,7 @@ static enum lane_drop in_icmp(struct lane *ln, struct lane_pkt *pkt)
 		return why;
 	if (icmp.kind == LANE_ICMP_OTHER)
 		return LANE_DROP_ICMP_IGNORED;
-	if (lane_net_addr(ln->net, &icmp.local.ip) < 0)
+	if (lane_ifs_addr(ln, &icmp.local.ip) < 0)
 		return LANE_DROP_ICMP_INVALID;
 	if (icmp.proto == LANE_PROTO_TCP)
 		lane_tcp_icmp(ln, &icmp);
@@ -227,11 +227,12 @@ static enum lane_drop in_l4(struct lane *ln, struct lane_pkt *pkt)
 
 void lane_rx(struct lane *ln, struct lane_buf *b)
 {
-	struct lane_pkt pkt = {.b = b};
+	struct lane_pkt pkt = {.b = b, .ifi = (uint8_t)lane_ifs_of_queue(ln, b->queue)};
 	enum lane_drop why;
 
 	ln->st->stats.rx_packets++;
 	ln->st->stats.rx_bytes += b->pkt_len;
+	ln->st->ifs[pkt.ifi].rx_packets++;
 	why = in_eth(ln, &pkt);
 	if (!why)
 		why = in_ip(ln, &pkt);

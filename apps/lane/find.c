@@ -34,6 +34,17 @@ static int served(char names[FIND_MAX][16])
 	return nr;
 }
 
+/* One keeper may serve several interfaces. */
+static bool one_keeper(char names[FIND_MAX][16], int nr)
+{
+	int32_t pid = keeper_pid(names[0]);
+	int i;
+
+	for (i = 1; i < nr && keeper_pid(names[i]) == pid; i++)
+		;
+	return i == nr;
+}
+
 static void complain_many(char names[FIND_MAX][16], int nr)
 {
 	char list[FIND_MAX * 17 + 1] = "";
@@ -53,11 +64,12 @@ int find_interface(const char *given, char ifname[16])
 	if (!given)
 		given = getenv("LANE_IF");
 	if (given && *given) {
-		snprintf(ifname, 16, "%s", given);
+		/* Of a list, all of which one keeper serves, the first. */
+		snprintf(ifname, 16, "%.*s", (int)strcspn(given, ", "), given);
 		return 0;
 	}
 	nr = served(names);
-	if (nr == 1) {
+	if (nr > 0 && one_keeper(names, nr)) {
 		memcpy(ifname, names[0], 16);
 		return 0;
 	}

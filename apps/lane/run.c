@@ -36,8 +36,9 @@ static const struct option options[] = {
 static void help(void)
 {
 	puts("usage: lane run [options] [--] PROGRAM [ARGUMENTS]\n\n"
-	     "Runs PROGRAM with its TCP and UDP sockets on the lane of an interface.\n\n"
-	     "  -i, --interface IF   the interface; else the one with the default route\n"
+	     "Runs PROGRAM with its TCP and UDP sockets on the lane of an interface, or of up to 4.\n\n"
+	     "  -i, --interface IF   the interface, or several: -i eth0 -i lo, or -i eth0,lo; else\n"
+	     "                       the one with the default route\n"
 	     "      --profile P      default, latency (spin for long) or throughput (never spin)\n"
 	     "      --spin US        microseconds to spin before a wait sleeps\n"
 	     "      --mode M         auto, generic or native XDP\n"
@@ -50,6 +51,19 @@ static void help(void)
 	     "      --strict         fail instead of running on the kernel\n\n"
 	     "Each can be set in lane.conf and the environment too: see 'lane config'. The first\n"
 	     "program on an interface decides its mode, zerocopy, memory and features.");
+}
+
+/* -i once more: one more interface. */
+static int set_interface(struct lane_settings *s, char *err)
+{
+	char list[TOOL_ERR] = "";
+	size_t len;
+
+	if (s->from[LANE_SET_IF] == LANE_FROM_OPTION)
+		lane_settings_get(s, LANE_SET_IF, list, sizeof(list));
+	len = strlen(list);
+	snprintf(list + len, sizeof(list) - len, ",%s", optarg);
+	return lane_settings_set(s, LANE_SET_IF, list, LANE_FROM_OPTION, err);
 }
 
 /* 0 and *s, *strict; or the exit code + 1. */
@@ -73,8 +87,9 @@ static int parse(int argc, char **argv, struct lane_settings *s, bool *strict)
 			*strict = true;
 			continue;
 		}
-		r = lane_settings_set(s, c == 'i' ? LANE_SET_IF : (enum lane_setting)(c - OPT_SET),
-				      optarg, LANE_FROM_OPTION, err);
+		r = c == 'i' ? set_interface(s, err)
+			     : lane_settings_set(s, (enum lane_setting)(c - OPT_SET), optarg,
+						 LANE_FROM_OPTION, err);
 		if (r) {
 			complain("%s", err);
 			return RUN_FAILED + 1;
@@ -107,8 +122,9 @@ static int set_preload(const char *library, char *err)
 	return r;
 }
 
-/* The keeper serves, this pid is known to it, the environment is set. 0 or -errno with err[]. */
-static int prepare(struct lane_settings *s, char *err)
+/* The keeper serves, this pid is known to it, the environment is set. 0, maybe with a word in err[], or
+ * -errno with err[]. */
+static int prepare(struct lane_settings *s, bool strict, char *err)
 {
 	char library[PATH_MAX];
 	int r = find_preload(library, sizeof(library), err);
@@ -124,6 +140,13 @@ static int prepare(struct lane_settings *s, char *err)
 		r = keeper_start(s, err);
 		if (!r)
 			r = keeper_register(s->ifname, getpid(), err);
+	}
+	if (!r && s->without_ifs[0]) {
+		snprintf(err, TOOL_ERR,
+			 "sockets of %s stay with the kernel: the keeper of %s (pid %d) was opened "
+			 "without",
+			 s->without_ifs, s->ifname, keeper_pid(s->ifname));
+		r = strict ? -EBUSY : 0;
 	}
 	if (!r)
 		r = set_preload(library, err);
@@ -152,10 +175,13 @@ int cmd_run(int argc, char **argv)
 	if (obstacle)
 		complain("%s %s: it %s", argv[0], obstacle,
 			 strict ? "is not run" : "runs on the kernel");
-	else if (prepare(&s, err))
+	else if (prepare(&s, strict, err))
 		complain("%s; the program %s", err, strict ? "is not run" : "runs on the kernel");
-	else
+	else {
+		if (s.without_ifs[0])
+			complain("%s", err);
 		strict = false;
+	}
 	if (strict)
 		return RUN_FAILED;
 	execv(path, argv);

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "drivers/xdp/xdp.h"
+#include "lane-int/ifs.h"
 #include "lane-int/state.h"
 #include "tool.h"
 
@@ -38,17 +39,73 @@ static uint64_t ago(uint64_t then_us)
 	return then_us && now > then_us ? now - then_us : 0;
 }
 
+/* "eth0,lo" */
+static void interfaces(const struct shim_view *v, char *out, size_t size)
+{
+	size_t len = 0;
+	unsigned int i;
+
+	out[0] = 0;
+	for (i = 0; i < lane_nr_ifs(v->ln) && len < size; i++)
+		len += (size_t)snprintf(out + len, size - len, "%s%.15s", i ? "," : "",
+					lane_nettab_at(v->ln, i)->ifname);
+}
+
+static uint64_t nr_queues(const struct shim_view *v)
+{
+	uint64_t nr = 0;
+	unsigned int i;
+
+	for (i = 0; i < lane_nr_ifs(v->ln); i++)
+		nr += v->a->xdp[i].nr_queues;
+	return nr;
+}
+
+/* Where the lane has several interfaces: what each is and how much went by it. */
+static void put_interfaces(struct out *o, const struct shim_view *v)
+{
+	const struct lane_if_stats *st = v->ln->st->ifs;
+	unsigned int i, nr = lane_nr_ifs(v->ln);
+	const char *name;
+	char text[512];
+
+	if (nr < 2)
+		return;
+	if (!o->json)
+		printf("interfaces\n  %-16s %12s %12s  %s\n", "name", "rx_packets", "tx_packets",
+		       "device");
+	out_list(o, "interfaces");
+	for (i = 0; i < nr; i++) {
+		name = lane_nettab_at(v->ln, i)->ifname;
+		lane_xdp_describe(&v->a->xdp[i], text, sizeof(text));
+		if (!o->json) {
+			printf("  %-16.16s %12llu %12llu  %s\n", name,
+			       (unsigned long long)st[i].rx_packets,
+			       (unsigned long long)st[i].tx_packets, text);
+			continue;
+		}
+		out_item(o);
+		out_string(o, "name", name);
+		out_string(o, "device", text);
+		out_number(o, "if_rx_packets", st[i].rx_packets, NULL);
+		out_number(o, "if_tx_packets", st[i].tx_packets, NULL);
+		out_close(o);
+	}
+	out_list_end(o);
+}
+
 static void put_keeper(struct out *o, const struct shim_view *v)
 {
 	const struct shim_arena *a = v->a;
 	char text[512];
 
 	out_open(o, "lane");
-	out_string(o, "interface", a->ifname);
-	lane_xdp_describe(&a->xdp, text, sizeof(text));
+	interfaces(v, text, sizeof(text));
+	out_string(o, "interface", text);
+	lane_xdp_describe(&a->xdp[0], text, sizeof(text));
 	out_string(o, "device", text);
-	out_number(o, "queues", a->xdp.nr_queues, NULL);
-	out_string(o, "bound", a->xdp.bound ? "yes" : "no: no program has joined yet");
+	out_number(o, "queues", nr_queues(v), NULL);
+	out_string(o, "bound", a->xdp[0].bound ? "yes" : "no: no program has joined yet");
 	out_number(o, "keeper_pid", (uint64_t)a->keeper_pid, NULL);
 	out_string(o, "keeper_state", keeper_state(a));
 	out_number(o, "keeper_seen_us", ago(a->keeper_seen_us), "since it last looked");
@@ -163,13 +220,15 @@ static void put_waiting(struct out *o, const struct shim_view *v)
 }
 
 /* The driver's own counters come as "name value" lines. */
-static void put_device(struct out *o, const struct shim_view *v)
+static void put_device(struct out *o, const struct shim_view *v, unsigned int i)
 {
-	char text[4096], *line, *next, *space;
+	char text[4096], title[32] = "device", *line, *next, *space;
 
-	if (lane_xdp_stats(&v->a->xdp, &v->xdp, text, sizeof(text)) <= 0)
+	if (lane_xdp_stats(&v->a->xdp[i], &v->xdp[i], text, sizeof(text)) <= 0)
 		return;
-	out_open(o, "device");
+	if (lane_nr_ifs(v->ln) > 1)
+		snprintf(title, sizeof(title), "device %.15s", lane_nettab_at(v->ln, i)->ifname);
+	out_open(o, title);
 	for (line = text; *line; line = next) {
 		next = line + strcspn(line, "\n");
 		if (*next)
@@ -189,6 +248,7 @@ int cmd_stat(int argc, char **argv)
 	const char *given = NULL;
 	bool json = false;
 	struct shim_view v;
+	unsigned int i;
 	struct out o;
 	int c;
 
@@ -214,12 +274,14 @@ int cmd_stat(int argc, char **argv)
 	}
 	out_start(&o, json);
 	put_keeper(&o, &v);
+	put_interfaces(&o, &v);
 	put_members(&o, &v);
 	put_sockets(&o, &v);
 	put_traffic(&o, &v);
 	put_fallbacks(&o, &v);
 	put_waiting(&o, &v);
-	put_device(&o, &v);
+	for (i = 0; i < lane_nr_ifs(v.ln); i++)
+		put_device(&o, &v, i);
 	out_end(&o);
 	shim_arena_unmap(&v);
 	return 0;

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "lane-int/ifs.h"
 #include "queue.h"
 #include "uapi.h"
 
@@ -89,11 +90,12 @@ static int add_queue(struct lane *ln, struct lane_xdp_share *share, const struct
 	q->q.bufs = lane_bufs(ln);
 	q->q.caps = share->caps;
 	q->q.idx = (uint8_t)i;
+	q->q.ifi = share->ifi;
 	q->share = share;
 	q->partial_ok = share->partial_ok;
 	/* Less than what TCP leaves free (an eighth), or a lane that sends much could receive nothing. */
 	q->reserve = lane_bufs(ln)->nr / 16;
-	q->fill_max = lane_bufs(ln)->nr / 4 / share->nr_queues;
+	q->fill_max = lane_bufs(ln)->nr / 4 / share->nr_queues / lane_nr_ifs(ln);
 	q->rx_position = &share->queue[i].rx_position;
 	q->unkicked = &share->queue[i].nr_unkicked;
 	q->fd = fds->xsk[i];

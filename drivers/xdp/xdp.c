@@ -40,6 +40,7 @@ int lane_xdp_open(const struct lane_xdp_config *cfg, struct lane *ln, struct lan
 	memset(share, 0, sizeof(*share));
 	dev->cfg = *cfg;
 	dev->share = share;
+	share->ifi = cfg->ifi;
 	dev->link_fd = -1;
 	for (int i = 0; i < LANE_QUEUES_MAX; i++)
 		dev->xsk[i] = -1;

@@ -44,6 +44,7 @@ struct lane_xdp_config {
 	uint32_t without;   /* LANE_XDP_F_* */
 	uint32_t nr_queues; /* 0: all of the interface */
 	uint32_t ring_size; /* 0: 2048; a power of two */
+	uint8_t ifi;	    /* which of the lane's interfaces it becomes */
 };
 
 struct lane_xdp_ring {
@@ -61,7 +62,8 @@ struct lane_xdp_share {
 	uint8_t bound;
 	uint8_t partial_ok;
 	uint8_t native_errno; /* automatic mode is generic because the native attach said this; 0 */
-	uint8_t reserved[4];
+	uint8_t ifi;		/* of the lane's interfaces */
+	uint8_t reserved[3];
 	uint64_t claims_size; /* bytes of the claims mapping */
 	struct {
 		struct lane_xdp_ring rx, tx, fill, comp;
@@ -84,11 +86,11 @@ struct lane_xdp_dev; /* the opener's */
 /* The stride that the lane's frames must have (lane_config.buf_stride) for cfg->ifname and this
  * kernel: 2112, or 2048 where the kernel lacks unaligned chunks or cfg->without names them. */
 uint32_t lane_xdp_stride(const struct lane_xdp_config *cfg);
-/* Opens cfg->ifname over the frames of 'ln' and fills *share and *fds (which stay the device's). 0
+/* Opens cfg->ifname over the frames of 'ln' (several interfaces may be opened over the same) and fills *share and *fds (which stay the device's). 0
  * or -errno with a sentence that says what to do in err[LANE_XDP_ERR]. Blocks for tens of ms. */
 int lane_xdp_open(const struct lane_xdp_config *cfg, struct lane *ln, struct lane_xdp_share *share,
 		  struct lane_xdp_fds *fds, struct lane_xdp_dev **dev, char *err);
-/* Maps rings and claims and adds the queues to 'ln'. -EBUSY: the kernel maps only before
+/* Maps rings and claims and adds the queues to 'ln', interface share->ifi. -EBUSY: the kernel maps only before
  * bind. */
 int lane_xdp_map(struct lane *ln, struct lane_xdp_share *share, const struct lane_xdp_fds *fds);
 /* Binds all XSKs and puts them into the program's map: from now on claimed frames arrive. Retries

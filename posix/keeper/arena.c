@@ -116,24 +116,27 @@ void shim_view_init(struct shim_view *v)
 
 	memset(v, 0, sizeof(*v));
 	v->row = v->memfd = v->keeper_bell = v->conn = -1;
-	v->xdp.claims = v->xdp.link = -1;
-	for (i = 0; i < LANE_QUEUES_MAX; i++)
-		v->xdp.xsk[i] = -1;
+	for (i = 0; i < LANE_IFS_MAX; i++) {
+		v->xdp[i].claims = v->xdp[i].link = -1;
+		memset(v->xdp[i].xsk, 0xff, sizeof(v->xdp[i].xsk)); /* all -1 */
+	}
 	for (i = 0; i < SHIM_ROWS; i++)
 		v->doorbell[i] = -1;
 }
 
 void shim_view_each_fd(struct shim_view *v, void (*fn)(int *fd, void *arg), void *arg)
 {
-	unsigned int i;
+	unsigned int i, q;
 
 	fn(&v->memfd, arg);
 	fn(&v->keeper_bell, arg);
 	fn(&v->conn, arg);
-	fn(&v->xdp.claims, arg);
-	fn(&v->xdp.link, arg);
-	for (i = 0; i < LANE_QUEUES_MAX; i++)
-		fn(&v->xdp.xsk[i], arg);
+	for (i = 0; i < LANE_IFS_MAX; i++) {
+		fn(&v->xdp[i].claims, arg);
+		fn(&v->xdp[i].link, arg);
+		for (q = 0; q < LANE_QUEUES_MAX; q++)
+			fn(&v->xdp[i].xsk[q], arg);
+	}
 	for (i = 0; i < SHIM_ROWS; i++)
 		fn(&v->doorbell[i], arg);
 }

@@ -1,5 +1,5 @@
 /*
- * arena.h - the memory that the members and the keeper of one interface share
+ * arena.h - the memory that the members and the keeper of one or more interfaces share
  *
  * Theory of operation (design.md 4). One MAP_SHARED memfd: this header, the tables of socks, epoll
  * sets and watches, then the lane (lane_create). Indices only; an index is checked where it
@@ -26,7 +26,7 @@
 #include "drivers/xdp/xdp.h"
 
 #define SHIM_ARENA_MAGIC 0x616e65726165616cULL
-#define SHIM_ARENA_VERSION 1
+#define SHIM_ARENA_VERSION 2
 /* Each member holds a doorbell of every other, and they come in one message: 253 descriptors at most. */
 #define SHIM_ROWS 128
 
@@ -50,7 +50,7 @@ static inline shim_rows shim_row_bit(int row)
 	X(LOOPBACK, "loopback or one of the host's own addresses")                                 \
 	X(OTHER_IF, "the route leaves by another interface")                                       \
 	X(NO_ROUTE, "no route: the kernel gives the error")                                        \
-	X(BOUND_DEVICE, "SO_BINDTODEVICE names another interface")                                 \
+	X(BOUND_DEVICE, "SO_BINDTODEVICE names another interface, or one of several of the lane")   \
 	X(MULTICAST, "multicast or broadcast")                                                     \
 	X(LINK_LOCAL, "IPv6 link-local address of another scope")                                  \
 	X(OPTION, "a socket option that lane does not serve (TRANSPARENT, FREEBIND, MD5SIG, ...)") \
@@ -171,7 +171,7 @@ struct shim_arena {
 	uint32_t nr_socks, nr_eps, nr_watches;
 	uint32_t sock_free, ep_free, watch_free; /* heads of the free lists */
 	uint32_t nr_socks_used, nr_eps_used, nr_watches_used;
-	char ifname[16];
+	char ifname[16]; /* of the first interface; all are in their nettabs */
 	int32_t keeper_pid;
 	_Atomic uint32_t keeper_state;	  /* enum shim_keeper_state */
 	_Atomic uint64_t keeper_until_us; /* when it will look next; UINT64_MAX: only when rung */
@@ -187,7 +187,7 @@ struct shim_arena {
 	char keeper_error[256];	     /* last thing that went wrong, for `lane stat` */
 	char warning[256];	     /* netfilter rules and the like, for `lane stat` */
 	struct shim_row row[SHIM_ROWS];
-	struct lane_xdp_share xdp;
+	struct lane_xdp_share xdp[LANE_IFS_MAX]; /* of the lane's interfaces */
 	pthread_mutex_t lock __attribute__((aligned(64))); /* robust, PI, process-shared */
 };
 
@@ -209,7 +209,7 @@ struct shim_view {
 	int memfd;
 	int doorbell[SHIM_ROWS]; /* eventfds */
 	int keeper_bell;	 /* eventfd: wakes the keeper */
-	struct lane_xdp_fds xdp;
+	struct lane_xdp_fds xdp[LANE_IFS_MAX];
 	shim_rows wakes;      /* collected under the lock, rung by shim_unlock() */
 	uint64_t kick_mask;   /* queues to kick, by shim_unlock() or later */
 	uint32_t nr_socks, nr_eps, nr_watches; /* the arena's, as checked at mapping */

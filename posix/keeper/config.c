@@ -78,14 +78,56 @@ static int name_index(const char *const names[], const char *value, size_t len)
 	return -1;
 }
 
+/* Adds the interface of 'len' characters to ifs[], unless it is there. 0, or what is wrong. */
+static const char *add_if(char ifs[][16], uint32_t *nr, const char *name, size_t len)
+{
+	char one[IFNAMSIZ];
+	uint32_t i;
+
+	snprintf(one, sizeof(one), "%.*s", (int)len, name);
+	if (len >= IFNAMSIZ || strpbrk(one, "/ \t:") || !strcmp(one, ".") || !strcmp(one, ".."))
+		return "if: no name of an interface";
+	for (i = 0; i < *nr; i++) {
+		if (!strcmp(ifs[i], one))
+			return NULL;
+	}
+	if (*nr == LANE_IFS_MAX)
+		return "if: more than 4 interfaces";
+	memcpy(ifs[(*nr)++], one, sizeof(one));
+	return NULL;
+}
+
+/* "eth0" or a list, "eth0,lo". */
 static int set_if(struct lane_settings *s, const char *value, char *err)
 {
-	if (strlen(value) >= IFNAMSIZ || strpbrk(value, "/ \t:") || !strcmp(value, ".") ||
-	    !strcmp(value, ".."))
-		return fail(err, "if: no name of an interface", value);
-	snprintf(s->ifname, sizeof(s->ifname), "%s", value);
-	snprintf(s->xdp.ifname, sizeof(s->xdp.ifname), "%s", value);
+	char ifs[LANE_IFS_MAX][16] = {""};
+	const char *p = value, *why;
+	uint32_t nr = 0;
+	size_t len;
+
+	while (*p) {
+		p += strspn(p, ", \t");
+		len = strcspn(p, ", \t");
+		why = len ? add_if(ifs, &nr, p, len) : NULL;
+		if (why)
+			return fail(err, why, value);
+		p += len;
+	}
+	s->nr_ifs = nr;
+	memcpy(s->ifs, ifs, sizeof(s->ifs));
+	memcpy(s->ifname, ifs[0], sizeof(s->ifname));
+	memcpy(s->xdp.ifname, ifs[0], sizeof(s->xdp.ifname));
 	return 0;
+}
+
+static void get_ifs(const struct lane_settings *s, char *out, size_t size)
+{
+	size_t len = 0;
+	uint32_t i;
+
+	out[0] = 0;
+	for (i = 0; i < s->nr_ifs && len < size; i++)
+		len += (size_t)snprintf(out + len, size - len, "%s%s", i ? "," : "", s->ifs[i]);
 }
 
 static int set_memory(struct lane_settings *s, const char *value, char *err)
@@ -252,7 +294,7 @@ void lane_settings_get(const struct lane_settings *s, enum lane_setting which, c
 {
 	switch (which) {
 	case LANE_SET_IF:
-		snprintf(out, size, "%s", s->ifname);
+		get_ifs(s, out, size);
 		break;
 	case LANE_SET_MEMORY:
 		snprintf(out, size, "%zu", s->memory);

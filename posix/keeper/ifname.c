@@ -18,7 +18,10 @@ int lane_settings_ifname(struct lane_settings *s, char *err)
 	r = lane_netlink_default_if(s->ifname);
 	if (r)
 		snprintf(err, KEEPER_ERR, "no default route: name an interface (-i or LANE_IF)");
-	else
-		memcpy(s->xdp.ifname, s->ifname, sizeof(s->xdp.ifname));
-	return r;
+	if (r)
+		return r;
+	memcpy(s->xdp.ifname, s->ifname, sizeof(s->xdp.ifname));
+	memcpy(s->ifs[0], s->ifname, sizeof(s->ifs[0]));
+	s->nr_ifs = 1;
+	return 0;
 }

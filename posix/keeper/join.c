@@ -88,26 +88,54 @@ static void hide(int *fd, void *arg)
 		*fd = keeper_hide_fd(*fd);
 }
 
+/* How many descriptors of a WELCOME are the interfaces' own; -1: it makes no sense. */
+static int nr_device_fds(const struct keeper_msg *m)
+{
+	unsigned int i;
+	int n = 0;
+
+	if (m->nr_ifs == 0 || m->nr_ifs > LANE_IFS_MAX)
+		return -1;
+	for (i = 0; i < m->nr_ifs; i++) {
+		if (m->nr_queues[i] > LANE_QUEUES_MAX)
+			return -1;
+		n += 1 + (int)m->nr_queues[i];
+	}
+	return n;
+}
+
+/* Returns what is behind them. */
+static int *take_devices(struct shim_view *v, const struct keeper_msg *m, int *fds)
+{
+	unsigned int i, q;
+
+	for (i = 0; i < m->nr_ifs; i++) {
+		v->xdp[i].claims = *fds++;
+		for (q = 0; q < m->nr_queues[i]; q++)
+			v->xdp[i].xsk[q] = *fds++;
+	}
+	return fds;
+}
+
 /* Distributes the descriptors of a WELCOME, in the order that the keeper sends them (serve.c). */
 static int take_welcome(struct shim_view *v, const struct keeper_msg *m, int *fds, int n)
 {
-	int want = 3 + (int)m->nr_queues + SHIM_ROWS + (m->has_link ? 1 : 0);
+	int devices = nr_device_fds(m);
 	unsigned int i;
 
-	if (m->nr_queues > LANE_QUEUES_MAX || n != want || m->row < 0 || m->row >= SHIM_ROWS) {
+	if (devices < 0 || !m->has_link || m->row < 0 || m->row >= SHIM_ROWS ||
+	    n != 2 + devices + SHIM_ROWS + (int)m->nr_ifs) {
 		keeper_close_fds(fds, n);
 		return -EBADMSG;
 	}
 	v->row = m->row;
 	v->memfd = *fds++;
 	v->keeper_bell = *fds++;
-	v->xdp.claims = *fds++;
-	for (i = 0; i < m->nr_queues; i++)
-		v->xdp.xsk[i] = *fds++;
+	fds = take_devices(v, m, fds);
 	for (i = 0; i < SHIM_ROWS; i++)
 		v->doorbell[i] = *fds++;
-	if (m->has_link)
-		v->xdp.link = *fds;
+	for (i = 0; i < m->nr_ifs; i++)
+		v->xdp[i].link = *fds++;
 	return 0;
 }
 
@@ -116,12 +144,14 @@ static int map_and_ready(struct shim_view *v, struct keeper_msg *m, char *err)
 {
 	struct timeval patience = {.tv_sec = 4};
 	int fds[KEEPER_FDS_MAX] = {0}, r = shim_arena_map(v);
+	unsigned int i, nr = m->nr_ifs;
 
 	if (r) {
 		snprintf(err, KEEPER_ERR, "the arena cannot be mapped: %s", strerror(-r));
 		return r;
 	}
-	r = lane_xdp_map(v->ln, &v->a->xdp, &v->xdp);
+	for (i = 0; !r && i < nr; i++)
+		r = lane_xdp_map(v->ln, &v->a->xdp[i], &v->xdp[i]);
 	if (r) {
 		snprintf(err, KEEPER_ERR, "the rings cannot be mapped: %s%s", strerror(-r),
 			 r == -EBUSY ? " (this kernel maps them only for the first program)" : "");
@@ -131,11 +161,6 @@ static int map_and_ready(struct shim_view *v, struct keeper_msg *m, char *err)
 	m->row = v->row;
 	setsockopt(v->conn, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
 	r = converse(v->conn, m, fds, err);
-	if (r > 0 && m->has_link && v->xdp.link < 0) {
-		v->xdp.link = fds[0];
-		hide(&v->xdp.link, NULL);
-		fds[0] = -1;
-	}
 	if (r > 0)
 		keeper_close_fds(fds, r);
 	return r < 0 ? r : 0;
@@ -198,7 +223,7 @@ int keeper_join(const struct lane_settings *s, struct shim_view *v, enum shim_fa
 
 int keeper_observe(const char *ifname, struct shim_view *v, char *err)
 {
-	int fds[KEEPER_FDS_MAX] = {0}, fd, i, n, r;
+	int fds[KEEPER_FDS_MAX] = {0}, fd, n, r;
 	struct keeper_msg m;
 
 	shim_view_init(v);
@@ -210,15 +235,13 @@ int keeper_observe(const char *ifname, struct shim_view *v, char *err)
 	close(fd);
 	if (n < 0)
 		return n;
-	if (n < 2 || n > 2 + LANE_QUEUES_MAX) {
+	if (nr_device_fds(&m) < 0 || n != 1 + nr_device_fds(&m)) {
 		keeper_close_fds(fds, n);
 		snprintf(err, KEEPER_ERR, "the keeper is of another version");
 		return -EBADMSG;
 	}
 	v->memfd = fds[0];
-	v->xdp.claims = fds[1];
-	for (i = 2; i < n; i++)
-		v->xdp.xsk[i - 2] = fds[i];
+	take_devices(v, &m, fds + 1);
 	v->readonly = true;
 	r = shim_arena_map(v);
 	if (r) {

@@ -41,9 +41,11 @@ struct keeper_reg {
 struct keeper {
 	struct lane_settings s;
 	struct shim_view v;
-	struct lane_xdp_dev *dev;
-	struct lane_netlink *nl;
-	int epfd, listen_fd;
+	/* of each interface, in the order of s.ifs */
+	struct lane_xdp_dev *dev[LANE_IFS_MAX];
+	struct lane_netlink *nl[LANE_IFS_MAX];
+	int listen_fd[LANE_IFS_MAX];
+	int epfd;
 	uid_t uid;
 	struct keeper_conn conn[K_CONNS];
 	struct keeper_row row[SHIM_ROWS];
@@ -52,7 +54,8 @@ struct keeper {
 	uint64_t linger_until_us; /* 0: somebody is there */
 	unsigned int naps;        /* left to take */
 	uint32_t deferred_seen;
-	bool bound, somebody_seen, stop, if_gone;
+	unsigned int ifs_gone; /* interfaces that have vanished: bits */
+	bool bound, somebody_seen, stop;
 	bool xsk_ready; /* found in this look */
 	bool rung;
 };
@@ -65,7 +68,7 @@ int keeper_watch(struct keeper *k, int fd, uint32_t events, enum keeper_tag tag,
 		 unsigned int index);
 
 /* ---- serve.c ---- */
-void keeper_accept(struct keeper *k);
+void keeper_accept(struct keeper *k, unsigned int ifi);
 void keeper_conn_readable(struct keeper *k, unsigned int index);
 void keeper_conn_close(struct keeper *k, unsigned int index);
 

@@ -1,7 +1,8 @@
 /*
  * keeper.h - the keeper process, and how a program comes to it
  *
- * The keeper listens on the abstract unix socket "lane/<ifname>" (SOCK_SEQPACKET); abstract names
+ * The keeper listens on the abstract unix socket "lane/<ifname>" (SOCK_SEQPACKET) of each of its
+ * interfaces; abstract names
  * belong to one network namespace. Messages are struct keeper_msg with descriptors as SCM_RIGHTS.
  * Both ends check SO_PEERCRED before they believe anything and give up after a second.
  *
@@ -34,9 +35,10 @@ struct keeper_msg {
 	uint32_t nr_fds;
 	char ifname[16];
 	char error[256];
-	uint32_t nr_queues; /* WELCOME: XSKs among the descriptors */
+	uint32_t nr_ifs;    /* WELCOME: interfaces of the lane */
+	uint32_t nr_queues[LANE_IFS_MAX]; /* WELCOME: XSKs of each among the descriptors */
 	uint32_t generation; /* FORKED: of the row, when it was reserved */
-	uint32_t has_link;  /* WELCOME, READY: the last descriptor is the program's link */
+	uint32_t has_link;  /* WELCOME: the last descriptors are the links of each's program */
 };
 
 /* What can be set; the value is the index in lane_settings.from. */
@@ -55,7 +57,10 @@ enum lane_setting_from { LANE_FROM_DEFAULT, LANE_FROM_FILE, LANE_FROM_ENV, LANE_
 
 /* What `lane run` and LANE_* environment variables say (config.c). */
 struct lane_settings {
-	char ifname[16]; /* empty: the one with the default route */
+	char ifname[16]; /* the first interface; empty: the one with the default route */
+	char ifs[LANE_IFS_MAX][16]; /* all of them, that one included */
+	uint32_t nr_ifs;
+	char without_ifs[64]; /* keeper_start(): those that the keeper which serves was opened without */
 	struct lane_xdp_config xdp;
 	size_t memory;
 	uint32_t spin_us;  /* budget before sleeping */
@@ -87,8 +92,9 @@ unsigned int lane_settings_envp(const struct lane_settings *s, char *out[], unsi
 /* Fills in the interface with the default route where none is given. 0 or -errno with err[256]. */
 int lane_settings_ifname(struct lane_settings *s, char *err);
 
-/* Starts the keeper for s->ifname unless one serves it; returns when it accepts connections or has
- * failed, with its error in err[256]. Where s->ifname is empty the keeper finds the interface, and
+/* Starts the keeper for the interfaces unless one serves some of them: then the first of those becomes
+ * s->ifname, and the names of the others are in s->without_ifs. Two keepers for them are an error. Returns
+ * when it accepts connections or has failed, with its error in err[256]. Where s->ifname is empty the keeper finds the interface, and
  * it is filled in. The keeper's stdio is /dev/null. */
 int keeper_start(struct lane_settings *s, char *err);
 /* The keeper itself: never returns. 'ready_fd' gets one line, "ok" or the error, and is closed. */
@@ -109,6 +115,8 @@ extern void (*keeper_unhide_fd)(int fd);
 int keeper_observe(const char *ifname, struct shim_view *v, char *err);
 /* Asks the keeper of 'ifname' to end as soon as no member is left. 0 or -errno with err[256]. */
 int keeper_stop(const char *ifname, char *err);
+/* The process that serves 'ifname', 0: none. */
+int32_t keeper_pid(const char *ifname);
 /* Reserves a row for a child about to be forked, with all that 'v->row' holds; -EAGAIN: none free. */
 int keeper_fork_prepare(struct shim_view *v);
 void keeper_fork_parent(struct shim_view *v, int row, int32_t pid); /* pid < 0: the fork failed, 0: not known here */

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "arena.h"
+#include "lane-int/ifs.h"
 #include "lane-int/state.h"
 #include "sys.h"
 
@@ -110,7 +111,7 @@ static bool keeper_is_due(struct shim_view *v)
 	uint64_t next;
 
 	if (until > ln->now_us + LOCK_RING_SOON_US &&
-	    (ln->st->claims_dirty || ln->net->wanted_head != ln->net->wanted_tail)) {
+	    (ln->st->claims_dirty || lane_ifs_wanted(ln))) {
 		v->a->keeper_until_us = ln->now_us;
 		return true;
 	}

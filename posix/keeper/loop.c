@@ -40,35 +40,39 @@ void keeper_turn(struct keeper *k)
 
 void keeper_xsk_last(struct keeper *k)
 {
-	unsigned int i;
+	unsigned int i, q;
 
 	if (!k->bound)
 		return;
-	for (i = 0; i < LANE_QUEUES_MAX && k->v.xdp.xsk[i] >= 0; i++) {
-		epoll_ctl(k->epfd, EPOLL_CTL_DEL, k->v.xdp.xsk[i], NULL);
-		keeper_watch(k, k->v.xdp.xsk[i], EPOLLIN | EPOLLEXCLUSIVE, K_XSK, i);
+	for (i = 0; i < k->s.nr_ifs; i++) {
+		for (q = 0; q < LANE_QUEUES_MAX && k->v.xdp[i].xsk[q] >= 0; q++) {
+			epoll_ctl(k->epfd, EPOLL_CTL_DEL, k->v.xdp[i].xsk[q], NULL);
+			keeper_watch(k, k->v.xdp[i].xsk[q], EPOLLIN | EPOLLEXCLUSIVE, K_XSK, q);
+		}
 	}
 }
 
 /* Addresses, routes or the link changed: the program and the claims follow. */
-static void net_changed(struct keeper *k)
+static void net_changed(struct keeper *k, unsigned int i)
 {
-	struct lane_nettab *net = lane_nettab(k->v.ln);
+	struct lane_nettab *net = lane_nettab_at(k->v.ln, i);
 	char name[IF_NAMESIZE];
 
-	k->if_gone = !if_indextoname(net->ifindex, name);
-	if (k->if_gone)
+	if (!if_indextoname(net->ifindex, name)) {
+		k->ifs_gone |= 1u << i;
 		return;
-	lane_xdp_set_addrs(k->dev, net);
+	}
+	k->ifs_gone &= ~(1u << i);
+	lane_xdp_set_addrs(k->dev[i], net);
 	shim_lock(&k->v);
 	lane_claim_refresh(k->v.ln);
 	shim_unlock(&k->v);
 }
 
-static void net_readable(struct keeper *k)
+static void net_readable(struct keeper *k, unsigned int i)
 {
-	if (lane_netlink_read(k->nl) > 0)
-		net_changed(k);
+	if (lane_netlink_read(k->nl[i]) > 0)
+		net_changed(k, i);
 	/* Packets that waited for a neighbour may go now. */
 	if (k->v.ln->st->nr_pending)
 		keeper_turn(k);
@@ -89,13 +93,13 @@ static void dispatch(struct keeper *k, const struct epoll_event *ev)
 
 	switch ((enum keeper_tag)(ev->data.u64 >> 32)) {
 	case K_LISTEN:
-		keeper_accept(k);
+		keeper_accept(k, index);
 		break;
 	case K_BELL:
 		bell_readable(k);
 		break;
 	case K_NETLINK:
-		net_readable(k);
+		net_readable(k, index);
 		break;
 	case K_XSK:
 		k->xsk_ready = true;
@@ -117,7 +121,6 @@ static void look(struct keeper *k, uint64_t timeout_us)
 {
 	struct timespec ts = {.tv_sec = (time_t)(timeout_us / 1000000),
 			      .tv_nsec = (long)(timeout_us % 1000000) * 1000};
-	struct lane_nettab *net = lane_nettab(k->v.ln);
 	struct epoll_event evs[LOOP_EVENTS];
 	int i, n;
 
@@ -129,19 +132,24 @@ static void look(struct keeper *k, uint64_t timeout_us)
 		keeper_rows_scan(k);
 		keeper_xsk_last(k);
 	}
-	if (net->wanted_head != net->wanted_tail)
-		lane_netlink_resolve(k->nl);
+	for (i = 0; i < (int)k->s.nr_ifs && lane_ifs_wanted(k->v.ln); i++)
+		lane_netlink_resolve(k->nl[i]);
 	k->v.a->keeper_seen_us = shim_now_us();
 }
 
 /* Frames that members queued and left for later. */
 static void kick_left(struct keeper *k)
 {
-	uint32_t i, mask = 0;
+	uint32_t i, q, bit = 1, mask = 0;
 
-	for (i = 0; i < k->v.a->xdp.nr_queues && i < LANE_QUEUES_MAX; i++) {
-		if (k->v.a->xdp.queue[i].nr_unkicked)
-			mask |= 1u << i;
+	/* The queues of all interfaces, in the order in which they were added to the lane. */
+	for (i = 0; i < k->s.nr_ifs; i++) {
+		const struct lane_xdp_share *x = &k->v.a->xdp[i];
+
+		for (q = 0; q < x->nr_queues && q < LANE_QUEUES_MAX; q++, bit <<= 1) {
+			if (x->queue[q].nr_unkicked)
+				mask |= bit;
+		}
 	}
 	if (mask)
 		lane_kick(k->v.ln, mask);
@@ -227,6 +235,12 @@ static bool has_left_overs(const struct keeper *k)
 	return st->tcp_pool.nr_used || st->tw_pool.nr_used || st->nr_txq;
 }
 
+/* None of the interfaces is there any more. */
+static bool all_gone(const struct keeper *k)
+{
+	return k->ifs_gone == (1u << k->s.nr_ifs) - 1;
+}
+
 /* True when the keeper's time has come. */
 static bool is_over(struct keeper *k)
 {
@@ -237,23 +251,27 @@ static bool is_over(struct keeper *k)
 		return false;
 	}
 	if (!k->somebody_seen && !k->stop)
-		return now - k->started_us > LOOP_START_US || k->if_gone;
+		return now - k->started_us > LOOP_START_US || all_gone(k);
 	if (!k->linger_until_us)
 		k->linger_until_us = now + LOOP_LINGER_US;
-	return k->stop || k->if_gone || !has_left_overs(k) || now >= k->linger_until_us;
+	return k->stop || all_gone(k) || !has_left_overs(k) || now >= k->linger_until_us;
 }
 
 void keeper_loop(struct keeper *k)
 {
+	unsigned int i;
+
 	while (!is_over(k)) {
 		if (k->naps && shim_any_live(k->v.a))
 			nap(k);
 		else
 			doze(k);
 	}
-	/* The name first: whoever comes now starts the next keeper, which waits for the device. */
-	close(k->listen_fd);
+	/* The names first: whoever comes now starts the next keeper, which waits for the device. */
+	for (i = 0; i < k->s.nr_ifs; i++)
+		close(k->listen_fd[i]);
 	k->v.a->keeper_state = SHIM_KEEPER_GONE;
-	lane_xdp_close(k->dev);
+	for (i = 0; i < k->s.nr_ifs; i++)
+		lane_xdp_close(k->dev[i]);
 	_exit(0);
 }

@@ -140,6 +140,19 @@ bool keeper_peer_ok(int fd, struct ucred *cred)
 	return cred->uid == 0 || cred->uid == geteuid();
 }
 
+int32_t keeper_pid(const char *ifname)
+{
+	struct ucred cred = {0};
+	char err[KEEPER_ERR];
+	int fd = keeper_connect(ifname, err);
+
+	if (fd < 0)
+		return 0;
+	keeper_peer_ok(fd, &cred);
+	close(fd);
+	return cred.pid;
+}
+
 int keeper_connect(const char *ifname, char *err)
 {
 	struct timeval patience = {.tv_sec = 1};

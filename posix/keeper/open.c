@@ -86,24 +86,25 @@ static void pause_ms(long ms)
 	nanosleep(&ts, NULL);
 }
 
-/* Takes the name. -EALREADY: a keeper that we may believe serves it. */
-static int take_name(struct keeper *k, char *err)
+/* Takes the name of interface 'i'. -EALREADY: a keeper that we may believe serves it. */
+static int take_name(struct keeper *k, unsigned int i, char *err)
 {
 	uint64_t end = shim_now_us() + 3ULL * KEEPER_RETRY_US;
+	const char *ifname = k->s.ifs[i];
 	struct sockaddr_un sun;
-	socklen_t len = keeper_address(&sun, k->s.ifname);
+	socklen_t len = keeper_address(&sun, ifname);
 	int fd, r;
 
-	k->listen_fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (k->listen_fd < 0)
+	k->listen_fd[i] = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (k->listen_fd[i] < 0)
 		return -errno;
 	do {
-		if (!bind(k->listen_fd, (struct sockaddr *)&sun, len))
+		if (!bind(k->listen_fd[i], (struct sockaddr *)&sun, len))
 			return 0;
 		r = -errno;
 		if (r != -EADDRINUSE)
 			break;
-		fd = keeper_connect(k->s.ifname, err);
+		fd = keeper_connect(ifname, err);
 		if (fd >= 0) {
 			close(fd);
 			return -EALREADY;
@@ -113,8 +114,27 @@ static int take_name(struct keeper *k, char *err)
 		/* It is being opened, or being closed. */
 		pause_ms(10);
 	} while (shim_now_us() < end);
-	snprintf(err, KEEPER_ERR, "the keeper's name for %.15s cannot be had: %s", k->s.ifname,
+	snprintf(err, KEEPER_ERR, "the keeper's name for %.15s cannot be had: %s", ifname,
 		 strerror(-r));
+	return r;
+}
+
+/* In the order of the alphabet: two keepers that want the same names do not wait for each other. */
+static int take_names(struct keeper *k, char *err)
+{
+	unsigned int i, n, next, taken = 0;
+	int r = 0;
+
+	for (n = 0; !r && n < k->s.nr_ifs; n++) {
+		next = LANE_IFS_MAX;
+		for (i = 0; i < k->s.nr_ifs; i++) {
+			if (!(taken >> i & 1) &&
+			    (next == LANE_IFS_MAX || strcmp(k->s.ifs[i], k->s.ifs[next]) < 0))
+				next = i;
+		}
+		taken |= 1u << next;
+		r = take_name(k, next, err);
+	}
 	return r;
 }
 
@@ -130,6 +150,7 @@ static int open_arena(struct keeper *k, char *err)
 	}
 	memcpy(cfg.ifname, k->s.ifname, sizeof(cfg.ifname));
 	lane_config_default(&cfg.lane);
+	cfg.lane.nr_ifs = (uint8_t)k->s.nr_ifs;
 	cfg.lane.seed = secrets[0];
 	cfg.lane.hash_key[0] = secrets[1];
 	cfg.lane.hash_key[1] = secrets[2];
@@ -156,26 +177,40 @@ static int open_bells(struct keeper *k, char *err)
 	return -errno;
 }
 
-static int open_device(struct keeper *k, char *err)
+static int open_device(struct keeper *k, unsigned int i, char *err)
 {
+	struct lane_nettab *net = lane_nettab_at(k->v.ln, i);
+	struct lane_xdp_config cfg = k->s.xdp;
 	struct shim_arena *a = k->v.a;
 	int r;
 
-	r = lane_xdp_open(&k->s.xdp, k->v.ln, &a->xdp, &k->v.xdp, &k->dev, err);
+	memcpy(cfg.ifname, k->s.ifs[i], sizeof(cfg.ifname));
+	cfg.ifi = (uint8_t)i;
+	r = lane_xdp_open(&cfg, k->v.ln, &a->xdp[i], &k->v.xdp[i], &k->dev[i], err);
 	if (r)
 		return r;
-	r = lane_xdp_map(k->v.ln, &a->xdp, &k->v.xdp);
+	r = lane_xdp_map(k->v.ln, &a->xdp[i], &k->v.xdp[i]);
 	if (r) {
 		snprintf(err, KEEPER_ERR, "the rings cannot be mapped: %s", strerror(-r));
 		return r;
 	}
-	r = lane_netlink_open(k->s.ifname, lane_nettab(k->v.ln), &k->nl, err);
+	r = lane_netlink_open(cfg.ifname, net, &k->nl[i], err);
 	if (r)
 		return r;
-	lane_xdp_set_addrs(k->dev, lane_nettab(k->v.ln));
-	if (!strcmp(k->s.ifname, "lo"))
+	lane_xdp_set_addrs(k->dev[i], net);
+	if (!strcmp(cfg.ifname, "lo"))
 		lane_xdp_loopback_settings(a->warning);
 	return 0;
+}
+
+static int open_devices(struct keeper *k, char *err)
+{
+	unsigned int i;
+	int r = 0;
+
+	for (i = 0; !r && i < k->s.nr_ifs; i++)
+		r = open_device(k, i, err);
+	return r;
 }
 
 int keeper_watch(struct keeper *k, int fd, uint32_t events, enum keeper_tag tag, unsigned int index)
@@ -187,17 +222,22 @@ int keeper_watch(struct keeper *k, int fd, uint32_t events, enum keeper_tag tag,
 
 static int open_loop(struct keeper *k, char *err)
 {
+	unsigned int i;
 	int r = 0;
 
 	k->epfd = epoll_create1(EPOLL_CLOEXEC);
-	if (k->epfd < 0 || listen(k->listen_fd, 128))
+	if (k->epfd < 0)
 		r = -errno;
-	if (!r)
-		r = keeper_watch(k, k->listen_fd, EPOLLIN, K_LISTEN, 0);
+	for (i = 0; !r && i < k->s.nr_ifs; i++) {
+		if (listen(k->listen_fd[i], 128))
+			r = -errno;
+		if (!r)
+			r = keeper_watch(k, k->listen_fd[i], EPOLLIN, K_LISTEN, i);
+		if (!r)
+			r = keeper_watch(k, lane_netlink_fd(k->nl[i]), EPOLLIN, K_NETLINK, i);
+	}
 	if (!r)
 		r = keeper_watch(k, k->v.keeper_bell, EPOLLIN, K_BELL, 0);
-	if (!r)
-		r = keeper_watch(k, lane_netlink_fd(k->nl), EPOLLIN, K_NETLINK, 0);
 	if (r)
 		snprintf(err, KEEPER_ERR, "the keeper's epoll: %s", strerror(-r));
 	return r;
@@ -222,18 +262,26 @@ int keeper_open(struct keeper *k, char *err)
 	setrlimit(RLIMIT_MEMLOCK, &lock);
 	r = lane_settings_ifname(&k->s, err);
 	if (!r)
-		r = take_name(k, err);
+		r = take_names(k, err);
 	if (!r)
 		r = open_arena(k, err);
 	if (!r)
 		r = open_bells(k, err);
 	if (!r)
-		r = open_device(k, err);
+		r = open_devices(k, err);
 	if (!r && drop_caps() < 0) {
 		snprintf(err, KEEPER_ERR, "privileges cannot be dropped");
 		r = -EPERM;
 	}
 	return r ? r : open_loop(k, err);
+}
+
+static void close_devices(struct keeper *k)
+{
+	unsigned int i;
+
+	for (i = 0; i < LANE_IFS_MAX; i++)
+		lane_xdp_close(k->dev[i]);
 }
 
 /* Without the lock no promise can be kept: the interface is the kernel's again. */
@@ -242,7 +290,7 @@ static void lock_lost(struct shim_view *v)
 	struct keeper *k = (struct keeper *)((uint8_t *)v - offsetof(struct keeper, v));
 
 	v->a->keeper_state = SHIM_KEEPER_GONE;
-	lane_xdp_close(k->dev);
+	close_devices(k);
 	_exit(1);
 }
 
@@ -260,11 +308,11 @@ void keeper_main(const struct lane_settings *s, int ready_fd)
 	r = keeper_open(&k, err);
 	if (r && r != -EALREADY) {
 		dprintf(ready_fd, "%s\n", err[0] ? err : strerror(-r));
-		if (k.dev)
-			lane_xdp_close(k.dev);
+		close_devices(&k);
 		_exit(1);
 	}
-	dprintf(ready_fd, "ok %s\n", k.s.ifname);
+	lane_settings_get(&k.s, LANE_SET_IF, err, sizeof(err));
+	dprintf(ready_fd, "ok %s\n", err);
 	close(ready_fd);
 	if (r)
 		_exit(0);

@@ -51,12 +51,12 @@ static int conn_place(struct keeper *k)
 	return -1;
 }
 
-void keeper_accept(struct keeper *k)
+void keeper_accept(struct keeper *k, unsigned int ifi)
 {
 	struct ucred cred = {.pid = -1, .uid = (uid_t)-1};
 	int fd, i;
 
-	while ((fd = accept4(k->listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK)) >= 0) {
+	while ((fd = accept4(k->listen_fd[ifi], NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK)) >= 0) {
 		i = conn_place(k);
 		keeper_peer_ok(fd, &cred);
 		if (i < 0 || keeper_watch(k, fd, EPOLLIN, K_CONN, (unsigned int)i)) {
@@ -108,6 +108,24 @@ static bool may(struct keeper *k, struct keeper_conn *c, const struct keeper_msg
 	return false;
 }
 
+/* The claims and the XSKs of each interface, and how many, for a welcome. Returns how many now. */
+static unsigned int put_devices(const struct keeper *k, struct keeper_msg *m, int *fds,
+				unsigned int n)
+{
+	const struct lane_xdp_fds *x;
+	unsigned int i, q;
+
+	m->nr_ifs = k->s.nr_ifs;
+	for (i = 0; i < m->nr_ifs; i++) {
+		x = &k->v.xdp[i];
+		fds[n++] = x->claims;
+		for (q = 0; q < LANE_QUEUES_MAX && x->xsk[q] >= 0; q++)
+			fds[n++] = x->xsk[q];
+		m->nr_queues[i] = q;
+	}
+	return n;
+}
+
 /* Hands everything over, in the order that join.c takes it. */
 static int send_welcome(struct keeper *k, struct keeper_conn *c, int row)
 {
@@ -117,17 +135,14 @@ static int send_welcome(struct keeper *k, struct keeper_conn *c, int row)
 
 	keeper_msg_init(&m, KEEPER_WELCOME, k->s.ifname);
 	m.row = row;
-	m.nr_queues = k->v.a->xdp.nr_queues;
-	m.has_link = k->v.xdp.link >= 0;
+	m.has_link = true;
 	fds[n++] = k->v.memfd;
 	fds[n++] = k->v.keeper_bell;
-	fds[n++] = k->v.xdp.claims;
-	for (i = 0; i < m.nr_queues && i < LANE_QUEUES_MAX; i++)
-		fds[n++] = k->v.xdp.xsk[i];
+	n = put_devices(k, &m, fds, n);
 	for (i = 0; i < SHIM_ROWS; i++)
 		fds[n++] = k->v.doorbell[i];
-	if (m.has_link)
-		fds[n++] = k->v.xdp.link;
+	for (i = 0; i < m.nr_ifs; i++)
+		fds[n++] = k->v.xdp[i].link;
 	return keeper_send(c->fd, &m, fds, n);
 }
 
@@ -157,15 +172,15 @@ static void mapped(struct keeper *k, struct keeper_conn *c)
 {
 	char err[KEEPER_ERR] = "";
 	struct keeper_msg m;
-	bool had_link = k->v.xdp.link >= 0;
+	unsigned int i;
 	int r = 0;
 
 	if (c->row < 0) {
 		refuse(k, c, SHIM_FB_NO_LANE, "join first");
 		return;
 	}
-	if (!k->bound)
-		r = lane_xdp_bind(k->dev, err);
+	for (i = 0; !k->bound && !r && i < k->s.nr_ifs; i++)
+		r = k->v.a->xdp[i].bound ? 0 : lane_xdp_bind(k->dev[i], err);
 	if (r) {
 		snprintf(k->v.a->keeper_error, sizeof(k->v.a->keeper_error), "%.255s", err);
 		refuse(k, c, SHIM_FB_NO_LANE, "%.255s", err);
@@ -176,22 +191,18 @@ static void mapped(struct keeper *k, struct keeper_conn *c)
 	keeper_xsk_last(k);
 	keeper_msg_init(&m, KEEPER_READY, k->s.ifname);
 	m.row = c->row;
-	m.has_link = !had_link && k->v.xdp.link >= 0;
-	keeper_send(c->fd, &m, &k->v.xdp.link, m.has_link);
+	keeper_send(c->fd, &m, NULL, 0);
 }
 
 static void observe(struct keeper *k, struct keeper_conn *c)
 {
 	int fds[KEEPER_FDS_MAX];
 	struct keeper_msg m;
-	unsigned int i, n = 0;
+	unsigned int n = 0;
 
 	keeper_msg_init(&m, KEEPER_WELCOME, k->s.ifname);
-	m.nr_queues = k->v.a->xdp.nr_queues;
 	fds[n++] = k->v.memfd;
-	fds[n++] = k->v.xdp.claims;
-	for (i = 0; i < m.nr_queues && i < LANE_QUEUES_MAX; i++)
-		fds[n++] = k->v.xdp.xsk[i];
+	n = put_devices(k, &m, fds, n);
 	keeper_send(c->fd, &m, fds, n);
 }
 

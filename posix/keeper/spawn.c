@@ -119,23 +119,63 @@ static int read_ready(int fd, struct lane_settings *s, char *err)
 		snprintf(err, KEEPER_ERR, "%s", *line ? line : "the keeper ended without a word");
 		return -EIO;
 	}
-	snprintf(s->ifname, sizeof(s->ifname), "%.15s", line + 3);
-	memcpy(s->xdp.ifname, s->ifname, sizeof(s->xdp.ifname));
-	return 0;
+	return lane_settings_set(s, LANE_SET_IF, line + 3,
+				 (enum lane_setting_from)s->from[LANE_SET_IF], err);
 }
 
-int keeper_start(struct lane_settings *s, char *err)
+/* Interface 'i' becomes the one that is asked for. */
+static void put_first(struct lane_settings *s, unsigned int i)
+{
+	char name[16];
+
+	memcpy(name, s->ifs[i], sizeof(name));
+	memmove(s->ifs[1], s->ifs[0], i * sizeof(s->ifs[0]));
+	memcpy(s->ifs[0], name, sizeof(name));
+	memcpy(s->ifname, name, sizeof(name));
+	memcpy(s->xdp.ifname, name, sizeof(name));
+}
+
+/* Who serves the interfaces: 1: one keeper, some of them (see keeper.h), 0: nobody, -EBUSY: two. */
+static int find_keeper(struct lane_settings *s, char *err)
+{
+	unsigned int i, first = LANE_IFS_MAX;
+	int32_t pid, serves = 0;
+	size_t len = 0;
+
+	s->without_ifs[0] = 0;
+	for (i = 0; i < s->nr_ifs; i++) {
+		pid = keeper_pid(s->ifs[i]);
+		if (pid && serves && pid != serves) {
+			snprintf(err, KEEPER_ERR,
+				 "%s and %s are served by two keepers (pids %d and %d): end one's programs, "
+				 "or name one interface",
+				 s->ifs[first], s->ifs[i], serves, pid);
+			return -EBUSY;
+		}
+		if (pid && !serves)
+			first = i;
+		if (pid)
+			serves = pid;
+		else if (len < sizeof(s->without_ifs))
+			len += (size_t)snprintf(s->without_ifs + len, sizeof(s->without_ifs) - len,
+						"%s%s", len ? ", " : "", s->ifs[i]);
+	}
+	if (!serves) {
+		s->without_ifs[0] = 0;
+		return 0;
+	}
+	put_first(s, first);
+	return 1;
+}
+
+/* Executes the keeper and waits until it serves. */
+static int start(struct lane_settings *s, char *err)
 {
 	char path[PATH_MAX], number[16], *envp[SPAWN_ENV_MAX + 1] = {NULL};
 	char *argv[] = {"lane", "keeper", "--ready-fd", number, NULL};
 	unsigned int i, n;
 	int fds[2], r;
 
-	r = s->ifname[0] ? keeper_connect(s->ifname, err) : -ECONNREFUSED;
-	if (r >= 0) {
-		close(r);
-		return 0;
-	}
 	r = find_tool(path, err);
 	if (r)
 		return r;
@@ -159,4 +199,18 @@ int keeper_start(struct lane_settings *s, char *err)
 	for (i = 0; i < n; i++)
 		free(envp[i]);
 	return r;
+}
+
+int keeper_start(struct lane_settings *s, char *err)
+{
+	int r = find_keeper(s, err);
+
+	if (r)
+		return r < 0 ? r : 0;
+	r = start(s, err);
+	if (r)
+		return r;
+	/* Another starter may have been quicker, with other interfaces. */
+	r = find_keeper(s, err);
+	return r < 0 ? r : 0;
 }

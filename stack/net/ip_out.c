@@ -40,6 +40,7 @@ static bool tx_one(struct lane *ln, struct lane_buf *b)
 	ln->kick_mask |= 1u << q->idx;
 	ln->st->stats.tx_packets++;
 	ln->st->stats.tx_bytes += len;
+	ln->st->ifs[q->ifi].tx_packets++;
 	return true;
 }
 
@@ -127,15 +128,27 @@ static uint8_t *push(struct lane *ln, struct lane_buf *b, uint16_t n)
 	return lane_buf_data(&ln->bufs, b);
 }
 
-static void put_eth(struct lane *ln, struct lane_buf *b, const struct lane_mac *mac, bool is4)
+static void put_eth(struct lane *ln, struct lane_buf *b, const struct lane_path *path, bool is4)
 {
 	struct lane_eth_hdr eth = {
-		.dst = *mac,
-		.src = ln->net->mac,
+		.dst = path->mac,
+		.src = lane_ifs_net(ln, path->ifi)->mac,
 		.type = lane_be16_of(is4 ? LANE_ETH_IP4 : LANE_ETH_IP6),
 	};
 
 	memcpy(lane_buf_data(&ln->bufs, b), &eth, sizeof(eth));
+}
+
+/* The queue that the flow's packets came by, unless the way out is another interface's. */
+static uint8_t leave_by(const struct lane *ln, const struct lane_path *path)
+{
+	if (path->queue < ln->nr_queues && ln->queues[path->queue]->ifi == path->ifi)
+		return path->queue;
+	for (unsigned int i = 0; i < ln->nr_queues; i++) {
+		if (ln->queues[i]->ifi == path->ifi)
+			return (uint8_t)i;
+	}
+	return 0;
 }
 
 /* Headers in front of 'b', all but the checksum's fields; then out with it. */
@@ -151,9 +164,9 @@ static void emit(struct lane *ln, struct lane_buf *b, const struct lane_path *pa
 	lane_ip_emit(push(ln, b, hlen), info, ln->st->ip_id++);
 	b->l3_off = b->off;
 	push(ln, b, LANE_ETH_HLEN);
-	put_eth(ln, b, &path->mac, is4);
+	put_eth(ln, b, path, is4);
 	b->csum_start = LANE_ETH_HLEN + hlen;
-	b->queue = (uint8_t)(path->queue < ln->nr_queues ? path->queue : 0);
+	b->queue = leave_by(ln, path);
 	if (path->have_mac)
 		send(ln, b);
 	else
@@ -219,13 +232,14 @@ static void read_addrs(struct lane *ln, const struct lane_buf *b, struct lane_ip
 static void retry_pending(struct lane *ln, struct lane_pending *p)
 {
 	struct lane_buf *b = lane_buf_at(&ln->bufs, p->buf);
-	struct lane_path path = {0};
+	struct lane_path path = {.queue = b ? b->queue : 0};
 	struct lane_ip src, dst;
 
 	if (b) {
 		read_addrs(ln, b, &src, &dst);
 		if (lane_path_update(ln, &path, &src, &dst) == 0) {
-			put_eth(ln, b, &path.mac, lane_ip_is4(&dst));
+			put_eth(ln, b, &path, lane_ip_is4(&dst));
+			b->queue = leave_by(ln, &path);
 			send(ln, b);
 		} else if (ln->now_us < p->until_us) {
 			return;
@@ -237,6 +251,16 @@ static void retry_pending(struct lane *ln, struct lane_pending *p)
 	ln->st->nr_pending--;
 }
 
+/* Of all interfaces: differs after every change of one. */
+static uint32_t neigh_version(const struct lane *ln)
+{
+	uint32_t sum = 0;
+
+	for (unsigned int i = 0; i < ln->nr_ifs; i++)
+		sum += atomic_load_explicit(&ln->net[i].neigh_version, memory_order_acquire);
+	return sum;
+}
+
 void lane_ip_retry(struct lane *ln)
 {
 	struct lane_state *st = ln->st;
@@ -246,7 +270,7 @@ void lane_ip_retry(struct lane *ln)
 		txq_run(ln);
 	if (st->nr_pending == 0)
 		return;
-	version = atomic_load_explicit(&ln->net->neigh_version, memory_order_acquire);
+	version = neigh_version(ln);
 	for (unsigned int i = 0; i < LANE_NR_PENDING; i++) {
 		struct lane_pending *p = &st->pending[i];
 

@@ -17,12 +17,14 @@ static struct lane_seen *seen_at(struct lane *ln, const struct lane_ip *ip)
 	return &ln->st->seen[h % LANE_NR_SEEN];
 }
 
-void lane_path_seen(struct lane *ln, const struct lane_ip *ip, const struct lane_mac *mac)
+void lane_path_seen(struct lane *ln, unsigned int ifi, const struct lane_ip *ip,
+		    const struct lane_mac *mac)
 {
 	struct lane_seen *s = seen_at(ln, ip);
 
 	s->ip = *ip;
 	s->mac = *mac;
+	s->ifi = (uint8_t)ifi;
 	s->used = 1;
 }
 
@@ -36,7 +38,7 @@ static int without_neigh(struct lane *ln, struct lane_path *path, const struct l
 	if (path->have_mac && (path->from_peer || err == -EAGAIN))
 		return 0;
 	path->have_mac = 0;
-	if (!s->used || !lane_ip_equal(&s->ip, dst))
+	if (!s->used || s->ifi != path->ifi || !lane_ip_equal(&s->ip, dst))
 		return err;
 	path->mac = s->mac;
 	path->have_mac = 1;
@@ -48,20 +50,26 @@ static int update(struct lane *ln, struct lane_path *path, struct lane_ip *src,
 		  const struct lane_ip *dst)
 {
 	struct lane_net_hop hop;
+	struct lane_nettab *net;
 	struct lane_mac mac;
-	int r = lane_net_route(ln->net, dst, src, &hop);
+	int r = lane_ifs_route(ln, lane_ifs_of_queue(ln, path->queue), dst, src, &hop);
 
-	if (r)
+	if (r < 0)
 		return r;
+	/* A MAC is good on its own link only. */
+	if (path->ifi != r)
+		path->have_mac = 0;
+	path->ifi = (uint8_t)r;
+	net = &ln->net[r];
 	*src = hop.src;
 	path->mtu = hop.mtu;
-	if (ln->net->loopback) {
+	if (net->loopback) {
 		memset(&path->mac, 0, sizeof(path->mac));
 		path->have_mac = 1;
 		path->from_peer = 0;
 		return 0;
 	}
-	r = lane_net_neigh(ln->net, &hop.next, &mac);
+	r = lane_net_neigh(net, &hop.next, &mac);
 	if (r)
 		return without_neigh(ln, path, dst, r);
 	path->mac = mac;
@@ -73,9 +81,10 @@ static int update(struct lane *ln, struct lane_path *path, struct lane_ip *src,
 int lane_path_update(struct lane *ln, struct lane_path *path, struct lane_ip *src,
 		     const struct lane_ip *dst)
 {
-	uint32_t version = atomic_load_explicit(&ln->net->version, memory_order_acquire);
-	uint32_t neigh_version =
-		atomic_load_explicit(&ln->net->neigh_version, memory_order_acquire);
+	const struct lane_nettab *net = lane_ifs_net(ln, path->ifi);
+	uint32_t version = atomic_load_explicit(&net->version, memory_order_acquire);
+	uint32_t neigh_version = atomic_load_explicit(&net->neigh_version, memory_order_acquire);
+	uint8_t ifi = path->ifi;
 	int r;
 
 	if (path->version == version && path->neigh_version == neigh_version && path->have_mac &&
@@ -84,7 +93,8 @@ int lane_path_update(struct lane *ln, struct lane_path *path, struct lane_ip *sr
 	r = update(ln, path, src, dst);
 	if (r)
 		return r;
-	path->version = version;
+	/* From another table than the numbers above: 0 makes the next call look again. */
+	path->version = path->ifi == ifi ? version : 0;
 	path->neigh_version = neigh_version;
 	return 0;
 }

@@ -160,6 +160,7 @@ static struct lane_tcp *new_conn(struct lane *ln, struct lane_tcp *l, const stru
 	pcb->path.have_mac = 1;
 	pcb->path.from_peer = 1;
 	pcb->path.queue = pkt->b->queue;
+	pcb->path.ifi = pkt->ifi;
 	pcb->path.version = UINT32_MAX; /* looked up at the first output */
 	pcb->parent = lane_tcp_idx(ln, l);
 	queue_push(ln, &l->lq.syns, pcb);

@@ -250,7 +250,8 @@ void lane_tcp_xmit_rst(struct lane *ln, struct lane_tcp *pcb)
 void lane_tcp_reply(struct lane *ln, const struct lane_pkt *pkt, struct lane_tcp_info *info)
 {
 	struct lane_path path = {
-		.mac = pkt->mac, .have_mac = 1, .from_peer = 1, .queue = pkt->b->queue};
+		.mac = pkt->mac, .have_mac = 1, .from_peer = 1, .queue = pkt->b->queue,
+		.ifi = pkt->ifi};
 	struct lane_ip src = pkt->ip.dst;
 	struct lane_buf *b;
 	uint8_t hlen;

@@ -171,8 +171,8 @@ enum lane_drop lane_udp_in(struct lane *ln, struct lane_pkt *pkt)
 	b->off += at + (uint16_t)sizeof(h);
 	b->len -= at + (uint16_t)sizeof(h);
 	pcb->path.queue = b->queue;
-	if (!ln->net->loopback)
-		lane_path_seen(ln, &remote.ip, &pkt->mac);
+	if (!ln->net[pkt->ifi].loopback)
+		lane_path_seen(ln, pkt->ifi, &remote.ip, &pkt->mac);
 	ln->st->stats.udp_in++;
 	lane_udp_raise(ln, pcb, LANE_EV_READABLE);
 	return LANE_OK;

@@ -114,7 +114,7 @@ static void unlist(struct lane *ln, struct lane_udp *pcb)
 
 /* ---- bind and connect ---- */
 
-uint32_t lane_udp_mask(const struct lane *ln, uint16_t port)
+uint32_t lane_udp_mask(const struct lane *ln, unsigned int ifi, uint16_t port)
 {
 	uint32_t hash = lane_port_hash(&ln->st->key, LANE_PROTO_UDP, port), mask = 0;
 	struct lane_ftable_iter it;
@@ -124,7 +124,7 @@ uint32_t lane_udp_mask(const struct lane *ln, uint16_t port)
 		const struct lane_udp *pcb = lane_udp_at(ln, i);
 
 		if (pcb && pcb->local.port == port)
-			mask |= lane_net_addr_mask(ln->net, &pcb->local.ip, pcb->v6only);
+			mask |= lane_ifs_addr_mask(ln, ifi, &pcb->local.ip, pcb->v6only);
 	}
 	return mask;
 }
@@ -136,7 +136,7 @@ int lane_udp_bind(struct lane *ln, struct lane_udp *pcb, const struct lane_ep *l
 
 	if (local->port == 0 || pcb->local.port)
 		return -EINVAL;
-	if (!lane_ip_is_any(&local->ip) && lane_net_addr(ln->net, &local->ip) < 0)
+	if (!lane_ip_is_any(&local->ip) && lane_ifs_addr(ln, &local->ip) < 0)
 		return -EADDRNOTAVAIL;
 	r = lane_ftable_insert(ln->udp_table, hash, lane_udp_index(ln, pcb));
 	if (r)
@@ -182,8 +182,8 @@ int lane_udp_connect(struct lane *ln, struct lane_udp *pcb, const struct lane_ep
 	disconnect(ln, pcb);
 	if (!remote)
 		return 0;
-	r = lane_net_route(ln->net, &remote->ip, &pcb->local.ip, &hop);
-	if (r)
+	r = lane_ifs_route(ln, 0, &remote->ip, &pcb->local.ip, &hop);
+	if (r < 0)
 		return r;
 	if (!pcb->local.port) {
 		r = bind_auto(ln, pcb, lane_ip_is4(&remote->ip));

@@ -6,6 +6,7 @@
 #ifndef LANE_INT_ENGINE_H
 #define LANE_INT_ENGINE_H
 
+#include "lane-int/ifs.h"
 #include "lane-int/state.h"
 #include "stack/wire/icmp.h"
 #include "stack/wire/ip.h"
@@ -16,6 +17,7 @@ struct lane_pkt {
 	struct lane_buf *b;
 	struct lane_ip_info ip;
 	struct lane_mac mac;
+	uint8_t ifi; /* the interface that it came by */
 	bool csum_ok;	 /* checked, or vouched for */
 };
 
@@ -48,10 +50,11 @@ struct lane_path {
 	struct lane_mac mac;
 	uint8_t have_mac;    /* mac may be used */
 	uint8_t from_peer;   /* it is the MAC that the peer's frames came from, not the mirror's */
-	uint8_t queue;	     /* to leave by */
-	uint8_t reserved[3];
+	uint8_t queue;	     /* to leave by, if it is the interface's: else by the first of its queues */
+	uint8_t ifi;	     /* the interface to leave by; of have_mac's MAC too */
+	uint8_t reserved[2];
 	uint32_t mtu;
-	uint32_t version;	/* nettab's, when the route was looked up */
+	uint32_t version;	/* its nettab's, when the route was looked up */
 	uint32_t neigh_version; /* nettab's, when the neighbour was looked up */
 };
 
@@ -78,8 +81,9 @@ void lane_ip_out(struct lane *ln, struct lane_buf *b, const struct lane_path *pa
 void lane_ip_out_fragment(struct lane *ln, struct lane_buf *b, const struct lane_path *path,
 			  const struct lane_ip_info *info);
 
-/* Remembers that packets of 'ip' came from 'mac', for answers without a pcb that could keep it. */
-void lane_path_seen(struct lane *ln, const struct lane_ip *ip, const struct lane_mac *mac);
+/* Remembers that packets of 'ip' came by interface 'ifi' from 'mac', for answers without a pcb that could keep it. */
+void lane_path_seen(struct lane *ln, unsigned int ifi, const struct lane_ip *ip,
+		    const struct lane_mac *mac);
 /* Sends what waits on txq and what waits for a neighbour; drops what waited too long. */
 void lane_ip_retry(struct lane *ln);
 
@@ -92,9 +96,9 @@ enum lane_claim_kind { LANE_CLAIM_ANY, LANE_CLAIM_LISTEN };
 void lane_claim(struct lane *ln, uint8_t proto, const struct lane_ep *local, bool v6only,
 		enum lane_claim_kind kind);
 void lane_unclaim(struct lane *ln, uint8_t proto, uint16_t port, enum lane_claim_kind kind);
-/* The addresses (mask) that listeners, or UDP sockets, of 'port' take packets to. */
-uint32_t lane_tcp_listen_mask(const struct lane *ln, uint16_t port);
-uint32_t lane_udp_mask(const struct lane *ln, uint16_t port);
+/* The addresses (mask) of interface 'ifi' that listeners, or UDP sockets, of 'port' take packets to. */
+uint32_t lane_tcp_listen_mask(const struct lane *ln, unsigned int ifi, uint16_t port);
+uint32_t lane_udp_mask(const struct lane *ln, unsigned int ifi, uint16_t port);
 /* True when no socket holds the port (for the choice of ports). */
 bool lane_claim_is_free(const struct lane *ln, uint8_t proto, uint16_t port);
 

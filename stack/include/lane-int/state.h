@@ -17,7 +17,7 @@
 #include "stack/base/wheel.h"
 
 #define LANE_STATE_MAGIC 0x656e616c2d706374ULL
-#define LANE_STATE_VERSION 1
+#define LANE_STATE_VERSION 2
 
 struct lane_tcp;
 struct lane_udp;
@@ -57,7 +57,12 @@ struct lane_seen {
 	struct lane_ip ip;
 	struct lane_mac mac;
 	uint8_t used;
-	uint8_t reserved;
+	uint8_t ifi; /* the interface that it came by */
+};
+
+/* What went by one interface. */
+struct lane_if_stats {
+	uint64_t rx_packets, tx_packets;
 };
 
 /* A datagram of which fragments have arrived: stack/net/reass.c. */
@@ -112,6 +117,7 @@ struct lane_state {
 	struct lane_pending pending[LANE_NR_PENDING];
 	struct lane_seen seen[LANE_NR_SEEN];
 	struct lane_stats stats;
+	struct lane_if_stats ifs[LANE_IFS_MAX];
 };
 
 /* One process' handle. */
@@ -119,14 +125,15 @@ struct lane {
 	struct lane_state *st;
 	uint64_t now_us; /* of this call */
 	struct lane_bufs bufs;
-	struct lane_nettab *net;
+	struct lane_nettab *net; /* one for each interface */
+	unsigned int nr_ifs;
 	struct lane_claim_count *claims; /* [2][65536]: TCP, UDP */
 	struct lane_tcp *tcps;
 	struct lane_tw *tws;
 	struct lane_udp *udps;
 	struct lane_ftable *conns, *listeners, *tw_table, *udp_table;
 	struct lane_timers timers;
-	struct lane_queue *queues[LANE_QUEUES_MAX];
+	struct lane_queue *queues[LANE_QUEUES_ALL];
 	unsigned int nr_queues;
 	uint32_t kick_mask; /* queues with frames that were not kicked */
 };

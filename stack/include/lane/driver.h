@@ -62,7 +62,8 @@ struct lane_queue {
 	struct lane_bufs *bufs;
 	uint32_t caps;	  /* LANE_CAP_* */
 	uint8_t idx;	  /* in the lane's list of queues */
-	uint8_t pad[3];
+	uint8_t ifi;	  /* which of the lane's interfaces it belongs to */
+	uint8_t pad[2];
 	uint32_t nr_unkicked; /* frames taken since the last kick: whoever kicks sets it to 0 */
 };
 

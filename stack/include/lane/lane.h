@@ -25,7 +25,9 @@
 struct lane;
 struct lane_nettab;
 
-#define LANE_QUEUES_MAX 16
+#define LANE_QUEUES_MAX 16 /* of one interface */
+#define LANE_IFS_MAX 4	   /* interfaces of one lane */
+#define LANE_QUEUES_ALL 32 /* of all its interfaces: a mask of them is 32 bits */
 
 /* Sizes, fixed at creation. lane_config_default() fills in what suits 64 MB. */
 struct lane_config {
@@ -45,6 +47,7 @@ struct lane_config {
 	uint32_t fin_timeout_us;
 	uint8_t keepalive_probes, syn_retries, synack_retries, retries2;
 	uint8_t timestamps, window_scaling, ttl, cc;
+	uint8_t nr_ifs; /* interfaces, at most LANE_IFS_MAX; 0 is 1 */
 };
 
 void lane_config_default(struct lane_config *cfg);
@@ -61,11 +64,12 @@ struct lane *lane_attach(void *mem, size_t size);
 /* Frees the handle (not the memory). */
 void lane_detach(struct lane *ln);
 
-/* Adds an open queue; the lane borrows it. -ENOSPC. */
+/* Adds an open queue; the lane borrows it. -ENOSPC, -EINVAL: the lane has no interface q->ifi. */
 int lane_add_queue(struct lane *ln, struct lane_queue *q);
 struct lane_queue *lane_queue(struct lane *ln, unsigned int idx); /* NULL beyond the last */
 struct lane_bufs *lane_bufs(struct lane *ln);
-struct lane_nettab *lane_nettab(struct lane *ln);
+struct lane_nettab *lane_nettab(struct lane *ln); /* of the first interface */
+struct lane_nettab *lane_nettab_at(struct lane *ln, unsigned int ifi); /* NULL beyond the last */
 const struct lane_stats *lane_stats(const struct lane *ln);
 
 /* Tells the drivers all claims anew: after the interface's addresses changed, and at recovery. */

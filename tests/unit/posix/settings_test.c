@@ -83,6 +83,32 @@ static void test_load__file_then_environment(void **state)
 	assert_int_equal(s.xdp.without, LANE_XDP_F_SG | LANE_XDP_F_BUSY_POLL);
 }
 
+static void test_if__a_list(void **state)
+{
+	struct lane_settings s;
+	char err[256], text[64];
+
+	(void)state;
+	clear();
+	write_conf("if = eth0, lo\n");
+	assert_int_equal(lane_settings_load(&s, err), 0);
+	assert_int_equal(s.nr_ifs, 2);
+	assert_string_equal(s.ifname, "eth0");
+	assert_string_equal(s.xdp.ifname, "eth0");
+	assert_string_equal(s.ifs[1], "lo");
+	/* One twice is once. */
+	assert_int_equal(lane_settings_set(&s, LANE_SET_IF, ",lo,eth1,lo", LANE_FROM_OPTION, err),
+			 0);
+	lane_settings_get(&s, LANE_SET_IF, text, sizeof(text));
+	assert_string_equal(text, "lo,eth1");
+	assert_int_equal(lane_settings_set(&s, LANE_SET_IF, "a,b,c,d", LANE_FROM_OPTION, err), 0);
+	assert_int_equal(lane_settings_set(&s, LANE_SET_IF, "a,b,c,d,e", LANE_FROM_OPTION, err),
+			 -EINVAL);
+	assert_int_equal(lane_settings_set(&s, LANE_SET_IF, "lo,a/b", LANE_FROM_OPTION, err),
+			 -EINVAL);
+	assert_int_equal(s.nr_ifs, 4);
+}
+
 static void test_load__unknown_key_names_file_and_line(void **state)
 {
 	struct lane_settings s;
@@ -223,6 +249,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_teardown(test_load__defaults, teardown),
 		cmocka_unit_test_teardown(test_load__file_then_environment, teardown),
+		cmocka_unit_test_teardown(test_if__a_list, teardown),
 		cmocka_unit_test_teardown(test_load__unknown_key_names_file_and_line, teardown),
 		cmocka_unit_test_teardown(test_load__no_equals_sign, teardown),
 		cmocka_unit_test_teardown(test_load__a_file_that_is_named_must_exist, teardown),

@@ -80,7 +80,7 @@ static void test_bind__rules(void **state)
 	assert_int_equal(lane_udp_bind(w.ln[0], pcb, &good, false), 0);
 	assert_int_equal(lane_udp_bind(w.ln[0], pcb, &good, false), -EINVAL);
 	assert_false(lane_claim_is_free(w.ln[0], LANE_PROTO_UDP, 53));
-	assert_int_equal(lane_udp_mask(w.ln[0], 53), 3);
+	assert_int_equal(lane_udp_mask(w.ln[0], 0, 53), 3);
 	lane_udp_put(w.ln[0], pcb);
 	assert_true(lane_claim_is_free(w.ln[0], LANE_PROTO_UDP, 53));
 }
