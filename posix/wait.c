@@ -374,6 +374,14 @@ static int sleep_in_kernel(struct pause *p)
 	return n;
 }
 
+/* A spin has no cancellation point, and in the latency profile no end. */
+static void test_cancel(struct pause *p)
+{
+	pthread_cleanup_push(cancelled, p);
+	pthread_testcancel();
+	pthread_cleanup_pop(0);
+}
+
 /* epoll_wait(2) ends with EINTR also when a stopped thread goes on; poll and reads do not. */
 static bool ends_without_handler(const struct shim_wait *w)
 {
@@ -387,7 +395,9 @@ static int wait_on(struct pause *p)
 
 	for (;;) {
 		p->kernel = false;
-		if (!spin(p)) {
+		if (spin(p)) {
+			test_cancel(p);
+		} else {
 			n = sleep_in_kernel(p);
 			if (n == -EINTR && shim_sig.nr_run == p->nr_run &&
 			    ends_without_handler(p->w))
