@@ -8,6 +8,10 @@
  */
 #include "stack/tcp/pcb.h"
 
+/* Shares of the pcb pool: SYNs go to the kernel below the one, and to the lane again above the other. */
+#define SPILL_START 64
+#define SPILL_END   16
+
 static struct lane_claim_count *count_of(const struct lane *ln, uint8_t proto, uint16_t port)
 {
 	return &ln->claims[(proto == LANE_PROTO_UDP ? 65536 : 0) + port];
@@ -54,7 +58,7 @@ static void update_if(struct lane *ln, unsigned int ifi, uint8_t proto, uint16_t
 			any = lane_udp_mask(ln, ifi, port) | extra;
 	} else if (c->nr_any) {
 		any = lane_ifs_addr_mask(ln, ifi, &all, false);
-		if (c->nr_listen)
+		if (c->nr_listen && !ln->st->listen_full)
 			listen = lane_tcp_listen_mask(ln, ifi, port) | extra;
 	}
 	tell(ln, ifi, proto, port, any, listen);
@@ -93,6 +97,19 @@ void lane_unclaim(struct lane *ln, uint8_t proto, uint16_t port, enum lane_claim
 	if (proto == LANE_PROTO_TCP && kind == LANE_CLAIM_ANY && c->nr_any > 0)
 		return;
 	update(ln, proto, port, NULL, false);
+}
+
+void lane_claim_spill(struct lane *ln)
+{
+	const struct lane_pool *p = &ln->st->tcp_pool;
+	uint32_t spare = p->nr - p->nr_used;
+	bool full = ln->st->cfg.listen_spill &&
+		    spare < (ln->st->listen_full ? p->nr / SPILL_END : p->nr / SPILL_START);
+
+	if (full == (bool)ln->st->listen_full)
+		return;
+	ln->st->listen_full = full;
+	lane_claim_refresh(ln);
 }
 
 bool lane_claim_is_free(const struct lane *ln, uint8_t proto, uint16_t port)

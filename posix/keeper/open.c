@@ -150,6 +150,7 @@ static int open_arena(struct keeper *k, char *err)
 	}
 	memcpy(cfg.ifname, k->s.ifname, sizeof(cfg.ifname));
 	lane_config_default(&cfg.lane);
+	cfg.lane.listen_spill = 1;
 	cfg.lane.nr_ifs = (uint8_t)k->s.nr_ifs;
 	cfg.lane.seed = secrets[0];
 	cfg.lane.hash_key[0] = secrets[1];

@@ -10,6 +10,8 @@
 
 #include <netinet/in.h>
 
+#define SYN_YOUNG_MS 100
+
 /* ---- which listener ---- */
 
 /* 0: not for this address; more: better. */
@@ -136,18 +138,30 @@ static void inherit(struct lane_tcp *pcb, const struct lane_tcp *l)
 	pcb->flags |= LANE_TF_PASSIVE | LANE_TF_SYNQ;
 }
 
+/*
+ * True if there is room for one more half-open connection. In a full queue the oldest makes room, but
+ * not one so young that its ACK may be on the way: a burst of clients waits for its next SYN instead
+ * of being reset, and a flood still passes through.
+ */
+static bool make_room(struct lane *ln, struct lane_tcp *l)
+{
+	struct lane_tcp *oldest = lane_tcp_get(ln, l->lq.syns.head);
+
+	if (!oldest || l->lq.nr_syns < max_syns(ln, l))
+		return true;
+	if (lane_now_ms(ln) - oldest->start_ms < SYN_YOUNG_MS)
+		return false;
+	lane_count_drop(ln, LANE_DROP_TCP_BACKLOG);
+	lane_tcp_free(ln, oldest);
+	return true;
+}
+
 /* Makes the SYN_RECEIVED connection that 'seg' asks for. */
 static struct lane_tcp *new_conn(struct lane *ln, struct lane_tcp *l, const struct lane_seg *seg)
 {
-	struct lane_tcp *oldest = lane_tcp_get(ln, l->lq.syns.head);
 	const struct lane_pkt *pkt = seg->pkt;
-	struct lane_tcp *pcb;
+	struct lane_tcp *pcb = lane_tcp_create(ln, 0);
 
-	if (oldest && l->lq.nr_syns >= max_syns(ln, l)) {
-		lane_count_drop(ln, LANE_DROP_TCP_BACKLOG);
-		lane_tcp_free(ln, oldest);
-	}
-	pcb = lane_tcp_create(ln, 0);
 	if (!pcb)
 		return NULL;
 	inherit(pcb, l);
@@ -178,7 +192,7 @@ enum lane_drop lane_tcp_listen_in(struct lane *ln, struct lane_tcp *l, struct la
 	}
 	if (!(seg->flags & LANE_WIRE_SYN) || (seg->flags & LANE_WIRE_FIN))
 		return LANE_DROP_TCP_FLAGS;
-	if (accept_full(l))
+	if (accept_full(l) || !make_room(ln, l))
 		return LANE_DROP_TCP_BACKLOG;
 	pcb = new_conn(ln, l, seg);
 	if (!pcb)

@@ -99,6 +99,9 @@ void lane_unclaim(struct lane *ln, uint8_t proto, uint16_t port, enum lane_claim
 /* The addresses (mask) of interface 'ifi' that listeners, or UDP sockets, of 'port' take packets to. */
 uint32_t lane_tcp_listen_mask(const struct lane *ln, unsigned int ifi, uint16_t port);
 uint32_t lane_udp_mask(const struct lane *ln, unsigned int ifi, uint16_t port);
+/* After pcbs were taken or freed: leaves SYNs to the kernel's listeners while there are hardly any, if
+ * cfg.listen_spill says that it has such. */
+void lane_claim_spill(struct lane *ln);
 /* True when no socket holds the port (for the choice of ports). */
 bool lane_claim_is_free(const struct lane *ln, uint8_t proto, uint16_t port);
 

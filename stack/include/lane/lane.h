@@ -47,6 +47,7 @@ struct lane_config {
 	uint32_t fin_timeout_us;
 	uint8_t keepalive_probes, syn_retries, synack_retries, retries2;
 	uint8_t timestamps, window_scaling, ttl, cc;
+	uint8_t listen_spill; /* the kernel listens too: when pcbs run out, SYNs are left to it */
 	uint8_t nr_ifs; /* interfaces, at most LANE_IFS_MAX; 0 is 1 */
 };
 

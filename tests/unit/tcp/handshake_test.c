@@ -3,6 +3,8 @@
  */
 #include "tests/unit/tcp/script.h"
 
+#include "stack/tcp/pcb.h"
+
 static void test_passive__options_agreed(void **state)
 {
 	(void)state;
@@ -283,6 +285,62 @@ static void test_backlog(void **state)
 	script_close();
 }
 
+static void many_pcbs(struct lane_config *cfg)
+{
+	cfg->nr_tcp = 2048; /* one listener's half-open ones may be an eighth */
+}
+
+/* 128 half-open ones fill the queue of a listener: a young one is not given up for the next SYN. */
+static void test_backlog__half_open_makes_room_when_old(void **state)
+{
+	(void)state;
+	script_open(many_pcbs);
+	script_listen(8);
+	for (s.peer = 4000; s.peer < 4000 + LANE_SYNQ_MIN; s.peer++) {
+		script_in("S 0 mss 1460");
+		script_out("S. 0 ack 1");
+	}
+	script_in("S 0 mss 1460");
+	script_silent();
+	assert_int_equal(s.ln->st->stats.drops[LANE_DROP_TCP_BACKLOG], 1);
+	script_run_ms(150);
+	script_in("S 0 mss 1460");
+	script_out("S. 0 ack 1");
+	script_in(". 1 ack 1");
+	assert_non_null(lane_tcp_accept(s.ln, s.listener, 7));
+	script_skip();
+	script_close();
+}
+
+static void few_pcbs(struct lane_config *cfg)
+{
+	cfg->nr_tcp = 64;
+	cfg->listen_spill = 1;
+}
+
+/* With hardly a pcb left SYNs are the kernel's, until there are enough again. */
+static void test_listen_in__spill(void **state)
+{
+	(void)state;
+	script_open(few_pcbs);
+	script_listen(64);
+	for (s.peer = 4000; s.peer < 4063; s.peer++) {
+		assert_int_equal(s.ln->st->listen_full, 0);
+		script_in("S 0 mss 1460");
+		script_out("S. 0 ack 1");
+		script_in(". 1 ack 1");
+	}
+	script_run_ms(2);
+	assert_int_equal(s.ln->st->listen_full, 1);
+	/* Its queue is reset with it. */
+	lane_tcp_put(s.ln, s.listener);
+	s.listener = NULL;
+	script_run_ms(2);
+	assert_int_equal(s.ln->st->listen_full, 0);
+	script_skip();
+	script_close();
+}
+
 /* Two handshakes end when there is room for one: the second's ACK is dropped and may come again. */
 static void test_backlog__full_at_third_ack(void **state)
 {
@@ -413,6 +471,8 @@ int main(void)
 		cmocka_unit_test(test_active__icmp_is_hard),
 		cmocka_unit_test(test_simultaneous_open),
 		cmocka_unit_test(test_backlog),
+		cmocka_unit_test(test_backlog__half_open_makes_room_when_old),
+		cmocka_unit_test(test_listen_in__spill),
 		cmocka_unit_test(test_backlog__full_at_third_ack),
 		cmocka_unit_test(test_listener__close_resets_the_queue),
 		cmocka_unit_test(test_queued__reset_is_still_accepted),

@@ -1,0 +1,19 @@
+#!/bin/bash
+# full.sh - an arena with fewer connections than the program wants: the rest are the kernel's, all work
+. "$(dirname "$(readlink -f "$0")")/lib.sh"
+ns=$lane_tag-l
+
+spill()
+{
+	local kernel
+	in_ns "$ns" timeout 90 "$LANE" run --strict -i lo --memory 8M -- \
+		/usr/bin/python3 "$here/echo_asyncio.py" 2000 3 || return 1
+	kernel=$(in_ns "$ns" awk '/^Tcp: [0-9]/ { print $7 }' /proc/net/snmp)
+	say "$kernel of 2000 connections were the kernel's"
+	[ "$kernel" -gt 100 ] && [ "$kernel" -lt 1900 ]
+}
+
+begin
+ns_add "$ns" || exit 1
+case_ pcbs-run-out spill
+end
