@@ -70,7 +70,8 @@ class Bench:
     def start(self, side, row):
         self.files.next_port()
         log = open(os.path.join(self.args.tmp, 'server.log'), 'w+', encoding='utf-8')
-        server = subprocess.Popen(self.on(side, 's', row, row.server(self.files)), stdin=subprocess.DEVNULL,
+        command = row.lane_server if side == 'lane' and row.lane_server else row.server
+        server = subprocess.Popen(self.on(side, 's', row, command(self.files)), stdin=subprocess.DEVNULL,
                                   stdout=log, stderr=log)
         for _ in range(200):
             if server.poll() is not None:

@@ -44,6 +44,7 @@ class Row:
     per: str = 'request'  # what CPU time is counted for
     count: int = 0        # > 0: the client runs by count, this many to calibrate
     before: list = field(default_factory=list)  # (Files) -> command of the client, run before
+    lane_server: Callable = None  # where the server's command is another on lane
 
 
 RATE = [Metric('rate', '1/s', True)]
@@ -208,7 +209,9 @@ def sockperf_row(udp, client_spins, server_spins, profile):
     kernel = f'server {"spins" if server_spins else "blocks"}, {"" if udp else "cubic, "}TCP_NODELAY'
     return Row(key, title, sockperf_server(udp, server_spins), sockperf_client(udp, client_spins),
                sockperf_parse, ROUND_TRIP, kernel.replace(', TCP_NODELAY', '') if udp else kernel, udp=udp,
-               profile=profile)
+               profile=profile,
+               # a blocking read spins by itself in the latency profile
+               lane_server=sockperf_server(udp, False) if server_spins and profile == 'latency' else None)
 
 
 def rows():
