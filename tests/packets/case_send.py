@@ -264,7 +264,7 @@ def time_out_and_recovery(new):
 def tiny_segments(new):
     for n in (1, 47, 48, 64, 88):
         c = opened(new, F.mss(n), wnd=1000, quiet=0)
-        got = c.collect(0.05)
+        got = c.collect(0.3)
         c.note(f"MSS {n}: at most {max(sizes(got), default=0)}, {cover(got, c)}")
         c.abort()
 

@@ -355,7 +355,7 @@ static void blocked_thread(void)
 		_exit(0);
 	}
 	MUST(read(done[0], buf, 1));
-	SHOW(send(fd[0], "x", 1, 0));
+	MUST(send(fd[0], "x", 1, 0));
 	pthread_join(t, NULL);
 	close(fd[1]);
 	t_say("%s", t_poll(fd[0], POLLIN | POLLRDHUP, 2000));
