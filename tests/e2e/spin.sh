@@ -60,6 +60,6 @@ begin
 net_up
 case_ throughput-sleeps profile throughput 0 15
 case_ default-spins-briefly profile default 0 25
-case_ latency-spins profile latency 60 101
+case_ latency-spins profile latency 60 130
 case_ one-spinner-a-cpu crowd
 end
