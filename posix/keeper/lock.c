@@ -4,7 +4,7 @@
  * It is held inside a lane call only, for microseconds. trylock comes first, so that contention
  * is counted and the free case stays one compare-and-swap. On the way out the keeper is rung when
  * something waits for it: a timer that is due much earlier than it will look, a neighbour to
- * resolve, a claim to clear.
+ * resolve.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -110,8 +110,7 @@ static bool keeper_is_due(struct shim_view *v)
 	struct lane *ln = v->ln;
 	uint64_t next;
 
-	if (until > ln->now_us + LOCK_RING_SOON_US &&
-	    (ln->st->claims_dirty || lane_ifs_wanted(ln))) {
+	if (until > ln->now_us + LOCK_RING_SOON_US && lane_ifs_wanted(ln)) {
 		v->a->keeper_until_us = ln->now_us;
 		return true;
 	}

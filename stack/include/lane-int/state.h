@@ -106,7 +106,7 @@ struct lane_state {
 	uint16_t next_port;
 	uint32_t pcb_at_work; /* index of the tcp pcb that a call is changing, for EOWNERDEAD */
 	uint32_t listen_full;  /* SYNs are left to the kernel: cfg.listen_spill */
-	uint32_t claims_dirty; /* a count went to 0: whoever may clear looks */
+	uint32_t reserved0;
 	uint64_t challenge_window_us;
 	uint32_t nr_challenges;
 	uint32_t nr_pending;
