@@ -384,6 +384,8 @@ static void fill_info(struct tcp_info *i, const struct lane_tcp_info_out *o)
 	i->tcpi_segs_in = o->segs_in;
 	i->tcpi_notsent_bytes = o->notsent_bytes;
 	i->tcpi_min_rtt = o->min_rtt_us;
+	i->tcpi_delivery_rate = o->delivery_rate;
+	i->tcpi_delivery_rate_app_limited = o->rate_app_limited & 1;
 	i->tcpi_bytes_sent = o->bytes_sent;
 	i->tcpi_bytes_retrans = o->bytes_retrans;
 	i->tcpi_snd_wnd = o->snd_wnd;

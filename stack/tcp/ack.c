@@ -83,27 +83,6 @@ static void measure(struct lane *ln, struct lane_tcp *pcb, const struct lane_seg
 		pcb->min_rtt_us = a->rtt_us;
 }
 
-static void tell_cc(struct lane *ln, struct lane_tcp *pcb, const struct lane_acked *a)
-{
-	struct lane_cc_sample s = {
-		.now_us = ln->now_us,
-		.delivered = pcb->delivered,
-		.acked = a->bytes ? a->delivered : 0,
-		.newly_sacked = a->sacked,
-		.lost = a->lost,
-		.rtt_us = a->rtt_us,
-		.srtt_us = pcb->rto.srtt_us,
-		.prior_in_flight = a->prior_in_flight,
-		.snd_una = pcb->snd_una,
-		.snd_nxt = pcb->snd_nxt,
-		.mss = pcb->snd_mss,
-		.app_limited = !(pcb->flags & LANE_TF_CWND_LIMITED),
-		.in_recovery = pcb->ca_state == LANE_CA_RECOVERY,
-	};
-
-	lane_cc_ops_at(pcb->opts.cc)->on_ack(&pcb->cc, &s);
-}
-
 /* May more leave now that the window has moved? */
 static bool has_output(const struct lane_tcp *pcb)
 {
@@ -173,7 +152,7 @@ static void take_ack(struct lane *ln, struct lane_tcp *pcb, const struct lane_se
 		lane_tcp_loss_ack(ln, pcb, seg, &a);
 	pcb->delivered += a.delivered;
 	if (a.bytes || a.sacked)
-		tell_cc(ln, pcb, &a);
+		lane_tcp_cc_ack(ln, pcb, &a);
 	if (a.bytes == 0)
 		return;
 	restart_timers(ln, pcb);

@@ -84,14 +84,8 @@ void lane_tcp_set_opts(struct lane *ln, struct lane_tcp *pcb, const struct lane_
 		pcb->flags |= LANE_TF_SNDBUF_SET;
 	if (!live)
 		return;
-	/* The congestion control starts anew on the window that there is. */
-	if (o->cc != old.cc) {
-		uint32_t cwnd = pcb->cc.cwnd, ssthresh = pcb->cc.ssthresh;
-
-		lane_cc_ops_at(o->cc)->init(&pcb->cc, pcb->snd_mss);
-		pcb->cc.cwnd = cwnd;
-		pcb->cc.ssthresh = ssthresh;
-	}
+	if (o->cc != old.cc)
+		lane_tcp_cc_change(ln, pcb);
 	if (o->maxseg != old.maxseg)
 		lane_tcp_update_mss(ln, pcb);
 	if (o->keepalive != old.keepalive || o->keepidle_us != old.keepidle_us)
@@ -172,6 +166,8 @@ void lane_tcp_get_info(const struct lane *ln, const struct lane_tcp *pcb, struct
 		.total_retrans = pcb->nr_retrans,
 		.notsent_bytes =
 			lane_seq_gt(pcb->snd_end, pcb->snd_nxt) ? pcb->snd_end - pcb->snd_nxt : 0,
+		.delivery_rate = pcb->rate.interval_us ? (uint64_t)pcb->rate.bytes * 1000000 / pcb->rate.interval_us : 0,
+		.rate_app_limited = pcb->rate.sample_limited,
 		.cc_name = lane_cc_ops_at(pcb->opts.cc)->name,
 	};
 	count_marks(ln, pcb, out);

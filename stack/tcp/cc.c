@@ -42,10 +42,10 @@ uint32_t lane_cc_initial_window(uint32_t mss)
 	return INITIAL_SEGMENTS * mss < most ? INITIAL_SEGMENTS * mss : most;
 }
 
-void lane_cc_start(struct lane_cc *cc, uint32_t mss)
+void lane_cc_start(struct lane_cc *cc, const struct lane_cc_sample *s)
 {
 	memset(cc, 0, sizeof(*cc));
-	cc->cwnd = lane_cc_initial_window(mss);
+	cc->cwnd = lane_cc_initial_window(s->mss);
 	cc->ssthresh = LANE_CC_INFINITE;
 	cc->prior_cwnd = cc->cwnd;
 	cc->prior_ssthresh = cc->ssthresh;
@@ -79,15 +79,16 @@ void lane_cc_reduce(struct lane_cc *cc, uint32_t target, uint32_t mss)
 	cc->ssthresh = target > 2 * mss ? target : 2 * mss; /* RFC 5681 (4) */
 }
 
-void lane_cc_end_recovery(struct lane_cc *cc)
+void lane_cc_end_recovery(struct lane_cc *cc, const struct lane_cc_sample *s)
 {
+	(void)s;
 	if (cc->ssthresh <= LANE_CC_CWND_MAX)
 		cc->cwnd = cc->ssthresh;
 }
 
-void lane_cc_restart(struct lane_cc *cc, uint64_t idle_us, uint32_t rto_us, uint32_t mss)
+void lane_cc_restart(struct lane_cc *cc, const struct lane_cc_sample *s, uint64_t idle_us, uint32_t rto_us)
 {
-	uint32_t least = lane_cc_initial_window(mss);
+	uint32_t least = lane_cc_initial_window(s->mss);
 	uint32_t kept = cc->cwnd / 4 * 3;
 
 	if (rto_us == 0 || idle_us < rto_us)
@@ -100,8 +101,9 @@ void lane_cc_restart(struct lane_cc *cc, uint64_t idle_us, uint32_t rto_us, uint
 		cc->cwnd = cc->cwnd / 2 > least ? cc->cwnd / 2 : least;
 }
 
-void lane_cc_restore(struct lane_cc *cc)
+void lane_cc_restore(struct lane_cc *cc, const struct lane_cc_sample *s)
 {
+	(void)s;
 	if (cc->cwnd < cc->prior_cwnd)
 		cc->cwnd = cc->prior_cwnd;
 	if (cc->ssthresh < cc->prior_ssthresh)

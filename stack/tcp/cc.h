@@ -5,12 +5,13 @@
  * control only moves 'cwnd' and 'ssthresh', both in bytes. It hears of every ACK by one sample
  * with the figures that any control in use needs (Reno, CUBIC, DCTCP, BBR), and of losses by a
  * call each. Its memory is the 'priv' words of struct lane_cc: plain data inside the pcb, which
- * several processes map, so no pointers. All arithmetic is fixed-point, so that a run replays.
+ * several processes map, so no pointers; who needs more or paces has a struct lane_cc_ext from a pool.
+ * All arithmetic is fixed-point, so that a run replays. feed.c makes the calls.
  *
  * Calls in the life of a connection: init, on_ack for every ACK that acknowledges or marks
- * something; on_loss when fast recovery begins, then on_ack with in_recovery set (cwnd stays
- * with TCP, which may inflate it or run PRR), on_recovery_end when it ends; or on_rto, after
- * which on_ack grows the window in slow start again. undo when the last of these was spurious.
+ * something; on_loss when fast recovery begins or the peer echoes congestion, then on_ack with
+ * in_recovery set (cwnd stays with TCP, which runs PRR), on_recovery_end when it ends; or on_rto,
+ * after which on_ack grows the window in slow start again. undo when the last of these was spurious.
  */
 #ifndef LANE_TCP_CC_H
 #define LANE_TCP_CC_H
@@ -32,50 +33,56 @@ struct lane_cc {
 
 _Static_assert(sizeof(struct lane_cc) == 48, "its share of the pcb");
 
-/* What one ACK told. Bytes, except where a unit is given. */
+/* What one ACK told. Bytes, except where a unit is given. Calls other than on_ack have the first part only. */
 struct lane_cc_sample {
 	uint64_t now_us;
 	uint64_t delivered;        /* of the connection so far, SACKed ones included */
+	uint32_t mss;              /* effective send MSS */
+	uint32_t srtt_us;          /* smoothed, 0: none */
+	uint32_t flight;           /* FlightSize of RFC 5681: sent and not acknowledged; before the loss was found */
+	uint32_t in_flight;        /* RFC 6675's pipe, now */
+	uint32_t snd_una, snd_nxt; /* sequence numbers after this ACK, to tell rounds */
+
 	uint32_t acked;            /* newly acknowledged cumulatively */
 	uint32_t newly_sacked;     /* newly acknowledged by SACK blocks */
+	uint32_t newly_delivered;  /* by either */
 	uint32_t lost;             /* newly marked as lost */
 	uint32_t ce_bytes;         /* newly acknowledged and ECN-marked by the path */
-	uint32_t rate_bytes;       /* delivered within interval_us: a delivery rate sample */
-	uint32_t interval_us;      /* 0: no rate sample */
 	uint32_t rtt_us;           /* of this ACK, 0: none */
-	uint32_t srtt_us;          /* smoothed, 0: none */
 	uint32_t prior_in_flight;  /* before this ACK */
-	uint32_t snd_una, snd_nxt; /* sequence numbers after this ACK, to tell rounds */
-	uint32_t mss;              /* effective send MSS */
-	bool app_limited; /* not the window but the program (or the peer's window) limited sending
-			   */
+	bool app_limited; /* not the window but the program (or the peer's window) limited sending */
 	bool in_recovery; /* fast recovery: the window is TCP's */
+
+	/* the rate sample (rate.c): of the newest segment that this ACK is the first to tell of */
+	bool has_rate;
+	bool rate_app_limited;    /* the program had too little to send when it left */
+	uint32_t rate_bytes;      /* delivered since it left */
+	uint32_t interval_us;     /* and in which time; 0: no sample */
+	uint32_t prior_delivered; /* low half of 'delivered' when it left */
+	uint32_t tx_in_flight;    /* when it left, itself included */
+	uint32_t lost_since;      /* found lost since it left */
 };
 
-/*
- * Parameters: 'in_flight' is the FlightSize of RFC 5681, the bytes sent and not acknowledged, just
- * before the loss was found; 'mss' the effective send MSS. No function is NULL.
- */
+#define LANE_CC_NEEDS_ECN 0x1 /* asks for ECN, whatever the lane's configuration says */
+
+/* No function is NULL. on_loss and on_rto use s->flight. */
 struct lane_cc_ops {
 	const char *name; /* as TCP_CONGESTION has it */
+	uint8_t flags;    /* LANE_CC_* */
 	/* The connection is established: cwnd is the initial window. */
-	void (*init)(struct lane_cc *cc, uint32_t mss);
+	void (*init)(struct lane_cc *cc, const struct lane_cc_sample *s);
 	void (*on_ack)(struct lane_cc *cc, const struct lane_cc_sample *s);
-	/* Fast recovery begins: sets ssthresh, and cwnd to it. Also for an ECN echo (once a round).
-	 */
-	void (*on_loss)(struct lane_cc *cc, uint64_t now_us, uint32_t in_flight, uint32_t mss);
-	/* The retransmission timer expired: cwnd is one segment. 'first': not again for the same
-	 * data. */
-	void (*on_rto)(struct lane_cc *cc, uint64_t now_us, uint32_t in_flight, uint32_t mss,
-		       bool first);
+	/* Fast recovery begins: sets ssthresh, and cwnd to it. Also for an ECN echo (once a round). */
+	void (*on_loss)(struct lane_cc *cc, const struct lane_cc_sample *s);
+	/* The retransmission timer expired: cwnd is one segment. 'first': not again for the same data. */
+	void (*on_rto)(struct lane_cc *cc, const struct lane_cc_sample *s, bool first);
 	/* Fast recovery is over: cwnd is ssthresh, however TCP moved it meanwhile. */
-	void (*on_recovery_end)(struct lane_cc *cc, uint64_t now_us, uint32_t mss);
-	/* About to send after 'idle_us' without anything in flight; reduces cwnd if that was an RTO
-	 * or more. */
-	void (*on_idle)(struct lane_cc *cc, uint64_t now_us, uint64_t idle_us, uint32_t rto_us,
-			uint32_t mss);
+	void (*on_recovery_end)(struct lane_cc *cc, const struct lane_cc_sample *s);
+	/* About to send after 'idle_us' without anything in flight; reduces cwnd if that was an RTO or more. */
+	void (*on_idle)(struct lane_cc *cc, const struct lane_cc_sample *s, uint64_t idle_us,
+			uint32_t rto_us);
 	/* The last on_loss or on_rto was spurious. */
-	void (*undo)(struct lane_cc *cc, uint64_t now_us);
+	void (*undo)(struct lane_cc *cc, const struct lane_cc_sample *s);
 };
 
 /* The control with this index; the default one for an index that names none (it may come from a
@@ -94,7 +101,7 @@ uint32_t lane_cc_initial_window(uint32_t mss);
 extern const struct lane_cc_ops lane_cc_cubic, lane_cc_newreno;
 
 /* Zeroes 'cc' and sets the initial window. */
-void lane_cc_start(struct lane_cc *cc, uint32_t mss);
+void lane_cc_start(struct lane_cc *cc, const struct lane_cc_sample *s);
 /* May the window grow by this ACK? RFC 9438 5.8, Linux: in slow start up to twice what is used. */
 bool lane_cc_may_grow(const struct lane_cc *cc, const struct lane_cc_sample *s);
 /* Slow start: grows cwnd by s->acked up to ssthresh; returns the acked bytes left beyond it. */
@@ -102,10 +109,10 @@ uint32_t lane_cc_slow_start(struct lane_cc *cc, const struct lane_cc_sample *s);
 /* Remembers the window for undo, and sets ssthresh to 'target', two segments at least. */
 void lane_cc_reduce(struct lane_cc *cc, uint32_t target, uint32_t mss);
 /* Sets cwnd to ssthresh, unless there is none: an undo has put it back to infinity. */
-void lane_cc_end_recovery(struct lane_cc *cc);
+void lane_cc_end_recovery(struct lane_cc *cc, const struct lane_cc_sample *s);
 /* RFC 5681 4.1 and RFC 2861: one halving for each RTO passed, the initial window at least. */
-void lane_cc_restart(struct lane_cc *cc, uint64_t idle_us, uint32_t rto_us, uint32_t mss);
+void lane_cc_restart(struct lane_cc *cc, const struct lane_cc_sample *s, uint64_t idle_us, uint32_t rto_us);
 /* Back to the window before the last reduction. */
-void lane_cc_restore(struct lane_cc *cc);
+void lane_cc_restore(struct lane_cc *cc, const struct lane_cc_sample *s);
 
 #endif

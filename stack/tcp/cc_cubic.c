@@ -157,62 +157,50 @@ static void on_ack(struct lane_cc *cc, const struct lane_cc_sample *s)
 }
 
 /* RFC 9438 4.6: the multiplicative decrease, of what was really in flight. */
-static void reduce(struct lane_cc *cc, uint32_t in_flight, uint32_t mss)
+static void reduce(struct lane_cc *cc, const struct lane_cc_sample *s)
 {
-	uint32_t used = in_flight < cc->cwnd ? in_flight : cc->cwnd;
+	uint32_t used = s->flight < cc->cwnd ? s->flight : cc->cwnd;
 
-	lane_cc_reduce(cc, scaled(used, BETA), mss);
+	lane_cc_reduce(cc, scaled(used, BETA), s->mss);
 	priv(cc)->epoch_us = 0;
 }
 
-static void on_loss(struct lane_cc *cc, uint64_t now_us, uint32_t in_flight, uint32_t mss)
+static void on_loss(struct lane_cc *cc, const struct lane_cc_sample *s)
 {
 	struct cubic *p = priv(cc);
 
-	(void)now_us;
 	/* RFC 9438 4.7: a flow that lost before it was back at W_max makes room for others. */
 	p->w_max = cc->cwnd < p->w_max ? scaled(cc->cwnd, BETA_FAST) : cc->cwnd;
-	reduce(cc, in_flight, mss);
+	reduce(cc, s);
 	cc->cwnd = cc->ssthresh;
 }
 
-static void on_rto(struct lane_cc *cc, uint64_t now_us, uint32_t in_flight, uint32_t mss,
-		   bool first)
+static void on_rto(struct lane_cc *cc, const struct lane_cc_sample *s, bool first)
 {
-	(void)now_us;
 	if (first)
-		reduce(cc, in_flight, mss);
+		reduce(cc, s);
 	priv(cc)->w_max = 0;
 	priv(cc)->epoch_us = 0;
-	cc->cwnd = mss;
+	cc->cwnd = s->mss;
 }
 
-static void on_recovery_end(struct lane_cc *cc, uint64_t now_us, uint32_t mss)
-{
-	(void)now_us;
-	(void)mss;
-	lane_cc_end_recovery(cc);
-}
-
-static void on_idle(struct lane_cc *cc, uint64_t now_us, uint64_t idle_us, uint32_t rto_us,
-		    uint32_t mss)
+static void on_idle(struct lane_cc *cc, const struct lane_cc_sample *s, uint64_t idle_us, uint32_t rto_us)
 {
 	struct cubic *p = priv(cc);
 
-	lane_cc_restart(cc, idle_us, rto_us, mss);
+	lane_cc_restart(cc, s, idle_us, rto_us);
 	/* RFC 9438 5.8: idle time is no time of the curve; after a restart a new one begins. */
 	if (idle_us >= rto_us)
 		p->epoch_us = 0;
 	else if (p->epoch_us)
 		p->epoch_us += idle_us;
-	p->last_us = (uint32_t)now_us;
+	p->last_us = (uint32_t)s->now_us;
 }
 
 /* The curve begins anew from the restored window. */
-static void undo(struct lane_cc *cc, uint64_t now_us)
+static void undo(struct lane_cc *cc, const struct lane_cc_sample *s)
 {
-	(void)now_us;
-	lane_cc_restore(cc);
+	lane_cc_restore(cc, s);
 	priv(cc)->epoch_us = 0;
 }
 
@@ -222,7 +210,7 @@ const struct lane_cc_ops lane_cc_cubic = {
 	.on_ack = on_ack,
 	.on_loss = on_loss,
 	.on_rto = on_rto,
-	.on_recovery_end = on_recovery_end,
+	.on_recovery_end = lane_cc_end_recovery,
 	.on_idle = on_idle,
 	.undo = undo,
 };

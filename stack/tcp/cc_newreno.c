@@ -30,44 +30,20 @@ static void on_ack(struct lane_cc *cc, const struct lane_cc_sample *s)
 }
 
 /* RFC 5681 3.2 (4). */
-static void on_loss(struct lane_cc *cc, uint64_t now_us, uint32_t in_flight, uint32_t mss)
+static void on_loss(struct lane_cc *cc, const struct lane_cc_sample *s)
 {
-	(void)now_us;
-	lane_cc_reduce(cc, in_flight / 2, mss);
+	lane_cc_reduce(cc, s->flight / 2, s->mss);
 	cc->cwnd = cc->ssthresh;
 	priv(cc)->acked = 0;
 }
 
 /* RFC 5681 3.1: the loss window is one segment; ssthresh falls once for the same data. */
-static void on_rto(struct lane_cc *cc, uint64_t now_us, uint32_t in_flight, uint32_t mss,
-		   bool first)
+static void on_rto(struct lane_cc *cc, const struct lane_cc_sample *s, bool first)
 {
-	(void)now_us;
 	if (first)
-		lane_cc_reduce(cc, in_flight / 2, mss);
-	cc->cwnd = mss;
+		lane_cc_reduce(cc, s->flight / 2, s->mss);
+	cc->cwnd = s->mss;
 	priv(cc)->acked = 0;
-}
-
-/* RFC 6582 3.2 step 3: full acknowledgment. */
-static void on_recovery_end(struct lane_cc *cc, uint64_t now_us, uint32_t mss)
-{
-	(void)now_us;
-	(void)mss;
-	lane_cc_end_recovery(cc);
-}
-
-static void on_idle(struct lane_cc *cc, uint64_t now_us, uint64_t idle_us, uint32_t rto_us,
-		    uint32_t mss)
-{
-	(void)now_us;
-	lane_cc_restart(cc, idle_us, rto_us, mss);
-}
-
-static void undo(struct lane_cc *cc, uint64_t now_us)
-{
-	(void)now_us;
-	lane_cc_restore(cc);
 }
 
 const struct lane_cc_ops lane_cc_newreno = {
@@ -76,7 +52,7 @@ const struct lane_cc_ops lane_cc_newreno = {
 	.on_ack = on_ack,
 	.on_loss = on_loss,
 	.on_rto = on_rto,
-	.on_recovery_end = on_recovery_end,
-	.on_idle = on_idle,
-	.undo = undo,
+	.on_recovery_end = lane_cc_end_recovery, /* RFC 6582 3.2 step 3: full acknowledgment */
+	.on_idle = lane_cc_restart,
+	.undo = lane_cc_restore,
 };

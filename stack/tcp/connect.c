@@ -137,7 +137,7 @@ void lane_tcp_established(struct lane *ln, struct lane_tcp *pcb, const struct la
 	} else {
 		lane_rto_reset_backoff(&pcb->rto);
 	}
-	lane_cc_ops_at(pcb->opts.cc)->init(&pcb->cc, pcb->snd_mss);
+	lane_tcp_cc_init(ln, pcb);
 	pcb->quick = LANE_QUICK_ACKS;
 	pcb->tune_us = (uint32_t)ln->now_us;
 	pcb->start_ms = pcb->last_rxtext_ms = pcb->last_tx_ms = lane_now_ms(ln);

@@ -44,7 +44,7 @@ static void undo(struct lane *ln, struct lane_tcp *pcb, const struct lane_acked 
 	struct lane_tcp_rec *r = &pcb->rec;
 
 	ln->st->stats.tcp_undone++;
-	lane_cc_ops_at(pcb->opts.cc)->undo(&pcb->cc, ln->now_us);
+	lane_tcp_cc_undo(ln, pcb);
 	lane_tcp_unmark_lost(ln, pcb);
 	/* RFC 4015 3.2: the delay that was not expected counts. */
 	if (pcb->ca_state == LANE_CA_LOSS && a->first_us)
@@ -111,8 +111,7 @@ static void enter_recovery(struct lane *ln, struct lane_tcp *pcb, struct lane_ac
 	r->prr_fs = a->prior_in_flight ? a->prior_in_flight : pcb->snd_mss;
 	pcb->recover = pcb->snd_nxt;
 	pcb->ca_state = LANE_CA_RECOVERY;
-	lane_cc_ops_at(pcb->opts.cc)
-		->on_loss(&pcb->cc, ln->now_us, pcb->snd_nxt - pcb->snd_una, pcb->snd_mss);
+	lane_tcp_cc_loss(ln, pcb, pcb->snd_nxt - pcb->snd_una);
 }
 
 /* RFC 6937 3, with the safe ACKs of RFC 9937. */
@@ -165,7 +164,7 @@ void lane_tcp_loss_sent(struct lane_tcp *pcb, struct lane_buf *b)
 static void leave(struct lane *ln, struct lane_tcp *pcb)
 {
 	if (pcb->ca_state == LANE_CA_RECOVERY)
-		lane_cc_ops_at(pcb->opts.cc)->on_recovery_end(&pcb->cc, ln->now_us, pcb->snd_mss);
+		lane_tcp_cc_recovered(ln, pcb);
 	lane_tcp_rack_recovered(pcb);
 	pcb->rec.bits &= (uint8_t)~(LANE_RB_FRTO | LANE_RB_FRTO_NEW);
 	if (!has_sack(pcb))
@@ -311,8 +310,7 @@ void lane_tcp_enter_loss(struct lane *ln, struct lane_tcp *pcb)
 	lane_tcp_check_renege(ln, pcb);
 	if (!has_sack(pcb))
 		r->nr_sacked = 0;
-	lane_cc_ops_at(pcb->opts.cc)
-		->on_rto(&pcb->cc, ln->now_us, pcb->snd_nxt - pcb->snd_una, pcb->snd_mss, first);
+	lane_tcp_cc_rto(ln, pcb, first);
 	if (pcb->ca_state < LANE_CA_RECOVERY) {
 		begin_episode(ln, pcb);
 		r->bits |= LANE_RB_FRTO;

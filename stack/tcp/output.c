@@ -36,6 +36,11 @@ static bool split(struct lane *ln, struct lane_tcp *pcb, struct lane_buf *b, uin
 	c->nr_tx = b->nr_tx;
 	c->tx_us = b->tx_us;
 	c->first_tx_us = b->first_tx_us;
+	c->user = b->user;
+	c->rate_ack_us = b->rate_ack_us;
+	c->rate_send_us = b->rate_send_us;
+	c->rate_lost = b->rate_lost;
+	c->rate_segs = b->rate_segs;
 	c->next = b->next;
 	b->next = lane_buf_index(&ln->bufs, c);
 	b->text_len = n;
@@ -131,9 +136,7 @@ static void after_idle(struct lane *ln, struct lane_tcp *pcb)
 
 	lane_tcp_disarm(pcb, LANE_TT_RTX);
 	if (pcb->bytes_sent && idle_ms)
-		lane_cc_ops_at(pcb->opts.cc)
-			->on_idle(&pcb->cc, ln->now_us, (uint64_t)idle_ms * 1000, pcb->rto.rto_us,
-				  pcb->snd_mss);
+		lane_tcp_cc_idle(ln, pcb, (uint64_t)idle_ms * 1000);
 }
 
 enum send_result { SENT, HELD, WINDOW_FULL, CWND_FULL, NO_MEANS };
@@ -250,6 +253,7 @@ static void output_text(struct lane *ln, struct lane_tcp *pcb)
 	if (sent) {
 		r = send_new(ln, pcb);
 		send_fin(ln, pcb);
+		lane_tcp_cc_ran_dry(ln, pcb);
 	}
 	/* No new text could leave: a time-out is dealt with in the old way (RFC 5682 2.1 2 a). */
 	if ((pcb->rec.bits & LANE_RB_FRTO_NEW) && lane_seq_le(pcb->snd_nxt, pcb->recover)) {

@@ -30,6 +30,7 @@
 #include "lane-int/engine.h"
 #include "stack/base/seq.h"
 #include "stack/tcp/cc.h"
+#include "stack/tcp/rate.h"
 #include "stack/tcp/rto.h"
 #include "stack/wire/tcp.h"
 
@@ -176,6 +177,7 @@ struct lane_tcp {
 
 	struct lane_cc cc; /* unused by a listener, as is what follows */
 	struct lane_tcp_rec rec;
+	struct lane_rate rate;
 	uint64_t delivered; /* bytes, SACKed ones included */
 	struct lane_tcp_lq lq;
 
@@ -312,6 +314,7 @@ struct lane_acked {
 	uint64_t first_us;  /* and first */
 	uint32_t prior_in_flight;
 	uint32_t dsack_start, dsack_end; /* a duplicate that the peer reports; equal: none */
+	struct lane_rate_seen seen;
 	bool dup;	    /* a duplicate ACK of a connection without SACK */
 	bool retransmitted; /* some of it was sent twice: Karn's rule */
 	bool orig;	    /* some of it was sent once only, before the time-out */
@@ -384,6 +387,22 @@ void lane_tcp_enter_loss(struct lane *ln, struct lane_tcp *pcb);
 void lane_tcp_loss_too_big(struct lane *ln, struct lane_tcp *pcb);
 /* 'b' leaves, again if nr_tx says so. */
 void lane_tcp_loss_sent(struct lane_tcp *pcb, struct lane_buf *b);
+
+/* ---- feed.c: all that the congestion control is told ---- */
+void lane_tcp_cc_init(struct lane *ln, struct lane_tcp *pcb);
+/* opts.cc has changed while the connection stands. */
+void lane_tcp_cc_change(struct lane *ln, struct lane_tcp *pcb);
+void lane_tcp_cc_ack(struct lane *ln, struct lane_tcp *pcb, const struct lane_acked *a);
+/* Recovery begins; 'flight' bytes were sent and not acknowledged. */
+void lane_tcp_cc_loss(struct lane *ln, struct lane_tcp *pcb, uint32_t flight);
+void lane_tcp_cc_rto(struct lane *ln, struct lane_tcp *pcb, bool first);
+void lane_tcp_cc_recovered(struct lane *ln, struct lane_tcp *pcb);
+void lane_tcp_cc_idle(struct lane *ln, struct lane_tcp *pcb, uint64_t idle_us);
+void lane_tcp_cc_undo(struct lane *ln, struct lane_tcp *pcb);
+/* 'b' leaves, and is not booked yet. */
+void lane_tcp_cc_sent(struct lane *ln, struct lane_tcp *pcb, struct lane_buf *b);
+/* All that could leave has. */
+void lane_tcp_cc_ran_dry(struct lane *ln, struct lane_tcp *pcb);
 
 /* ---- ackpolicy.c: when we acknowledge (tcp.md 1) ---- */
 void lane_tcp_ack_now(struct lane *ln, struct lane_tcp *pcb);

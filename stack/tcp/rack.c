@@ -199,8 +199,7 @@ void lane_tcp_tlp_ack(struct lane *ln, struct lane_tcp *pcb, const struct lane_s
 			return;
 		/* The probe repaired a loss: it has to count as one. */
 		if (!spurious && seg->ack != r->tlp_end && pcb->ca_state < LANE_CA_RECOVERY)
-			lane_cc_ops_at(pcb->opts.cc)
-				->on_loss(&pcb->cc, ln->now_us, pcb->cc.cwnd, pcb->snd_mss);
+			lane_tcp_cc_loss(ln, pcb, pcb->cc.cwnd);
 	}
 	r->bits &= (uint8_t)~(LANE_RB_TLP | LANE_RB_TLP_RETRANS);
 }

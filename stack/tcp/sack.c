@@ -50,6 +50,7 @@ static void arrived(struct lane *ln, struct lane_tcp *pcb, const struct lane_seg
 		    const struct lane_buf *b, struct lane_acked *a)
 {
 	a->delivered += b->text_len;
+	lane_rate_arrived(&a->seen, b);
 	if (b->nr_tx > 1) {
 		a->retransmitted = true;
 		if (b->tx_us > a->resent_us)
@@ -90,6 +91,7 @@ bool lane_tcp_mark_lost(struct lane *ln, struct lane_tcp *pcb, struct lane_buf *
 		return false;
 	clear_lost(pcb, b);
 	b->snd_state |= LANE_SND_LOST;
+	pcb->rate.lost++;
 	pcb->rec.lost += b->text_len;
 	if (!first || lane_seq_lt(b->seq, first->seq))
 		pcb->rtx_frame = lane_buf_index(&ln->bufs, b);

@@ -115,6 +115,7 @@ static void xmit_done(struct lane *ln, struct lane_tcp *pcb, struct lane_buf *b,
 	uint32_t end = b->seq + b->text_len;
 
 	b->tx_us = ln->now_us;
+	lane_tcp_cc_sent(ln, pcb, b);
 	lane_tcp_loss_sent(pcb, b);
 	if (b->nr_tx == 0) {
 		b->first_tx_us = ln->now_us;

@@ -62,10 +62,12 @@ struct lane_buf {
 	uint16_t text_off;   /* TCP send queue: first byte of text, from the start of the frame */
 	uint16_t text_len;   /* TCP send queue: bytes of text */
 	uint16_t snd_state;  /* TCP send queue: what is known of it (stack/tcp/pcb.h, LANE_SND_*) */
-	uint32_t user;	     /* free for the layer that holds it (UDP: index of the sender record) */
+	uint32_t user;	     /* free for the layer that holds it (UDP: index of the sender record; TCP send
+			      * queue: bytes that had been delivered when it left, see stack/tcp/rate.h) */
 	uint64_t tx_us;	     /* TCP send queue: when it was last transmitted, 0: never */
 	uint64_t first_tx_us; /* TCP send queue: when it was first transmitted */
-	uint64_t reserved1;
+	uint16_t rate_ack_us, rate_send_us; /* TCP send queue: for the delivery rate (stack/tcp/rate.h) */
+	uint16_t rate_lost, rate_segs;
 };
 
 _Static_assert(sizeof(struct lane_buf) == 64, "one cache line a frame");

@@ -42,6 +42,48 @@ static struct lane_cc_sample sample(uint32_t acked, uint32_t rtt_us)
 	};
 }
 
+static void init(const struct lane_cc_ops *ops, uint32_t mss)
+{
+	struct lane_cc_sample s = {.now_us = now_us, .mss = mss};
+
+	ops->init(&cc, &s);
+}
+
+static void on_loss(const struct lane_cc_ops *ops, uint32_t flight, uint32_t mss)
+{
+	struct lane_cc_sample s = {.now_us = now_us, .mss = mss, .flight = flight};
+
+	ops->on_loss(&cc, &s);
+}
+
+static void on_rto(const struct lane_cc_ops *ops, uint32_t flight, uint32_t mss, bool first)
+{
+	struct lane_cc_sample s = {.now_us = now_us, .mss = mss, .flight = flight};
+
+	ops->on_rto(&cc, &s, first);
+}
+
+static void on_recovery_end(const struct lane_cc_ops *ops, uint32_t mss)
+{
+	struct lane_cc_sample s = {.now_us = now_us, .mss = mss};
+
+	ops->on_recovery_end(&cc, &s);
+}
+
+static void on_idle(const struct lane_cc_ops *ops, uint64_t idle_us, uint32_t rto_us, uint32_t mss)
+{
+	struct lane_cc_sample s = {.now_us = now_us, .mss = mss};
+
+	ops->on_idle(&cc, &s, idle_us, rto_us);
+}
+
+static void undo(const struct lane_cc_ops *ops)
+{
+	struct lane_cc_sample s = {.now_us = now_us, .mss = MSS};
+
+	ops->undo(&cc, &s);
+}
+
 static void ack(const struct lane_cc_ops *ops, uint32_t acked)
 {
 	struct lane_cc_sample s = sample(acked, 1000);
@@ -66,15 +108,15 @@ static void round_trip(const struct lane_cc_ops *ops, uint32_t rtt_us)
 
 static void begin(const struct lane_cc_ops *ops, uint32_t cwnd, uint32_t ssthresh)
 {
-	ops->init(&cc, MSS);
+	init(ops, MSS);
 	cc.cwnd = cwnd;
 	cc.ssthresh = ssthresh;
 }
 
 static void lose(const struct lane_cc_ops *ops)
 {
-	ops->on_loss(&cc, now_us, cc.cwnd, MSS);
-	ops->on_recovery_end(&cc, now_us, MSS);
+	on_loss(ops, cc.cwnd, MSS);
+	on_recovery_end(ops, MSS);
 }
 
 static void test_ops_at__any_index_gives_one(void **state)
@@ -116,7 +158,7 @@ static void test_may_grow__only_what_is_used(void **state)
 	struct lane_cc_sample s;
 
 	(void)state;
-	lane_cc_newreno.init(&cc, MSS);
+	init(&lane_cc_newreno, MSS);
 	s = sample(MSS, 0);
 	assert_true(lane_cc_may_grow(&cc, &s));
 	s.in_recovery = true;
@@ -145,7 +187,7 @@ static void test_slow_start__doubles_a_round(void **state)
 	for (unsigned int i = 0; i < lane_cc_count(); i++) {
 		const struct lane_cc_ops *ops = lane_cc_ops_at(i);
 
-		ops->init(&cc, MSS);
+		init(ops, MSS);
 		assert_int_equal(cc.cwnd, 10 * MSS);
 		round_trip(ops, 10000);
 		assert_int_equal(cc.cwnd, 20 * MSS);
@@ -173,11 +215,11 @@ static void test_on_loss__reduces_to_what_was_in_flight(void **state)
 {
 	(void)state;
 	begin(&lane_cc_newreno, 100 * MSS, LANE_CC_INFINITE);
-	lane_cc_newreno.on_loss(&cc, now_us, 60 * MSS, MSS);
+	on_loss(&lane_cc_newreno, 60 * MSS, MSS);
 	assert_int_equal(cc.ssthresh, 30 * MSS);
 	assert_int_equal(cc.cwnd, 30 * MSS);
 	begin(&lane_cc_cubic, 100 * MSS, LANE_CC_INFINITE);
-	lane_cc_cubic.on_loss(&cc, now_us, 60 * MSS, MSS);
+	on_loss(&lane_cc_cubic, 60 * MSS, MSS);
 	assert_in_range(cc.ssthresh, 41900, 42100);
 	assert_int_equal(cc.cwnd, cc.ssthresh);
 }
@@ -204,12 +246,12 @@ static void test_on_rto__one_segment_and_slow_start(void **state)
 		uint32_t ssthresh;
 
 		begin(ops, 100 * MSS, LANE_CC_INFINITE);
-		ops->on_rto(&cc, now_us, 100 * MSS, MSS, true);
+		on_rto(ops, 100 * MSS, MSS, true);
 		assert_int_equal(cc.cwnd, MSS);
 		ssthresh = cc.ssthresh;
 		assert_in_range(ssthresh, 49 * MSS, 71 * MSS);
 		/* RFC 5681 3.1: the same data timed out again. */
-		ops->on_rto(&cc, now_us, 100 * MSS, MSS, false);
+		on_rto(ops, 100 * MSS, MSS, false);
 		assert_int_equal(cc.cwnd, MSS);
 		assert_int_equal(cc.ssthresh, ssthresh);
 		ack(ops, MSS);
@@ -225,13 +267,13 @@ static void test_on_ack__recovery_keeps_the_window(void **state)
 		struct lane_cc_sample s;
 
 		begin(ops, 100 * MSS, LANE_CC_INFINITE);
-		ops->on_loss(&cc, now_us, 100 * MSS, MSS);
+		on_loss(ops, 100 * MSS, MSS);
 		cc.cwnd += 3 * MSS; /* TCP inflates it */
 		s = sample(50 * MSS, 1000);
 		s.in_recovery = true;
 		ops->on_ack(&cc, &s);
 		assert_int_equal(cc.cwnd, cc.ssthresh + 3 * MSS);
-		ops->on_recovery_end(&cc, now_us, MSS);
+		on_recovery_end(ops, MSS);
 		assert_int_equal(cc.cwnd, cc.ssthresh);
 	}
 }
@@ -243,17 +285,17 @@ static void test_on_idle__one_halving_for_each_rto(void **state)
 		const struct lane_cc_ops *ops = lane_cc_ops_at(i);
 
 		begin(ops, 100 * MSS, 50 * MSS);
-		ops->on_idle(&cc, now_us, 199999, 200000, MSS);
+		on_idle(ops, 199999, 200000, MSS);
 		assert_int_equal(cc.cwnd, 100 * MSS);
-		ops->on_idle(&cc, now_us, 200000, 200000, MSS);
+		on_idle(ops, 200000, 200000, MSS);
 		assert_int_equal(cc.cwnd, 50 * MSS);
 		assert_int_equal(cc.ssthresh, 75 * MSS);
-		ops->on_idle(&cc, now_us, 400000, 200000, MSS);
+		on_idle(ops, 400000, 200000, MSS);
 		assert_int_equal(cc.cwnd, 12500);
-		ops->on_idle(&cc, now_us, UINT64_MAX, 200000, MSS);
+		on_idle(ops, UINT64_MAX, 200000, MSS);
 		assert_int_equal(cc.cwnd, 10 * MSS);
 		cc.cwnd = 3 * MSS; /* less than the initial window stays */
-		ops->on_idle(&cc, now_us, UINT64_MAX, 1, MSS);
+		on_idle(ops, UINT64_MAX, 1, MSS);
 		assert_int_equal(cc.cwnd, 3 * MSS);
 	}
 }
@@ -265,9 +307,9 @@ static void test_undo__restores_both(void **state)
 		const struct lane_cc_ops *ops = lane_cc_ops_at(i);
 
 		begin(ops, 100 * MSS, 90 * MSS);
-		ops->on_rto(&cc, now_us, 100 * MSS, MSS, true);
-		ops->on_rto(&cc, now_us, 100 * MSS, MSS, false);
-		ops->undo(&cc, now_us);
+		on_rto(ops, 100 * MSS, MSS, true);
+		on_rto(ops, 100 * MSS, MSS, false);
+		undo(ops);
 		assert_int_equal(cc.cwnd, 100 * MSS);
 		assert_int_equal(cc.ssthresh, 90 * MSS);
 	}
@@ -280,9 +322,9 @@ static void test_undo__then_the_end_of_recovery(void **state)
 		const struct lane_cc_ops *ops = lane_cc_ops_at(i);
 
 		begin(ops, 100 * MSS, LANE_CC_INFINITE);
-		ops->on_loss(&cc, now_us, 100 * MSS, MSS);
-		ops->undo(&cc, now_us);
-		ops->on_recovery_end(&cc, now_us, MSS);
+		on_loss(ops, 100 * MSS, MSS);
+		undo(ops);
+		on_recovery_end(ops, MSS);
 		assert_int_equal(cc.cwnd, 100 * MSS);
 		assert_int_equal(cc.ssthresh, LANE_CC_INFINITE);
 	}
@@ -300,7 +342,7 @@ static void test_all__random_calls(void **state)
 		static const uint32_t sizes[] = {88, 536, 1448, 8948, 65483};
 		uint32_t mss = sizes[lane_rng_below(&r, 5)];
 
-		ops->init(&cc, mss);
+		init(ops, mss);
 		for (int step = 0; step < 500; step++) {
 			struct lane_cc_sample s = sample(lane_rng_below(&r, cc.cwnd + 1), 0);
 
@@ -311,19 +353,19 @@ static void test_all__random_calls(void **state)
 			s.app_limited = lane_rng_below(&r, 5) == 0;
 			switch (lane_rng_below(&r, 40)) {
 			case 0:
-				ops->on_loss(&cc, now_us, lane_rng_below(&r, 2 * cc.cwnd), mss);
+				on_loss(ops, lane_rng_below(&r, 2 * cc.cwnd), mss);
 				break;
 			case 1:
-				ops->on_rto(&cc, now_us, cc.cwnd, mss, lane_rng_below(&r, 2));
+				on_rto(ops, cc.cwnd, mss, lane_rng_below(&r, 2));
 				break;
 			case 2:
-				ops->on_recovery_end(&cc, now_us, mss);
+				on_recovery_end(ops, mss);
 				break;
 			case 3:
-				ops->on_idle(&cc, now_us, lane_rng_u64(&r) >> 40, 200000, mss);
+				on_idle(ops, lane_rng_u64(&r) >> 40, 200000, mss);
 				break;
 			case 4:
-				ops->undo(&cc, now_us);
+				undo(ops);
 				break;
 			default:
 				ops->on_ack(&cc, &s);
@@ -418,7 +460,7 @@ static void test_cubic__after_a_timeout(void **state)
 
 	(void)state;
 	begin(&lane_cc_cubic, 1000 * MSS, LANE_CC_INFINITE);
-	lane_cc_cubic.on_rto(&cc, now_us, 1000 * MSS, MSS, true);
+	on_rto(&lane_cc_cubic, 1000 * MSS, MSS, true);
 	for (int i = 0; i < 30 && cc.cwnd < cc.ssthresh; i++)
 		round_trip(&lane_cc_cubic, 100000);
 	start = cc.cwnd;
@@ -455,7 +497,7 @@ static void test_cubic__stands_still_while_the_program_limits(void **state)
 	/* Idle for less than an RTO. */
 	before = cc.cwnd;
 	now_us += 3000000;
-	lane_cc_cubic.on_idle(&cc, now_us, 3000000, 3000001, MSS);
+	on_idle(&lane_cc_cubic, 3000000, 3000001, MSS);
 	round_trip(&lane_cc_cubic, 100000);
 	assert_in_range(cc.cwnd - before, 1, 20 * MSS);
 }

@@ -1,0 +1,128 @@
+/*
+ * feed.c - what the congestion control of a connection is told, and when
+ *
+ * The one place that calls it: what it needs to know is gathered here from the pcb and the ACK.
+ */
+#include "stack/tcp/pcb.h"
+
+/* What all calls tell. */
+static struct lane_cc_sample sample(const struct lane *ln, const struct lane_tcp *pcb)
+{
+	return (struct lane_cc_sample){
+		.now_us = ln->now_us,
+		.delivered = pcb->delivered,
+		.mss = pcb->snd_mss,
+		.srtt_us = pcb->rto.srtt_us,
+		.flight = pcb->snd_nxt - pcb->snd_una,
+		.in_flight = lane_tcp_in_flight(pcb),
+		.snd_una = pcb->snd_una,
+		.snd_nxt = pcb->snd_nxt,
+	};
+}
+
+static const struct lane_cc_ops *ops_of(const struct lane_tcp *pcb)
+{
+	return lane_cc_ops_at(pcb->opts.cc);
+}
+
+void lane_tcp_cc_init(struct lane *ln, struct lane_tcp *pcb)
+{
+	struct lane_cc_sample s = sample(ln, pcb);
+
+	ops_of(pcb)->init(&pcb->cc, &s);
+}
+
+/* It starts anew on the window that there is. */
+void lane_tcp_cc_change(struct lane *ln, struct lane_tcp *pcb)
+{
+	uint32_t cwnd = pcb->cc.cwnd, ssthresh = pcb->cc.ssthresh;
+
+	lane_tcp_cc_init(ln, pcb);
+	pcb->cc.cwnd = cwnd;
+	pcb->cc.ssthresh = ssthresh;
+}
+
+static void take_rate(struct lane *ln, struct lane_tcp *pcb, const struct lane_acked *a,
+		      struct lane_cc_sample *s)
+{
+	const struct lane_rate_seen *seen = &a->seen;
+
+	s->interval_us = lane_rate_acked(&pcb->rate, seen, ln->now_us, pcb->delivered, a->delivered,
+					 pcb->min_rtt_us);
+	s->has_rate = seen->any;
+	s->rate_app_limited = seen->limited;
+	s->rate_bytes = (uint32_t)pcb->delivered - seen->delivered;
+	s->prior_delivered = seen->delivered;
+	s->tx_in_flight = seen->segs_in_flight * (uint32_t)pcb->snd_mss;
+	s->lost_since = (uint16_t)(pcb->rate.lost - seen->lost) * (uint32_t)pcb->snd_mss;
+}
+
+void lane_tcp_cc_ack(struct lane *ln, struct lane_tcp *pcb, const struct lane_acked *a)
+{
+	struct lane_cc_sample s = sample(ln, pcb);
+
+	s.acked = a->bytes ? a->delivered : 0;
+	s.newly_sacked = a->sacked;
+	s.newly_delivered = a->delivered;
+	s.lost = a->lost;
+	s.rtt_us = a->rtt_us;
+	s.prior_in_flight = a->prior_in_flight;
+	s.app_limited = !(pcb->flags & LANE_TF_CWND_LIMITED);
+	s.in_recovery = pcb->ca_state == LANE_CA_RECOVERY;
+	take_rate(ln, pcb, a, &s);
+	ops_of(pcb)->on_ack(&pcb->cc, &s);
+}
+
+void lane_tcp_cc_loss(struct lane *ln, struct lane_tcp *pcb, uint32_t flight)
+{
+	struct lane_cc_sample s = sample(ln, pcb);
+
+	s.flight = flight;
+	ops_of(pcb)->on_loss(&pcb->cc, &s);
+}
+
+void lane_tcp_cc_rto(struct lane *ln, struct lane_tcp *pcb, bool first)
+{
+	struct lane_cc_sample s = sample(ln, pcb);
+
+	ops_of(pcb)->on_rto(&pcb->cc, &s, first);
+}
+
+void lane_tcp_cc_recovered(struct lane *ln, struct lane_tcp *pcb)
+{
+	struct lane_cc_sample s = sample(ln, pcb);
+
+	ops_of(pcb)->on_recovery_end(&pcb->cc, &s);
+}
+
+void lane_tcp_cc_idle(struct lane *ln, struct lane_tcp *pcb, uint64_t idle_us)
+{
+	struct lane_cc_sample s = sample(ln, pcb);
+
+	ops_of(pcb)->on_idle(&pcb->cc, &s, idle_us, pcb->rto.rto_us);
+}
+
+void lane_tcp_cc_undo(struct lane *ln, struct lane_tcp *pcb)
+{
+	struct lane_cc_sample s = sample(ln, pcb);
+
+	ops_of(pcb)->undo(&pcb->cc, &s);
+}
+
+void lane_tcp_cc_sent(struct lane *ln, struct lane_tcp *pcb, struct lane_buf *b)
+{
+	uint32_t out = lane_tcp_in_flight(pcb);
+
+	lane_rate_sent(&pcb->rate, b, ln->now_us, pcb->delivered, pcb->snd_nxt == pcb->snd_una,
+		       (out + b->text_len + pcb->snd_mss - 1) / pcb->snd_mss);
+}
+
+/* draft-cheng-iccrg-delivery-rate-estimation 3.4: no text waits, and the window would take more. */
+void lane_tcp_cc_ran_dry(struct lane *ln, struct lane_tcp *pcb)
+{
+	uint32_t out = lane_tcp_in_flight(pcb);
+
+	(void)ln;
+	if (pcb->snd_unsent == LANE_NIL && out < pcb->cc.cwnd && pcb->rec.lost <= pcb->rec.retrans)
+		lane_rate_app_limited(&pcb->rate, pcb->delivered, out);
+}

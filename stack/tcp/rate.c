@@ -1,0 +1,88 @@
+/*
+ * rate.c - delivery rate samples (see rate.h)
+ */
+#include "stack/tcp/rate.h"
+
+#include "stack/base/seq.h"
+
+#define MANTISSA    11 /* bits behind the leading one */
+#define LIMITED_BIT 0x8000U
+
+uint16_t lane_rate_pack(uint32_t v)
+{
+	uint32_t shift;
+
+	if (v < 2U << MANTISSA)
+		return (uint16_t)v;
+	shift = 31U - MANTISSA - (uint32_t)__builtin_clz(v);
+	return (uint16_t)((shift + 1) << MANTISSA | (v >> shift & ((1U << MANTISSA) - 1)));
+}
+
+uint32_t lane_rate_unpack(uint16_t p)
+{
+	uint32_t exp = p >> MANTISSA, mantissa = p & ((1U << MANTISSA) - 1);
+
+	return exp ? (mantissa | 1U << MANTISSA) << (exp - 1) : mantissa;
+}
+
+void lane_rate_sent(struct lane_rate *r, struct lane_buf *b, uint64_t now_us, uint64_t delivered,
+		    bool idle, uint32_t segs)
+{
+	if (idle)
+		r->first_sent_us = r->delivered_us = (uint32_t)now_us;
+	b->user = (uint32_t)delivered;
+	b->rate_ack_us = lane_rate_pack((uint32_t)now_us - r->delivered_us);
+	b->rate_send_us = lane_rate_pack((uint32_t)now_us - r->first_sent_us);
+	b->rate_lost = r->lost;
+	b->rate_segs = (uint16_t)(segs < LIMITED_BIT ? segs : LIMITED_BIT - 1);
+	if (r->limited)
+		b->rate_segs |= LIMITED_BIT;
+}
+
+void lane_rate_arrived(struct lane_rate_seen *s, const struct lane_buf *b)
+{
+	uint32_t end_seq = b->seq + b->text_len;
+
+	if (s->any && (b->tx_us < s->tx_us || (b->tx_us == s->tx_us && lane_seq_lt(end_seq, s->end_seq))))
+		return;
+	*s = (struct lane_rate_seen){
+		.any = true,
+		.limited = b->rate_segs & LIMITED_BIT,
+		.tx_us = b->tx_us,
+		.end_seq = end_seq,
+		.delivered = b->user,
+		.since_us = (uint32_t)b->tx_us - lane_rate_unpack(b->rate_ack_us),
+		.send_us = lane_rate_unpack(b->rate_send_us),
+		.lost = b->rate_lost,
+		.segs_in_flight = b->rate_segs & (LIMITED_BIT - 1),
+	};
+}
+
+uint32_t lane_rate_acked(struct lane_rate *r, const struct lane_rate_seen *s, uint64_t now_us,
+			 uint64_t delivered, uint32_t newly, uint32_t min_rtt_us)
+{
+	uint32_t ack_us, interval;
+
+	if (r->limited && (int32_t)((uint32_t)delivered - r->limited_until) > 0)
+		r->limited = 0;
+	if (newly)
+		r->delivered_us = (uint32_t)now_us;
+	if (!s->any)
+		return 0;
+	r->first_sent_us = (uint32_t)s->tx_us;
+	ack_us = (uint32_t)now_us - s->since_us;
+	interval = ack_us > s->send_us ? ack_us : s->send_us;
+	/* Shorter than a round trip: ACKs of text that was sent again, or a guess of ours. */
+	if (interval == 0 || interval < min_rtt_us)
+		return 0;
+	r->bytes = (uint32_t)delivered - s->delivered;
+	r->interval_us = interval;
+	r->sample_limited = s->limited;
+	return interval;
+}
+
+void lane_rate_app_limited(struct lane_rate *r, uint64_t delivered, uint32_t in_flight)
+{
+	r->limited = 1;
+	r->limited_until = (uint32_t)delivered + in_flight;
+}
