@@ -21,6 +21,8 @@ MAY = {
     'apps/lane': {'apps/lane', 'posix', 'drivers', 'int', 'api'},
     'apps': {'apps', 'drivers', 'api'},
     'bench': {'bench', 'api'},
+    # It measures the engine's parts alone.
+    'bench/micro': {'bench/micro', 'net', 'wire', 'int', 'base', 'api'},
 }
 # A driver is one folder: drivers/x may not include drivers/y.
 SEPARATE = ('drivers', 'apps')
@@ -34,8 +36,9 @@ def layer(path):
         return 'int'
     if parts[0] == 'stack':
         return parts[1] if len(parts) > 2 else 'stack'
-    if path.startswith('apps/lane/'):
-        return 'apps/lane'
+    for part in ('apps/lane', 'bench/micro'):
+        if path.startswith(part + '/'):
+            return part
     return parts[0]
 
 
