@@ -12,6 +12,17 @@
 #include "lane-int/ifs.h"
 #include "posix/sock.h"
 
+#define KNOBS_EVERY_US 1000000
+
+/* Sockets are made: has a sysctl changed? For those that follow; at most once a second. */
+static void follow_knobs(struct shim_view *v, uint64_t now_us)
+{
+	if (now_us - v->a->knobs_us < KNOBS_EVERY_US || v->a->knobs_wanted)
+		return;
+	v->a->knobs_wanted = 1;
+	shim_ring(v->keeper_bell);
+}
+
 uint32_t shim_sock_make(struct shim_view *v, enum shim_sock_kind kind, unsigned int flags,
 			uint64_t *cookie)
 {
@@ -28,6 +39,7 @@ uint32_t shim_sock_make(struct shim_view *v, enum shim_sock_kind kind, unsigned 
 	s->created_us = shim_now_us();
 	s->so_incoming_cpu = -1;
 	*cookie = shim_sock_cookie(i, s->generation);
+	follow_knobs(v, s->created_us);
 	return i;
 }
 

@@ -33,6 +33,23 @@ static void print_from(const struct lane_settings *s, int i)
 	}
 }
 
+/* What a lane opened here and now would take from the kernel. */
+static void print_knobs(void)
+{
+	struct lane_config cfg;
+	char value[TOOL_ERR], name[64];
+	uint64_t read;
+	unsigned int i;
+
+	lane_config_default(&cfg);
+	read = lane_knobs_read(&cfg);
+	for (i = 0; lane_knob_name(i); i++) {
+		lane_knob_get(&cfg, i, value, sizeof(value));
+		snprintf(name, sizeof(name), "net/%s", lane_knob_name(i));
+		printf("%-34s %-24s %s\n", name, value, read >> i & 1 ? "sysctl" : "default");
+	}
+}
+
 int cmd_config(int argc, char **argv)
 {
 	struct lane_settings s;
@@ -45,7 +62,8 @@ int cmd_config(int argc, char **argv)
 		     "or\n"
 		     "/etc/lane.conf; lines 'key = value'), the environment, or the default. "
 		     "Options\n"
-		     "of 'lane run' override all of them.");
+		     "of 'lane run' override all of them. Then the kernel's sysctls of this network\n"
+		     "namespace, which are the defaults and limits of a lane's sockets.");
 		return c == 'h' ? 0 : 2;
 	}
 	if (lane_settings_load(&s, text)) {
@@ -57,6 +75,7 @@ int cmd_config(int argc, char **argv)
 		printf("%-10s %-24s ", lane_setting_name((enum lane_setting)i), *text ? text : "-");
 		print_from(&s, i);
 	}
+	print_knobs();
 	return 0;
 }
 

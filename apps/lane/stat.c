@@ -189,6 +189,22 @@ static void put_traffic(struct out *o, const struct shim_view *v)
 	out_close(o);
 }
 
+/* What is in force, as the sysctls show it. */
+static void put_knobs(struct out *o, const struct shim_view *v)
+{
+	char value[128];
+	unsigned int i;
+
+	out_open(o, "sysctls");
+	for (i = 0; lane_knob_name(i); i++) {
+		lane_knob_get(&v->ln->st->cfg, i, value, sizeof(value));
+		if (!o->json && !(v->a->knobs >> i & 1))
+			strcat(value, " (default)");
+		out_string(o, lane_knob_name(i), value);
+	}
+	out_close(o);
+}
+
 static void put_fallbacks(struct out *o, const struct shim_view *v)
 {
 	unsigned int i;
@@ -279,6 +295,7 @@ int cmd_stat(int argc, char **argv)
 	put_sockets(&o, &v);
 	put_traffic(&o, &v);
 	put_fallbacks(&o, &v);
+	put_knobs(&o, &v);
 	put_waiting(&o, &v);
 	for (i = 0; i < lane_nr_ifs(v.ln); i++)
 		put_device(&o, &v, i);

@@ -176,6 +176,9 @@ struct shim_arena {
 	_Atomic uint32_t keeper_state;	  /* enum shim_keeper_state */
 	_Atomic uint64_t keeper_until_us; /* when it will look next; UINT64_MAX: only when rung */
 	_Atomic uint64_t keeper_seen_us;  /* when it last looked */
+	_Atomic uint64_t knobs_us;	  /* when the sysctls were last read */
+	_Atomic uint32_t knobs_wanted;	  /* a member asks the keeper to read them again */
+	uint64_t knobs;			  /* which of them could be read: bits by index */
 	_Atomic uint32_t nr_deferred;	  /* grows when a member defers a kick: the keeper goes on napping */
 	_Atomic uint32_t nr_waiting;	  /* threads that wait, spinning or asleep */
 	_Atomic uint32_t nr_spinning;

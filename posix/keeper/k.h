@@ -72,6 +72,10 @@ void keeper_accept(struct keeper *k, unsigned int ifi);
 void keeper_conn_readable(struct keeper *k, unsigned int index);
 void keeper_conn_close(struct keeper *k, unsigned int index);
 
+/* ---- knobs.c ---- */
+/* The lane follows the namespace's sysctls. */
+void keeper_knobs(struct keeper *k);
+
 /* ---- rows.c ---- */
 /* A free row for 'pid', or -errno. Its process is watched. */
 int keeper_row_take(struct keeper *k, pid_t pid, uid_t uid);

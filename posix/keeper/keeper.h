@@ -92,6 +92,14 @@ unsigned int lane_settings_envp(const struct lane_settings *s, char *out[], unsi
 /* Fills in the interface with the default route where none is given. 0 or -errno with err[256]. */
 int lane_settings_ifname(struct lane_settings *s, char *err);
 
+/* ---- knobs.c: the namespace's sysctls as a lane's defaults ---- */
+/* Sets what can be read; returns a mask of which, by index. */
+uint64_t lane_knobs_read(struct lane_config *cfg);
+/* "ipv4/tcp_rmem", below net/; NULL beyond the last. */
+const char *lane_knob_name(unsigned int i);
+/* The value in 'cfg', as the sysctl shows it. */
+void lane_knob_get(const struct lane_config *cfg, unsigned int i, char *out, size_t size);
+
 /* Starts the keeper for the interfaces unless one serves some of them: then the first of those becomes
  * s->ifname, and the names of the others are in s->without_ifs. Two keepers for them are an error. Returns
  * when it accepts connections or has failed, with its error in err[256]. Where s->ifname is empty the keeper finds the interface, and

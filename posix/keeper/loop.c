@@ -129,6 +129,8 @@ static void look(struct keeper *k, uint64_t timeout_us)
 	for (i = 0; i < n; i++)
 		dispatch(k, &evs[i]);
 	if (k->rung) {
+		if (k->v.a->knobs_wanted)
+			keeper_knobs(k);
 		keeper_rows_scan(k);
 		keeper_xsk_last(k);
 	}

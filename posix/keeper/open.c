@@ -141,7 +141,7 @@ static int take_names(struct keeper *k, char *err)
 static int open_arena(struct keeper *k, char *err)
 {
 	struct shim_arena_config cfg = {.memory = k->s.memory};
-	uint64_t secrets[3];
+	uint64_t secrets[3], knobs;
 	int r;
 
 	if (getrandom(secrets, sizeof(secrets), 0) != sizeof(secrets)) {
@@ -150,6 +150,7 @@ static int open_arena(struct keeper *k, char *err)
 	}
 	memcpy(cfg.ifname, k->s.ifname, sizeof(cfg.ifname));
 	lane_config_default(&cfg.lane);
+	knobs = lane_knobs_read(&cfg.lane);
 	cfg.lane.listen_spill = 1;
 	cfg.lane.nr_ifs = (uint8_t)k->s.nr_ifs;
 	cfg.lane.seed = secrets[0];
@@ -157,12 +158,15 @@ static int open_arena(struct keeper *k, char *err)
 	cfg.lane.hash_key[1] = secrets[2];
 	cfg.lane.buf_stride = lane_xdp_stride(&k->s.xdp);
 	r = shim_arena_create(&cfg, &k->v);
-	if (r)
+	if (r) {
 		snprintf(err, KEEPER_ERR, "an arena of %zu bytes cannot be made: %s", k->s.memory,
 			 strerror(-r));
-	else
-		k->v.a->keeper_pid = getpid();
-	return r;
+		return r;
+	}
+	k->v.a->keeper_pid = getpid();
+	k->v.a->knobs = knobs;
+	k->v.a->knobs_us = k->started_us;
+	return 0;
 }
 
 static int open_bells(struct keeper *k, char *err)

@@ -151,6 +151,7 @@ static void join(struct keeper *k, unsigned int index)
 	struct keeper_conn *c = &k->conn[index];
 	int row;
 
+	keeper_knobs(k);
 	/* It was a member and has executed another program since. */
 	for (row = 0; row < SHIM_ROWS; row++)
 		if (k->v.a->row[row].state == SHIM_ROW_LIVE && k->v.a->row[row].pid == c->pid)

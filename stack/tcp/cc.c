@@ -22,6 +22,11 @@ const struct lane_cc_ops *lane_cc_ops_at(unsigned int index)
 	return controls[index < NR_CONTROLS ? index : LANE_CC_DEFAULT];
 }
 
+const char *lane_cc_name(unsigned int index)
+{
+	return lane_cc_ops_at(index)->name;
+}
+
 int lane_cc_find(const char *name)
 {
 	for (unsigned int i = 0; i < NR_CONTROLS; i++)

@@ -90,6 +90,7 @@ struct lane_cc_ops {
 const struct lane_cc_ops *lane_cc_ops_at(unsigned int index);
 /* Index of "cubic", "reno"; -ENOENT. */
 int lane_cc_find(const char *name);
+const char *lane_cc_name(unsigned int index);
 /* How many there are: 0 .. n-1 are indices. */
 unsigned int lane_cc_count(void);
 

@@ -68,7 +68,9 @@ static void reset_and_free(struct lane *ln, struct lane_tcp *pcb)
 
 static bool too_many_orphans(const struct lane *ln)
 {
-	return ln->st->nr_orphans > ln->st->tcp_pool.nr / 4;
+	const struct lane_state *st = ln->st;
+
+	return st->nr_orphans > st->tcp_pool.nr / 4 || st->nr_orphans >= st->cfg.max_orphans;
 }
 
 void lane_tcp_put(struct lane *ln, struct lane_tcp *pcb)
@@ -87,6 +89,8 @@ void lane_tcp_put(struct lane *ln, struct lane_tcp *pcb)
 	default:
 		break;
 	}
+	if (!pcb->rcv_queued && too_many_orphans(ln))
+		ln->st->stats.tcp_orphans_reset++;
 	if (pcb->rcv_queued || too_many_orphans(ln)) {
 		reset_and_free(ln, pcb);
 		return;

@@ -53,11 +53,18 @@ void lane_tcp_update_mss(struct lane *ln, struct lane_tcp *pcb)
 	pcb->snd_mss = (uint16_t)(m > MSS_MIN ? m : MSS_MIN);
 }
 
-static uint8_t pick_wscale(const struct lane *ln)
+/* As Linux: for the largest window that the sysctls, or the program, will ever allow. */
+static uint8_t pick_wscale(const struct lane *ln, const struct lane_tcp *pcb)
 {
+	const struct lane_config *cfg = &ln->st->cfg;
+	uint32_t space = cfg->tcp_rmem[2] > cfg->rmem_max ? cfg->tcp_rmem[2] : cfg->rmem_max;
 	uint8_t s = 0;
 
-	while (s < 14 && (uint32_t)UINT16_MAX << s < ln->st->cfg.rmem_max / 2)
+	if ((pcb->flags & LANE_TF_RCVBUF_SET) && space > pcb->opts.rcvbuf / 2)
+		space = pcb->opts.rcvbuf / 2;
+	if (pcb->opts.window_clamp && space > pcb->opts.window_clamp)
+		space = pcb->opts.window_clamp;
+	while (s < 14 && space >> s > UINT16_MAX)
 		s++;
 	return s;
 }
@@ -71,7 +78,7 @@ void lane_tcp_start(struct lane *ln, struct lane_tcp *pcb, uint32_t iss)
 	pcb->snd_una = pcb->recover = pcb->snd_sml = iss;
 	pcb->snd_nxt = pcb->snd_end = iss + 1;
 	pcb->ts_offset = lane_ts_offset(&ln->st->key, &l, &r);
-	pcb->rcv_wscale = pick_wscale(ln);
+	pcb->rcv_wscale = pick_wscale(ln, pcb);
 	pcb->rcv_limit = pcb->opts.rcvbuf / 2;
 	pcb->rcv_adv = pcb->rcv_nxt + (pcb->rcv_limit < UINT16_MAX ? pcb->rcv_limit : UINT16_MAX);
 	pcb->rcv_mss = MSS_DEFAULT4;
@@ -106,7 +113,7 @@ void lane_tcp_take_syn(struct lane *ln, struct lane_tcp *pcb, const struct lane_
 		pcb->flags |= LANE_TF_TS;
 		pcb->ts_recent = o->tsval;
 	}
-	if (o->have & LANE_OPT_SACK_OK)
+	if ((o->have & LANE_OPT_SACK_OK) && cfg->sack)
 		pcb->flags |= LANE_TF_SACK;
 	pcb->snd_wnd = pcb->snd_max_wnd = seg->wnd;
 	pcb->snd_wl1 = seg->ti.seq;

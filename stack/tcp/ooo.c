@@ -213,7 +213,7 @@ static void put_dup(struct lane *ln, struct lane_tcp *pcb, struct lane_tcp_opts 
 {
 	struct lane_tcp_rec *rec = &pcb->rec;
 
-	if (rec->dsack_start == rec->dsack_end)
+	if (rec->dsack_start == rec->dsack_end || !ln->st->cfg.dsack)
 		return;
 	o->sack[0].start = rec->dsack_start;
 	o->sack[0].end = rec->dsack_end;

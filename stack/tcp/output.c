@@ -135,7 +135,7 @@ static void after_idle(struct lane *ln, struct lane_tcp *pcb)
 	uint32_t idle_ms = lane_now_ms(ln) - pcb->last_tx_ms;
 
 	lane_tcp_disarm(pcb, LANE_TT_RTX);
-	if (pcb->bytes_sent && idle_ms)
+	if (pcb->bytes_sent && idle_ms && ln->st->cfg.slow_start_after_idle)
 		lane_tcp_cc_idle(ln, pcb, (uint64_t)idle_ms * 1000);
 }
 

@@ -25,8 +25,8 @@ void lane_tcp_default_opts(const struct lane *ln, struct lane_tcp_opts_set *o)
 	const struct lane_config *c = &ln->st->cfg;
 
 	*o = (struct lane_tcp_opts_set){
-		.rcvbuf = c->rmem_default,
-		.sndbuf = c->wmem_default,
+		.rcvbuf = c->tcp_rmem[1],
+		.sndbuf = c->tcp_wmem[1],
 		.keepidle_us = c->keepalive_time_us,
 		.keepintvl_us = c->keepalive_intvl_us,
 		.keepcnt = c->keepalive_probes,

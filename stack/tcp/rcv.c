@@ -166,11 +166,12 @@ uint16_t lane_tcp_select_window(struct lane *ln, struct lane_tcp *pcb)
 /* Grows the buffer to twice what the program took in one round trip. */
 static void autotune(struct lane *ln, struct lane_tcp *pcb)
 {
-	uint32_t max = ln->st->cfg.rmem_max / 2;
+	uint32_t max = ln->st->cfg.tcp_rmem[2] / 2;
 	uint32_t now = (uint32_t)ln->now_us, copied = lane_tcp_copied_seq(pcb);
 	uint32_t want;
 
-	if ((pcb->flags & LANE_TF_RCVBUF_SET) || now - pcb->tune_us < pcb->rto.srtt_us)
+	if ((pcb->flags & LANE_TF_RCVBUF_SET) || !ln->st->cfg.moderate_rcvbuf ||
+	    now - pcb->tune_us < pcb->rto.srtt_us)
 		return;
 	want = 2 * (copied - pcb->tune_seq) + 16 * pcb->rcv_mss;
 	if (want > max)

@@ -219,7 +219,7 @@ bool lane_tcp_xmit_syn(struct lane *ln, struct lane_tcp *pcb)
 	}
 	if (answer ? pcb->flags & LANE_TF_TS : cfg->timestamps)
 		lane_tcp_put_ts(ln, pcb, &info.opts);
-	if (!answer || (pcb->flags & LANE_TF_SACK))
+	if (answer ? pcb->flags & LANE_TF_SACK : cfg->sack)
 		info.opts.have |= LANE_OPT_SACK_OK;
 	emit(ln, pcb, b, &info);
 	pcb->ctl_tx_us = pcb->retries ? 0 : (uint32_t)ln->now_us;

@@ -7,7 +7,7 @@
  */
 #include "stack/tcp/pcb.h"
 
-#define ORPHAN_RETRIES	  8 /* as Linux' tcp_orphan_retries */
+#define ORPHAN_RETRIES	  8 /* where tcp_orphan_retries is 0, as Linux */
 #define KEEP_IDLE_WAIT_US 1000000
 
 static void start_wheel(struct lane *ln, struct lane_tcp *pcb, uint32_t at_ms)
@@ -104,10 +104,19 @@ static void syn_timeout(struct lane *ln, struct lane_tcp *pcb)
 	next_try(ln, pcb);
 }
 
+static uint8_t max_retries(const struct lane *ln, const struct lane_tcp *pcb)
+{
+	const struct lane_config *cfg = &ln->st->cfg;
+
+	if (!(pcb->flags & LANE_TF_ORPHAN))
+		return cfg->retries2;
+	return cfg->orphan_retries ? cfg->orphan_retries : ORPHAN_RETRIES;
+}
+
 /* RFC 9293 3.8.6.1. An answer resets 'retries': a peer that answers may keep its window shut. */
 static void probe_timeout(struct lane *ln, struct lane_tcp *pcb)
 {
-	uint8_t max = pcb->flags & LANE_TF_ORPHAN ? ORPHAN_RETRIES : ln->st->cfg.retries2;
+	uint8_t max = max_retries(ln, pcb);
 
 	if (given_up(ln, pcb, max)) {
 		give_up(ln, pcb);
@@ -124,7 +133,7 @@ static void probe_timeout(struct lane *ln, struct lane_tcp *pcb)
 /* RFC 6298 5.4 to 5.7. */
 static void rtx_timeout(struct lane *ln, struct lane_tcp *pcb)
 {
-	uint8_t max = pcb->flags & LANE_TF_ORPHAN ? ORPHAN_RETRIES : ln->st->cfg.retries2;
+	uint8_t max = max_retries(ln, pcb);
 
 	if (pcb->state == LANE_TCP_SYN_SENT || pcb->state == LANE_TCP_SYN_RECEIVED) {
 		syn_timeout(ln, pcb);

@@ -221,8 +221,9 @@ bool lane_tcp_tw_yield(struct lane *ln, struct lane_tw *tw, uint32_t *iss)
 {
 	uint32_t left = (tw->end_ms - lane_now_ms(ln)) & END_MASK;
 
-	/* As Linux' tcp_tw_reuse: with timestamps, and after a second. */
-	if (!tw->ts_ok || left + 1000 > ln->st->cfg.time_wait_us / 1000)
+	/* With timestamps, and after a second, unless tcp_tw_reuse forbids. Its 2 is for loopback only;
+	 * the lane's range of ports is narrower than the kernel's, so it is taken as 1. */
+	if (!tw->ts_ok || !ln->st->cfg.tw_reuse || left + 1000 > ln->st->cfg.time_wait_us / 1000)
 		return false;
 	*iss = next_iss(tw);
 	lane_tcp_tw_remove(ln, tw);

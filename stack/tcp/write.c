@@ -20,17 +20,19 @@ uint32_t lane_tcp_fair_share(const struct lane *ln)
 	return share > BYTES_PER_FRAME ? (uint32_t)share : BYTES_PER_FRAME;
 }
 
-/* What the window needs twice over, up to wmem_max and to a share of the frames. */
+/* What the window needs twice over, up to tcp_wmem's last and to a share of the frames. */
 uint32_t lane_tcp_snd_limit(const struct lane *ln, const struct lane_tcp *pcb)
 {
-	uint32_t max = ln->st->cfg.wmem_max, share = ln->st->bufs.nr / 8 * 1024;
+	uint32_t max = ln->st->cfg.tcp_wmem[2], share = ln->st->bufs.nr / 8 * 1024;
 	uint32_t fair = lane_tcp_fair_share(ln);
 	uint32_t n = pcb->cc.cwnd < max / 2 ? 2 * pcb->cc.cwnd : max;
 
 	if (pcb->flags & LANE_TF_SNDBUF_SET)
 		return pcb->opts.sndbuf / 2 < fair ? pcb->opts.sndbuf / 2 : fair;
+	if (n < ln->st->cfg.tcp_wmem[1])
+		n = ln->st->cfg.tcp_wmem[1];
 	if (n < SNDBUF_START)
-		n = SNDBUF_START;
+		n = SNDBUF_START < max ? SNDBUF_START : max;
 	if (n > fair)
 		n = fair;
 	return n < share ? n : share;
@@ -68,8 +70,11 @@ bool lane_tcp_is_writable(const struct lane *ln, const struct lane_tcp *pcb)
 {
 	uint32_t limit = lane_tcp_snd_limit(ln, pcb);
 	uint32_t unsent = lane_seq_gt(pcb->snd_end, pcb->snd_nxt) ? pcb->snd_end - pcb->snd_nxt : 0;
+	uint32_t lowat = pcb->opts.notsent_lowat;
 
-	return snd_used(pcb) <= limit / 3 * 2 && unsent < pcb->opts.notsent_lowat &&
+	if (lowat == UINT32_MAX)
+		lowat = ln->st->cfg.notsent_lowat;
+	return snd_used(pcb) <= limit / 3 * 2 && unsent < lowat &&
 	       lane_tcp_snd_space(ln, pcb) > 0;
 }
 

@@ -10,7 +10,6 @@
 #include "stack/udp/pcb.h"
 #include "stack/wire/udp.h"
 
-#define RCVBUF_DEFAULT 212992 /* net.core.rmem_default */
 #define DATAGRAM_MAX   65535
 #define PORT_TRIES     64
 
@@ -34,7 +33,7 @@ struct lane_udp *lane_udp_create(struct lane *ln, uint64_t cookie)
 	pcb = &ln->udps[i];
 	pcb->used = 1;
 	pcb->cookie = cookie;
-	pcb->rcvbuf = RCVBUF_DEFAULT;
+	pcb->rcvbuf = ln->st->cfg.rmem_default;
 	pcb->rcv_head = pcb->rcv_tail = pcb->ev_next = LANE_NIL;
 	return pcb;
 }

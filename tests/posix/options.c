@@ -213,5 +213,65 @@ static void ioctls(void)
 	SHOW(fcntl(fd[0], F_SETFL, O_NONBLOCK | O_APPEND) );
 }
 
+/* Sets net.ipv4.'name' of the namespace; what it was goes to 'old'. */
+static void set_sysctl(const char *name, const char *value, char *old)
+{
+	char path[80];
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/sys/net/ipv4/%s", name);
+	fd = (int)MUST(open(path, O_RDWR));
+	if (old)
+		old[MUST(read(fd, old, 31))] = 0;
+	MUST(pwrite(fd, value, strlen(value), 0));
+	close(fd);
+}
+
+static void show_defaults(void)
+{
+	struct tcp_info ti;
+	socklen_t len = sizeof(ti);
+	int fd[2];
+
+	t_pair(fd);
+	GET(fd[0], IPPROTO_TCP, TCP_KEEPIDLE);
+	GET(fd[0], IPPROTO_TCP, TCP_KEEPINTVL);
+	GET(fd[0], IPPROTO_TCP, TCP_KEEPCNT);
+	GET(fd[0], IPPROTO_TCP, TCP_LINGER2);
+	GET(fd[0], IPPROTO_TCP, TCP_SYNCNT);
+	MUST(getsockopt(fd[0], IPPROTO_TCP, TCP_INFO, &ti, &len));
+	t_say("options %d", ti.tcpi_options & 7);
+	if (ti.tcpi_options & 4)
+		t_say("scale %d", ti.tcpi_rcv_wscale);
+	close(fd[0]);
+	close(fd[1]);
+}
+
+/* posix.md 84: before the first socket, and between sockets. */
+static void sysctls(void)
+{
+	static const char *const set[][2] = {
+		{"tcp_keepalive_time", "1234"}, {"tcp_rmem", "4096 131072 600000"},
+		{"tcp_keepalive_intvl", "33"},	{"tcp_keepalive_probes", "4"},
+		{"tcp_fin_timeout", "17"},	{"tcp_syn_retries", "2"},
+		{"tcp_timestamps", "0"},	{"tcp_sack", "0"},
+		{"tcp_window_scaling", "0"},
+	};
+	char old[9][32];
+	int i;
+
+	for (i = 0; i < 2; i++)
+		set_sysctl(set[i][0], set[i][1], old[i]);
+	show_defaults();
+	t_sleep_ms(1100);
+	for (; i < 9; i++)
+		set_sysctl(set[i][0], set[i][1], old[i]);
+	close(t_listen(1)); /* lane looks for changes when sockets are made, once a second */
+	t_sleep_ms(300);
+	show_defaults();
+	for (i = 0; i < 9; i++)
+		set_sysctl(set[i][0], old[i], NULL);
+}
+
 T_MAIN(T_CASE(fresh), T_CASE(on_connection), T_CASE(on_listener), T_CASE(lengths),
-       T_CASE(congestion), T_CASE(maxseg), T_CASE(ioctls))
+       T_CASE(congestion), T_CASE(maxseg), T_CASE(ioctls), T_CASE(sysctls))

@@ -28,5 +28,7 @@ struct lane_tcp_info_out {
 
 /* Index of a congestion control by Linux' name, for lane_tcp_opts_set.cc; -ENOENT. */
 int lane_cc_find(const char *name);
+/* And back; the default one's for an index that names none. */
+const char *lane_cc_name(unsigned int index);
 
 #endif

@@ -41,12 +41,22 @@ struct lane_config {
 	uint32_t time_wait_us;
 	uint64_t seed;	     /* of the lane's random numbers */
 	uint64_t hash_key[2]; /* secret: from getrandom(2) */
-	/* defaults of sockets, with Linux' names */
-	uint32_t rmem_default, wmem_default, rmem_max, wmem_max;
+	/* defaults and limits of sockets, with the names of Linux' sysctls */
+	uint32_t tcp_rmem[3], tcp_wmem[3]; /* bytes of buffer: least, at first, most by autotuning */
+	uint32_t rmem_default, wmem_default; /* bytes of UDP's buffers */
+	uint32_t rmem_max, wmem_max; /* bytes: what SO_RCVBUF and SO_SNDBUF may ask for */
+	uint32_t notsent_lowat; /* bytes, UINT32_MAX: none */
 	uint64_t keepalive_time_us, keepalive_intvl_us; /* Linux' two hours do not fit 32 bits */
 	uint32_t fin_timeout_us;
-	uint8_t keepalive_probes, syn_retries, synack_retries, retries2;
-	uint8_t timestamps, window_scaling, ttl, cc;
+	uint32_t max_orphans, max_syn_backlog, somaxconn;
+	uint32_t base_mss, min_snd_mss; /* bytes: path MTU probing starts at the one, not below the other */
+	uint32_t probe_interval_us;     /* between path MTU probes */
+	uint32_t mtu_expires_us;        /* a path MTU that ICMP told is forgotten after it */
+	uint32_t min_pmtu;	        /* bytes: the least that ICMP may tell of an IPv4 path */
+	uint8_t keepalive_probes, syn_retries, synack_retries, retries1, retries2, orphan_retries;
+	uint8_t timestamps, window_scaling, sack, dsack, ecn, ttl, cc;
+	uint8_t syncookies, abort_on_overflow, tw_reuse;
+	uint8_t slow_start_after_idle, moderate_rcvbuf, mtu_probing;
 	uint8_t listen_spill; /* the kernel listens too: when pcbs run out, SYNs are left to it */
 	uint8_t nr_ifs; /* interfaces, at most LANE_IFS_MAX; 0 is 1 */
 };

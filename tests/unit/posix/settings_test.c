@@ -1,5 +1,5 @@
 /*
- * settings_test.c - posix/keeper/config.c
+ * settings_test.c - posix/keeper/config.c, knobs.c
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "posix/keeper/keeper.h"
@@ -244,9 +245,65 @@ static void test_export__is_loaded_again(void **state)
 	assert_int_equal(t.spin_us, 7);
 }
 
+/* ---- posix/keeper/knobs.c ---- */
+
+static void test_knobs__every_one_reads_as_its_sysctl(void **state)
+{
+	char path[80], text[160], value[160];
+	struct lane_config cfg;
+	uint64_t mask;
+	unsigned int i;
+	size_t n;
+	FILE *f;
+
+	(void)state;
+	lane_config_default(&cfg);
+	mask = lane_knobs_read(&cfg);
+	for (i = 0; lane_knob_name(i); i++) {
+		snprintf(path, sizeof(path), "/proc/sys/net/%s", lane_knob_name(i));
+		f = mask >> i & 1 ? fopen(path, "r") : NULL;
+		if (!f)
+			continue;
+		n = fread(text, 1, sizeof(text) - 1, f);
+		fclose(f);
+		text[n] = 0;
+		text[strcspn(text, "\n")] = 0;
+		for (n = 0; text[n]; n++)
+			text[n] = text[n] == '\t' ? ' ' : text[n];
+		lane_knob_get(&cfg, i, value, sizeof(value));
+		assert_string_equal(value, text);
+	}
+}
+
+static void test_knobs__defaults_are_the_kernels(void **state)
+{
+	static const char *const expect[][2] = {
+		{"ipv4/tcp_rmem", "4096 131072 6291456"},
+		{"ipv4/tcp_fin_timeout", "60"},
+		{"ipv4/tcp_keepalive_time", "7200"},
+		{"ipv4/tcp_notsent_lowat", "4294967295"},
+		{"ipv4/tcp_congestion_control", "cubic"},
+	};
+	struct lane_config cfg;
+	char value[160];
+	unsigned int i, k;
+
+	(void)state;
+	lane_config_default(&cfg);
+	for (i = 0; lane_knob_name(i); i++) {
+		lane_knob_get(&cfg, i, value, sizeof(value));
+		for (k = 0; k < sizeof(expect) / sizeof(expect[0]); k++) {
+			if (!strcmp(lane_knob_name(i), expect[k][0]))
+				assert_string_equal(value, expect[k][1]);
+		}
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_knobs__every_one_reads_as_its_sysctl),
+		cmocka_unit_test(test_knobs__defaults_are_the_kernels),
 		cmocka_unit_test_teardown(test_load__defaults, teardown),
 		cmocka_unit_test_teardown(test_load__file_then_environment, teardown),
 		cmocka_unit_test_teardown(test_if__a_list, teardown),

@@ -182,8 +182,7 @@ static void test_ooo__fin_waits(void **state)
 
 static void small_buffer(struct lane_config *cfg)
 {
-	cfg->rmem_default = 8192;
-	cfg->rmem_max = 8192;
+	cfg->tcp_rmem[1] = cfg->tcp_rmem[2] = cfg->rmem_max = 8192;
 }
 
 /* The window closes, text beyond it is refused, reading opens it by a worthwhile step. */
@@ -479,7 +478,7 @@ static void test_urgent__twice(void **state)
 
 static void large_buffers(struct lane_config *cfg)
 {
-	cfg->rmem_default = cfg->rmem_max = 4 << 20;
+	cfg->tcp_rmem[1] = cfg->tcp_rmem[2] = 4 << 20;
 }
 
 /* Without scaling no more can be told than 65,535: what is read then is not worth an ACK. */

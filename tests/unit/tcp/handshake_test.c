@@ -11,7 +11,7 @@ static void test_passive__options_agreed(void **state)
 	script_open(NULL);
 	script_listen(5);
 	script_in("S 0 win 8000 mss 1460 ws 7 sackok ts 1000:0");
-	script_out("S. 0 ack 1 mss 1460 ws 6 sackok ts 0:1000");
+	script_out("S. 0 ack 1 mss 1460 ws 7 sackok ts 0:1000");
 	assert_int_equal(script_events(s.listener), 0);
 	script_in(". 1 ack 1 win 500 ts 1001:0");
 	assert_int_equal(script_events(s.listener), LANE_EV_ACCEPT);

@@ -132,7 +132,7 @@ void script_open(void (*tune)(struct lane_config *cfg))
 	cfg.nr_tcp = 64;
 	cfg.nr_tw = 16;
 	cfg.nr_udp = 4;
-	cfg.rmem_default = 131072;
+	cfg.tcp_rmem[1] = 131072;
 	if (tune)
 		tune(&cfg);
 	t.mem = aligned_alloc(4096, lane_size(&cfg));
