@@ -430,6 +430,7 @@ void shim_epoll_forget(struct shim_local *l)
 	shim_waiter_epfd_closed();
 	if (l->index == LANE_NIL || !shim_lock_allowed())
 		return;
+	shim_fork_wait();
 	shim_enter(v);
 	shim_ep_release(v, l->index, v->row);
 	shim_leave_quiet(v);

@@ -192,6 +192,7 @@ static void last_put(struct shim_local *l)
 	shim_epoll_forget(l);
 	/* The child of a raw fork has no row: what it closes was never its own. */
 	if (l->kind == SHIM_SOCK && l->index != LANE_NIL && shim_lock_allowed()) {
+		shim_fork_wait();
 		shim_enter(v);
 		if (shim_sock_of(l))
 			shim_sock_release(v, l->index, v->row);

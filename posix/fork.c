@@ -12,7 +12,11 @@
  * and popen do not come by here: their children call nothing of ours.
  */
 #include <fcntl.h>
+#include <linux/futex.h>
+#include <limits.h>
 #include <pthread.h>
+#include <sys/mman.h>
+#include <sys/single_threaded.h>
 #include <unistd.h>
 
 #include "posix/keeper/sys.h"
@@ -23,20 +27,40 @@ enum { JOINED = 2, NO_LANE = 3 };
 /* Between prepare and the end of the fork, in the thread that forks. */
 static _Thread_local struct {
 	bool member;  /* the process had joined */
+	bool threads; /* and has others, which make and close sockets meanwhile (keeper/inherit.c) */
 	bool wrapped; /* fork() will tell the keeper */
 	int row;      /* the child's; < 0: none was free */
 } forking __attribute__((tls_model("initial-exec")));
 
+/* Forks of threaded members under way. Nothing that a child may have is released meanwhile. */
+static _Atomic uint32_t nr_forks;
+
+void shim_fork_wait(void)
+{
+	uint32_t n;
+
+	while (shim_unlikely((n = atomic_load(&nr_forks))))
+		sys_call(SYS_futex, (long)&nr_forks, FUTEX_WAIT_PRIVATE, (long)n, 0, 0);
+}
+
+static void forks_end(void)
+{
+	if (atomic_fetch_sub(&nr_forks, 1) == 1)
+		sys_call(SYS_futex, (long)&nr_forks, FUTEX_WAKE_PRIVATE, INT_MAX, 0, 0);
+}
+
+/* Until the fork is over no handler runs here: its close() would wait for us. */
 static void before(void)
 {
+	shim_kick_deferred();
+	shim_sig_enter();
 	forking.member = atomic_load(&shim.state) == JOINED;
+	forking.threads = forking.member && !__libc_single_threaded;
 	forking.row = -1;
-	if (forking.member) {
-		shim_kick_deferred();
-		shim_sig_enter();
-		forking.row = keeper_fork_prepare(&shim.view);
-		shim_sig_leave();
-	}
+	if (forking.threads)
+		atomic_fetch_add(&nr_forks, 1);
+	if (forking.member)
+		forking.row = keeper_fork_prepare(&shim.view, forking.threads);
 	shim_wake_fork_prepare();
 	shim_epoll_fork(SHIM_FORK_PREPARE);
 }
@@ -55,8 +79,14 @@ static void in_parent(void)
 {
 	shim_epoll_fork(SHIM_FORK_PARENT);
 	shim_wake_fork_parent();
+	if (forking.threads) {
+		if (forking.row >= 0)
+			keeper_fork_again(&shim.view, forking.row);
+		forks_end();
+	}
 	if (!forking.wrapped)
 		tell_keeper(0);
+	shim_sig_leave();
 }
 
 static void forget_number(int fd, struct shim_local *l, void *arg)
@@ -77,6 +107,51 @@ static void leave_lane(enum shim_fallback why)
 	shim_count_fallback(why);
 }
 
+/* ---- what a child of a threaded process has ---- */
+
+struct had {
+	uint8_t *socks, *eps; /* bits */
+};
+
+/* The numbers were copied before the memory: another thread may have made this one in between. */
+static void drop_unborn(int fd, struct shim_local *l, void *arg)
+{
+	(void)arg;
+	if (l->kind != SHIM_NONE && shim_libc()->fcntl(fd, F_GETFD) < 0)
+		shim_fd_set(fd, NULL);
+}
+
+static void note_number(int fd, struct shim_local *l, void *arg)
+{
+	const struct shim_view *v = &shim.view;
+	const struct had *had = arg;
+
+	(void)fd;
+	if (l->kind == SHIM_SOCK && shim_sock_of(l))
+		had->socks[l->index / 8] |= (uint8_t)(1 << l->index % 8);
+	else if (l->kind == SHIM_EPOLL && l->index < v->nr_eps)
+		had->eps[l->index / 8] |= (uint8_t)(1 << l->index % 8);
+}
+
+static void count_own(void)
+{
+	struct shim_view *v = &shim.view;
+	size_t socks = v->nr_socks / 8 + 1, eps = v->nr_eps / 8 + 1;
+	struct had had;
+	uint8_t *bits = mmap(NULL, socks + eps, PROT_READ | PROT_WRITE,
+			     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (bits == MAP_FAILED)
+		return;
+	had = (struct had){bits, bits + socks};
+	shim_fd_each(drop_unborn, NULL);
+	shim_fd_each(note_number, &had);
+	shim_enter(v);
+	keeper_fork_count(v, had.socks, had.eps);
+	shim_leave(v);
+	munmap(bits, socks + eps);
+}
+
 static void in_child(void)
 {
 	/* In a signal's handler the call that it interrupted holds too, and lets go. */
@@ -86,13 +161,16 @@ static void in_child(void)
 	shim_wake_fork_child();
 	shim_wait_fork_child();
 	atomic_store(&shim.pid, getpid());
+	atomic_store(&nr_forks, 0);
 	forking.wrapped = false;
-	if (!forking.member)
-		return;
-	if (forking.row >= 0)
+	if (forking.member && forking.row >= 0) {
 		keeper_fork_child(&shim.view, forking.row);
-	else
+		if (forking.threads)
+			count_own();
+	} else if (forking.member) {
 		leave_lane(SHIM_FB_MEMBERS);
+	}
+	shim_sig_leave();
 }
 
 void shim_fork_init(void)

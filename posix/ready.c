@@ -340,6 +340,7 @@ void shim_row_release(struct shim_view *v, int row)
 			shim_sock_release(v, i, row);
 	}
 	release_rest(v, row);
+	r->uncounted = 0;
 	shim_row_set_live(v->a, (unsigned int)row, false);
 	atomic_store(&r->pid, 0);
 	atomic_store(&r->state, SHIM_ROW_FREE);

@@ -217,6 +217,8 @@ short shim_shadow_poll(struct shim_local *l, short events);
 /* ---- fork.c, exec.c, priv.c (H7) ---- */
 enum shim_fork_step { SHIM_FORK_PREPARE, SHIM_FORK_PARENT, SHIM_FORK_CHILD };
 void shim_fork_init(void); /* pthread_atfork; once, from start.c */
+/* Before a sock or set is released: not while another thread forks, whose child may have it. */
+void shim_fork_wait(void);
 void shim_epoll_fork(enum shim_fork_step step);
 /* Keeps the preload and LANE_* of the environment for exec'd programs; once, from start.c. */
 void shim_exec_init(char *const envp[]);

@@ -78,6 +78,7 @@ struct shim_row {
 	_Atomic uint64_t last_poll_us;
 	_Atomic uint64_t in_call_us; /* nothing but a hint for `lane stat` */
 	uint64_t nr_contended;
+	uint32_t uncounted; /* a child that has not yet said which of the references are its own (inherit.c) */
 	/* of arena.nr_waiting and nr_spinning, so that a dead member's share can be taken off */
 	_Atomic uint32_t nr_waiting, nr_spinning;
 };

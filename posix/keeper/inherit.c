@@ -5,6 +5,11 @@
  * a socket at once does not end it under the child. The child's connection to the keeper is made
  * before too; both processes then close what is the other's. While a row is reserved its pid is
  * the negative one of the parent: the keeper frees the row if that parent dies before the fork.
+ *
+ * Other threads of the parent close and accept meanwhile. Until the fork is over they release
+ * nothing (shim_fork_wait), then the references are copied once more, and the child, which knows
+ * its descriptors, gives back what it did not get and claims what came in between. Whichever of the
+ * two is first: once the child has counted, the parent copies no more.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -14,8 +19,9 @@
 #include "proto.h"
 #include "sys.h"
 
-/* The child's connection, between prepare and the end of the fork. */
+/* The child's connection and its row's generation, between prepare and the end of the fork. */
 static __thread int child_conn = -1;
+static __thread uint32_t child_generation;
 
 static int row_reserve(struct shim_arena *a)
 {
@@ -33,7 +39,7 @@ static int row_reserve(struct shim_arena *a)
 	return -EAGAIN;
 }
 
-/* Gives 'to' (a mask) the descriptors of 'from', or takes them away again with 'from' 0. */
+/* Gives 'to' (a mask) the descriptors of 'from'. */
 static void references_copy(struct shim_view *v, shim_rows from, shim_rows to)
 {
 	uint32_t i, left;
@@ -44,9 +50,7 @@ static void references_copy(struct shim_view *v, shim_rows from, shim_rows to)
 		if (!s)
 			continue;
 		left--;
-		if (!from)
-			s->rows &= ~to;
-		else if (s->rows & from)
+		if (s->rows & from)
 			s->rows |= to;
 	}
 	for (i = 0, left = v->a->nr_eps_used; i < v->nr_eps && left; i++) {
@@ -55,14 +59,12 @@ static void references_copy(struct shim_view *v, shim_rows from, shim_rows to)
 		if (!ep)
 			continue;
 		left--;
-		if (!from)
-			ep->rows &= ~to;
-		else if (ep->rows & from)
+		if (ep->rows & from)
 			ep->rows |= to;
 	}
 }
 
-int keeper_fork_prepare(struct shim_view *v)
+int keeper_fork_prepare(struct shim_view *v, bool threads)
 {
 	struct keeper_msg m;
 	char err[KEEPER_ERR];
@@ -72,6 +74,8 @@ int keeper_fork_prepare(struct shim_view *v)
 	row = row_reserve(v->a);
 	if (row >= 0) {
 		v->a->row[row].uid = v->a->row[v->row].uid;
+		v->a->row[row].uncounted = threads;
+		child_generation = v->a->row[row].generation;
 		references_copy(v, shim_row_bit(v->row), shim_row_bit(row));
 	}
 	shim_unlock(v);
@@ -86,6 +90,45 @@ int keeper_fork_prepare(struct shim_view *v)
 		keeper_send(child_conn, &m, NULL, 0);
 	}
 	return row;
+}
+
+void keeper_fork_again(struct shim_view *v, int row)
+{
+	const struct shim_row *r = &v->a->row[row];
+
+	shim_lock(v);
+	if (r->uncounted && r->generation == child_generation)
+		references_copy(v, shim_row_bit(v->row), shim_row_bit(row));
+	shim_unlock(v);
+}
+
+static bool has(const uint8_t *bits, uint32_t i)
+{
+	return bits[i / 8] >> i % 8 & 1;
+}
+
+void keeper_fork_count(struct shim_view *v, const uint8_t *socks, const uint8_t *eps)
+{
+	shim_rows bit = shim_row_bit(v->row);
+	uint32_t i;
+
+	for (i = 0; i < v->nr_socks; i++) {
+		struct shim_sock *s = shim_sock_at(v, i);
+
+		if (s && has(socks, i))
+			s->rows |= bit;
+		else if (s && (s->rows & bit))
+			shim_sock_release(v, i, v->row);
+	}
+	for (i = 0; i < v->nr_eps; i++) {
+		struct shim_ep *ep = shim_ep_at(v, i);
+
+		if (ep && has(eps, i))
+			ep->rows |= bit;
+		else if (ep && (ep->rows & bit))
+			shim_ep_release(v, i, v->row);
+	}
+	v->a->row[v->row].uncounted = 0;
 }
 
 /* 'pid' is the child's: said by parent and child, whoever is first, so that neither waits. A child
@@ -114,11 +157,11 @@ void keeper_fork_parent(struct shim_view *v, int row, int32_t pid)
 		row_go_live(v, row, -getpid(), pid);
 		return;
 	}
+	/* What was closed since is held by the row alone. */
 	shim_lock(v);
-	references_copy(v, 0, shim_row_bit(row));
-	v->a->row[row].pid = 0;
-	v->a->row[row].state = SHIM_ROW_FREE;
+	shim_row_release(v, row);
 	shim_unlock(v);
+	shim_kick(v);
 }
 
 void keeper_fork_child(struct shim_view *v, int row)

@@ -29,6 +29,7 @@ struct keeper_row {
 	int pidfd;            /* -1 */
 	int conn;             /* -1 */
 	uint64_t reserved_us; /* when it was first seen reserved without a live parent */
+	uint32_t reserved_generation; /* of the row then */
 	bool left;            /* its process executes another program, which may take over */
 };
 

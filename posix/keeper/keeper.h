@@ -125,8 +125,14 @@ int keeper_observe(const char *ifname, struct shim_view *v, char *err);
 int keeper_stop(const char *ifname, char *err);
 /* The process that serves 'ifname', 0: none. */
 int32_t keeper_pid(const char *ifname);
-/* Reserves a row for a child about to be forked, with all that 'v->row' holds; -EAGAIN: none free. */
-int keeper_fork_prepare(struct shim_view *v);
+/* Reserves a row for a child about to be forked, with all that 'v->row' holds; -EAGAIN: none free.
+ * 'threads': others may make and close sockets meanwhile, and the child will count (below). */
+int keeper_fork_prepare(struct shim_view *v, bool threads);
+/* In the parent, before any of its threads releases anything again: what it has by now is the child's too,
+ * unless that has counted. */
+void keeper_fork_again(struct shim_view *v, int row);
+/* In the child, under the lock: bits of the socks and sets that it has descriptors of. */
+void keeper_fork_count(struct shim_view *v, const uint8_t *socks, const uint8_t *eps);
 void keeper_fork_parent(struct shim_view *v, int row, int32_t pid); /* pid < 0: the fork failed, 0: not known here */
 /* In the child, where v->row is still the parent's. */
 void keeper_fork_child(struct shim_view *v, int row);

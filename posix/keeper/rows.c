@@ -192,9 +192,11 @@ static void reserved_look(struct keeper *k, int row)
 
 	if (pid < 0 && kr->conn >= 0 && keeper_row_of(k, -pid) >= 0)
 		kr->reserved_us = 0;
-	else if (!kr->reserved_us)
+	else if (!kr->reserved_us || kr->reserved_generation != k->v.a->row[row].generation) {
+		/* A fork that failed has freed its row without a word, and the next one took it. */
 		kr->reserved_us = now;
-	else if (now - kr->reserved_us > ROWS_GRACE_US)
+		kr->reserved_generation = k->v.a->row[row].generation;
+	} else if (now - kr->reserved_us > ROWS_GRACE_US)
 		keeper_row_gone(k, row);
 }
 

@@ -4,6 +4,7 @@
 #include "t.h"
 
 #include <spawn.h>
+#include <sys/mman.h>
 
 extern char **environ;
 static char buf[4096];
@@ -363,7 +364,84 @@ static void blocked_thread(void)
 	reap(pid);
 }
 
+/* What the threads and children of among_openers() found. */
+struct openers {
+	_Atomic bool done;
+	_Atomic unsigned int nr_pairs, late, lost;
+};
+
+static void *open_and_close(void *arg)
+{
+	int l = t_listen(5), port = t_port(l);
+	struct openers *o = arg;
+
+	while (!o->done) {
+		int c = t_connect(port), s = (int)MUST(accept(l, NULL, NULL));
+		struct pollfd p = {.fd = s, .events = POLLIN | POLLRDHUP};
+
+		close(c);
+		o->late += poll(&p, 1, 2000) != 1;
+		o->nr_pairs++;
+		close(s);
+	}
+	close(l);
+	return NULL;
+}
+
+/* A number that the child has is a socket that it has. */
+static void count_lost(struct openers *o)
+{
+	struct sockaddr_in a;
+	socklen_t len;
+
+	for (int fd = 3; fd < 64; fd++) {
+		len = sizeof(a);
+		if (fcntl(fd, F_GETFD) >= 0 && getpeername(fd, (void *)&a, &len) < 0 &&
+		    errno == EBADF)
+			o->lost++;
+	}
+}
+
+/* Children come while threads make and end connections: each has what the parent had at that moment, and
+ * nothing that was closed before or made later. */
+static void among_openers(void)
+{
+	enum { FORKS = 250, EVERY = 5, STAY = FORKS / EVERY };
+	struct openers *o = mmap(NULL, sizeof(*o), PROT_READ | PROT_WRITE,
+				 MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	pid_t stay[STAY], pid;
+	pthread_t t[2];
+
+	for (int i = 0; i < 2; i++)
+		MUST(-pthread_create(&t[i], NULL, open_and_close, o));
+	for (int i = 0; i < 1000 && o->nr_pairs < 20; i++)
+		t_sleep_ms(5);
+	for (int i = 0; i < FORKS; i++) {
+		pid = (pid_t)MUST(fork());
+		if (pid == 0) {
+			count_lost(o);
+			close_range(3, ~0U, 0);
+			if (i % EVERY == 0)
+				pause();
+			_exit(0);
+		}
+		if (i % EVERY == 0)
+			stay[i / EVERY] = pid;
+		else
+			waitpid(pid, NULL, 0);
+	}
+	t_sleep_ms(50);
+	o->done = true;
+	for (int i = 0; i < 2; i++)
+		pthread_join(t[i], NULL);
+	t_say("%s, %u late, %u lost", o->nr_pairs > 20 ? "many" : "few", o->late, o->lost);
+	for (int i = 0; i < STAY; i++) {
+		kill(stay[i], SIGKILL);
+		waitpid(stay[i], NULL, 0);
+	}
+}
+
 T_MAIN(T_CASE(child_exits), T_CASE(child_serves), T_CASE(both_use), T_CASE(last_close),
        T_CASE(killed), T_CASE(workers), T_CASE(accept_then_fork), T_CASE(daemonised),
        T_CASE(spawns), T_CASE(inherited_listener), T_CASE(as_successor), T_CASE(stopped),
-       T_CASE(blocked_thread))
+       T_CASE(blocked_thread), T_CASE(among_openers))

@@ -400,7 +400,7 @@ static void test_fork__the_child_is_a_member_with_all_references(void **state)
 	shim_sock_at(&v, sock)->kind = SHIM_SOCK_TCP;
 	shim_sock_at(&v, sock)->rows = 1;
 	shim_unlock(&v);
-	row = keeper_fork_prepare(&v);
+	row = keeper_fork_prepare(&v, false);
 	assert_int_equal(row, 1);
 	pid = fork();
 	if (pid == 0) {
@@ -436,7 +436,7 @@ static void test_fork__a_parent_that_ends_at_once(void **state)
 	pid = fork();
 	if (pid == 0) {
 		join(&w);
-		row = keeper_fork_prepare(&w);
+		row = keeper_fork_prepare(&w, false);
 		pid = fork();
 		if (pid == 0) {
 			pause_ms(200);
@@ -463,7 +463,7 @@ static void test_fork__a_parent_that_ends_at_once(void **state)
 static void test_fork__that_fails(void **state)
 {
 	struct shim_view v;
-	uint32_t sock;
+	uint32_t sock, closed;
 	int row;
 
 	(void)state;
@@ -474,8 +474,19 @@ static void test_fork__that_fails(void **state)
 	shim_sock_at(&v, sock)->kind = SHIM_SOCK_TCP;
 	shim_sock_at(&v, sock)->rows = 1;
 	shim_unlock(&v);
-	row = keeper_fork_prepare(&v);
+	shim_lock(&v);
+	closed = shim_sock_alloc(&v);
+	shim_sock_at(&v, closed)->kind = SHIM_SOCK_TCP;
+	shim_sock_at(&v, closed)->rows = 1;
+	shim_unlock(&v);
+	row = keeper_fork_prepare(&v, false);
+	/* By another thread; the child would have had it. */
+	shim_lock(&v);
+	shim_sock_release(&v, closed, v.row);
+	shim_unlock(&v);
+	assert_non_null(shim_sock_at(&v, closed));
 	keeper_fork_parent(&v, row, -1);
+	assert_null(shim_sock_at(&v, closed));
 	assert_int_equal(shim_sock_at(&v, sock)->rows, 1);
 	assert_int_equal(v.a->row[row].state, SHIM_ROW_FREE);
 	leave(&v);
@@ -543,7 +554,7 @@ static void test_keeper__dies_and_members_go_on(void **state)
 	assert_int_equal(shim_sock_alloc(&v), 0);
 	shim_unlock(&v);
 	/* A fork works too; nobody will notice the child's death. */
-	assert_int_equal(keeper_fork_prepare(&v), 1);
+	assert_int_equal(keeper_fork_prepare(&v, false), 1);
 	keeper_fork_parent(&v, 1, -1);
 	leave(&v);
 	/* The device is free again. */

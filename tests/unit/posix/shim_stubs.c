@@ -33,6 +33,10 @@ WEAK bool shim_lock_allowed(void)
 	return true;
 }
 
+WEAK void shim_fork_wait(void)
+{
+}
+
 WEAK void shim_not_inherited(int fd)
 {
 }
