@@ -56,6 +56,8 @@ struct keeper {
 	unsigned int naps;        /* left to take */
 	uint32_t deferred_seen;
 	unsigned int ifs_gone; /* interfaces that have vanished: bits */
+	unsigned int nr_unwatched; /* live rows without a pidfd, for want of descriptors */
+	int spare_fd;              /* given up to say no to who connects when there are no others */
 	bool bound, somebody_seen, stop;
 	bool xsk_ready; /* found in this look */
 	bool rung;

@@ -189,7 +189,7 @@ static uint64_t next_look(const struct keeper *k, uint64_t now)
 	uint64_t next = lane_next_timer(k->v.ln);
 
 	if (next == UINT64_MAX && keeper_anybody(k) && !keeper_rows_reserved(k) &&
-	    !k->v.a->nr_exec_held)
+	    !k->v.a->nr_exec_held && !k->nr_unwatched)
 		return UINT64_MAX;
 	if (next != UINT64_MAX && k->v.a->nr_waiting)
 		next += LOOP_GRACE_US;

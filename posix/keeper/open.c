@@ -26,6 +26,7 @@
 #include "sys.h"
 
 #define OPEN_CAP_BPF 39 /* missing in older headers */
+#define OPEN_FILES   2048 /* descriptors: a doorbell, a connection and a pidfd for each member, and more */
 
 /* Nothing of the starter's: no terminal, no pipe, no signal, no priority, no CPU mask. */
 static void be_alone(int ready_fd)
@@ -233,6 +234,7 @@ static int open_loop(struct keeper *k, char *err)
 	k->epfd = epoll_create1(EPOLL_CLOEXEC);
 	if (k->epfd < 0)
 		r = -errno;
+	k->spare_fd = fcntl(k->epfd, F_DUPFD_CLOEXEC, 0);
 	for (i = 0; !r && i < k->s.nr_ifs; i++) {
 		if (listen(k->listen_fd[i], 128))
 			r = -errno;
@@ -248,10 +250,20 @@ static int open_loop(struct keeper *k, char *err)
 	return r;
 }
 
+/* Limits of its own, or as far as the caller's go. */
+static void raise_limits(void)
+{
+	struct rlimit files = {OPEN_FILES, OPEN_FILES}, lock = {RLIM_INFINITY, RLIM_INFINITY};
+
+	if (setrlimit(RLIMIT_NOFILE, &files) < 0 && getrlimit(RLIMIT_NOFILE, &files) == 0) {
+		files.rlim_cur = files.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &files);
+	}
+	setrlimit(RLIMIT_MEMLOCK, &lock);
+}
+
 int keeper_open(struct keeper *k, char *err)
 {
-	struct rlimit files = {.rlim_cur = 2048, .rlim_max = 2048},
-		      lock = {RLIM_INFINITY, RLIM_INFINITY};
 	int i, r;
 
 	shim_view_init(&k->v);
@@ -263,8 +275,7 @@ int keeper_open(struct keeper *k, char *err)
 		k->reg[i].pidfd = -1;
 	k->uid = getuid();
 	k->started_us = shim_now_us();
-	setrlimit(RLIMIT_NOFILE, &files);
-	setrlimit(RLIMIT_MEMLOCK, &lock);
+	raise_limits();
 	r = lane_settings_ifname(&k->s, err);
 	if (!r)
 		r = take_names(k, err);

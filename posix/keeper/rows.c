@@ -53,7 +53,7 @@ int keeper_row_of(const struct keeper *k, pid_t pid)
 	return -1;
 }
 
-/* Watches the process of a row. 0 or -errno: it is gone. */
+/* Watches the process of a row. 0, -ESRCH: it is gone, or another -errno. */
 static int row_watch(struct keeper *k, int row, pid_t pid)
 {
 	int r, fd = pidfd_of(pid);
@@ -200,6 +200,19 @@ static void reserved_look(struct keeper *k, int row)
 		keeper_row_gone(k, row);
 }
 
+/* A live row whose process is not watched: now it is, or it is gone, or is asked after again soon. */
+static void watch_again(struct keeper *k, int row)
+{
+	pid_t pid = k->v.a->row[row].pid;
+	int r = row_watch(k, row, pid);
+
+	/* Without a descriptor a dead child that nobody has waited for counts as alive. */
+	if (r == -ESRCH || (r < 0 && kill(pid, 0) < 0 && errno == ESRCH))
+		keeper_row_gone(k, row);
+	else if (r < 0)
+		k->nr_unwatched++;
+}
+
 void keeper_rows_scan(struct keeper *k)
 {
 	struct shim_row *r;
@@ -211,13 +224,13 @@ void keeper_rows_scan(struct keeper *k)
 		shim_unlock(&k->v);
 		shim_kick(&k->v);
 	}
+	k->nr_unwatched = 0;
 	for (i = 0; i < SHIM_ROWS; i++) {
 		r = &k->v.a->row[i];
 		if (r->state == SHIM_ROW_RESERVED)
 			reserved_look(k, i);
-		else if (r->state == SHIM_ROW_LIVE && k->row[i].pidfd < 0 &&
-			 row_watch(k, i, r->pid) < 0)
-			keeper_row_gone(k, i);
+		else if (r->state == SHIM_ROW_LIVE && k->row[i].pidfd < 0)
+			watch_again(k, i);
 		else if (r->state == SHIM_ROW_LIVE && k->row[i].left)
 			keeper_row_exec(k, i); /* until all is taken over */
 	}

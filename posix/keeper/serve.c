@@ -5,6 +5,7 @@
  * `lane run`, though its uid may have changed since) may join. Nobody else's message is believed.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <sys/epoll.h>
@@ -51,6 +52,18 @@ static int conn_place(struct keeper *k)
 	return -1;
 }
 
+/* No descriptor is left: who waits is hung up on, or its connection would be readable for ever. */
+static void hang_up(struct keeper *k, unsigned int ifi)
+{
+	if (k->spare_fd < 0)
+		return;
+	close(k->spare_fd);
+	k->spare_fd = accept4(k->listen_fd[ifi], NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	if (k->spare_fd >= 0)
+		close(k->spare_fd);
+	k->spare_fd = fcntl(k->epfd, F_DUPFD_CLOEXEC, 0);
+}
+
 void keeper_accept(struct keeper *k, unsigned int ifi)
 {
 	struct ucred cred = {.pid = -1, .uid = (uid_t)-1};
@@ -69,6 +82,8 @@ void keeper_accept(struct keeper *k, unsigned int ifi)
 						  .row = -1,
 						  .since_us = shim_now_us()};
 	}
+	if (errno == EMFILE || errno == ENFILE)
+		hang_up(k, ifi);
 }
 
 /* Says no, and why. The connection stays until the other end has read it. */

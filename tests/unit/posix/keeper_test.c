@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <net/if.h>
@@ -21,6 +22,7 @@
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -423,6 +425,61 @@ static void test_fork__the_child_is_a_member_with_all_references(void **state)
 	assert_true(keeper_is_gone());
 }
 
+/* How many descriptors the process may have from now on: as many as it has. */
+static void no_more_files(pid_t pid, struct rlimit *old)
+{
+	struct rlimit none;
+	char path[32];
+	DIR *d;
+	int n;
+
+	snprintf(path, sizeof(path), "/proc/%d/fd", pid);
+	d = opendir(path);
+	assert_non_null(d);
+	for (n = -2; readdir(d); n++)
+		;
+	closedir(d);
+	assert_int_equal(prlimit(pid, RLIMIT_NOFILE, NULL, old), 0);
+	none = (struct rlimit){(rlim_t)n, old->rlim_max};
+	assert_int_equal(prlimit(pid, RLIMIT_NOFILE, &none, NULL), 0);
+}
+
+static void test_fork__the_keeper_has_no_descriptor_left(void **state)
+{
+	struct shim_view v;
+	struct rlimit old;
+	char err[KEEPER_ERR];
+	int row, fd;
+	pid_t pid;
+
+	(void)state;
+	need_keeper();
+	join(&v);
+	no_more_files(v.a->keeper_pid, &old);
+	row = keeper_fork_prepare(&v, false);
+	pid = fork();
+	if (pid == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		keeper_fork_child(&v, row);
+		pause();
+	}
+	keeper_fork_parent(&v, row, pid);
+	assert_true(rows_become(&v, 3));
+	pause_ms(300);
+	/* It cannot be watched, and is no less alive for it. */
+	assert_int_equal(v.a->live_rows[0], 3);
+	/* Who connects hears of it, and does not wait. */
+	fd = keeper_connect(settings.ifname, err);
+	assert_true(fd >= 0);
+	assert_int_equal(read(fd, err, 1), 0);
+	close(fd);
+	kill_and_wait(pid);
+	assert_true(rows_become(&v, 1));
+	assert_int_equal(prlimit(v.a->keeper_pid, RLIMIT_NOFILE, &old, NULL), 0);
+	leave(&v);
+	assert_true(keeper_is_gone());
+}
+
 static void test_fork__a_parent_that_ends_at_once(void **state)
 {
 	struct shim_view v, w;
@@ -579,6 +636,7 @@ int main(void)
 		cmocka_unit_test(test_refuse__another_version_and_another_pid),
 		cmocka_unit_test(test_refuse__another_user),
 		cmocka_unit_test(test_fork__the_child_is_a_member_with_all_references),
+		cmocka_unit_test(test_fork__the_keeper_has_no_descriptor_left),
 		cmocka_unit_test(test_fork__a_parent_that_ends_at_once),
 		cmocka_unit_test(test_fork__that_fails),
 		cmocka_unit_test(test_exec__ends_membership),
