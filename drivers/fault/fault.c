@@ -2,7 +2,7 @@
  * fault.c - wraps a queue: loss, duplication, delay, reordering, corruption, fragments (see
  * fault.h)
  *
- * Packets on their way lie in hold[], sorted by when they are due. A damaged packet loses the
+ * Packets on their way lie in hold[], a ring, sorted by when they are due. A damaged packet loses the
  * driver's word for its checksum, since the damage happens on the wire.
  */
 #include "drivers/fault/fault.h"
@@ -13,7 +13,7 @@
 #include "drivers/fault/cut.h"
 #include "stack/base/rng.h"
 
-#define HOLD_MAX 2048
+#define HOLD_MAX 16384 /* a power of two */
 #define MILLION  1000000
 
 struct held {
@@ -30,7 +30,7 @@ struct fault {
 	uint64_t last_due_us; /* of the packets in order */
 	uint64_t idle_ns;     /* when the link has sent all that waits */
 	uint32_t to_lose;     /* of the present burst */
-	uint32_t nr_held;
+	uint32_t first, nr_held;
 	uint32_t frag_id;
 	struct held hold[HOLD_MAX];
 };
@@ -49,6 +49,11 @@ static void set_owner(struct fault *f, struct lane_buf *b, uint8_t owner)
 	}
 }
 
+static struct held *held_at(struct fault *f, uint32_t i)
+{
+	return &f->hold[(f->first + i) % HOLD_MAX];
+}
+
 /* Consumes 'b': behind all that are due no later. */
 static void hold(struct fault *f, struct lane_buf *b, uint64_t due_us)
 {
@@ -59,9 +64,9 @@ static void hold(struct fault *f, struct lane_buf *b, uint64_t due_us)
 		lane_buf_free_packet(f->q.bufs, b);
 		return;
 	}
-	for (; i > 0 && f->hold[i - 1].due_us > due_us; i--)
-		f->hold[i] = f->hold[i - 1];
-	f->hold[i] = (struct held){.due_us = due_us, .buf = lane_buf_index(f->q.bufs, b)};
+	for (; i > 0 && held_at(f, i - 1)->due_us > due_us; i--)
+		*held_at(f, i) = *held_at(f, i - 1);
+	*held_at(f, i) = (struct held){.due_us = due_us, .buf = lane_buf_index(f->q.bufs, b)};
 	f->nr_held++;
 	set_owner(f, b, LANE_BUF_DRIVER);
 }
@@ -208,13 +213,13 @@ static uint16_t fault_rx(struct lane_queue *q, struct lane_buf *bufs[], uint16_t
 		in[i]->queue = q->idx;
 		arrive(f, in[i]);
 	}
-	while (due < n && due < f->nr_held && f->hold[due].due_us <= *f->cfg.now_us) {
-		bufs[due] = lane_buf_at(q->bufs, f->hold[due].buf);
+	while (due < n && due < f->nr_held && held_at(f, due)->due_us <= *f->cfg.now_us) {
+		bufs[due] = lane_buf_at(q->bufs, held_at(f, due)->buf);
 		set_owner(f, bufs[due], 0);
 		due++;
 	}
 	f->nr_held -= due;
-	memmove(f->hold, f->hold + due, f->nr_held * sizeof(f->hold[0]));
+	f->first = (f->first + due) % HOLD_MAX;
 	return due;
 }
 
@@ -256,7 +261,7 @@ static void fault_close(struct lane_queue *q)
 	if (!f)
 		return;
 	for (uint32_t i = 0; i < f->nr_held; i++)
-		lane_buf_free_packet(q->bufs, lane_buf_at(q->bufs, f->hold[i].buf));
+		lane_buf_free_packet(q->bufs, lane_buf_at(q->bufs, held_at(f, i)->buf));
 	f->inner->drv->close(f->inner);
 	free(f);
 }
@@ -301,7 +306,7 @@ uint64_t lane_fault_next(const struct lane_queue *q)
 {
 	const struct fault *f = (const struct fault *)q;
 
-	return f->nr_held ? f->hold[0].due_us : UINT64_MAX;
+	return f->nr_held ? f->hold[f->first].due_us : UINT64_MAX;
 }
 
 const struct lane_fault_stats *lane_fault_stats(const struct lane_queue *q)

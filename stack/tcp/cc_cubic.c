@@ -1,5 +1,5 @@
 /*
- * cc_cubic.c - CUBIC (RFC 9438)
+ * cc_cubic.c - CUBIC (RFC 9438), with HyStart++ (RFC 9406) in its first slow start
  *
  * Theory of operation. After a loss the window returns to W_max, where the loss was, along
  * W(t) = C * mss * (t - K)^3 + W_max: fast at first, slowly around W_max at t = K, then faster and
@@ -11,6 +11,10 @@
  */
 #include "stack/tcp/cc.h"
 
+#include <string.h>
+
+#include "stack/tcp/cc_hystart.h"
+
 #define UNIT_BITS 10
 #define C_SCALED  410U /* 0.4, RFC 9438 5.1 */
 #define BETA      717U /* 0.7, RFC 9438 4.6 */
@@ -19,13 +23,18 @@
 #define EST_BITS  16
 #define MAX_UNITS (1U << 20) /* 1024 s from W_max: its cube fits 64 bits */
 
-/* What lies in priv. */
+/* What lies in priv: the curve, or before there is any loss HyStart++. */
 struct cubic {
-	uint64_t epoch_us; /* start of this congestion avoidance, 0: not begun */
-	uint64_t w_est;    /* what Reno would have, 2^-16 bytes */
-	uint32_t w_max;    /* bytes; the curve's plateau, 0: none known */
-	uint32_t k;        /* 2^-10 s from the epoch's start to the plateau */
-	uint32_t last_us;  /* low half of the time of the last ACK */
+	union {
+		struct {
+			uint64_t epoch_us; /* start of this congestion avoidance, 0: not begun */
+			uint64_t w_est;    /* what Reno would have, 2^-16 bytes */
+			uint32_t w_max;    /* bytes; the curve's plateau, 0: none known */
+			uint32_t k;        /* 2^-10 s from the epoch's start to the plateau */
+		};
+		struct lane_hystart hystart; /* while ssthresh is infinite */
+	};
+	uint32_t last_us; /* low half of the time of the last ACK */
 	uint32_t reserved;
 } __attribute__((may_alias));
 
@@ -34,6 +43,21 @@ _Static_assert(sizeof(struct cubic) <= sizeof(((struct lane_cc *)0)->priv), "fit
 static struct cubic *priv(struct lane_cc *cc)
 {
 	return (struct cubic *)cc->priv;
+}
+
+/* RFC 9406 4.3: the first slow start only. */
+static bool is_first(const struct lane_cc *cc)
+{
+	return cc->ssthresh == LANE_CC_INFINITE;
+}
+
+/* The first slow start is over, or begins again. */
+static void forget(struct lane_cc *cc)
+{
+	uint32_t last_us = priv(cc)->last_us;
+
+	memset(cc->priv, 0, sizeof(cc->priv));
+	priv(cc)->last_us = last_us;
 }
 
 static uint32_t scaled(uint32_t bytes, uint32_t factor)
@@ -138,6 +162,24 @@ static void avoid(struct lane_cc *cc, const struct lane_cc_sample *s, uint32_t a
 		cc->cwnd += (uint32_t)(((target - cc->cwnd) * acked + cc->cwnd - 1) / cc->cwnd);
 }
 
+/* Returns the acked bytes that are left for congestion avoidance. */
+static uint32_t slow_start(struct lane_cc *cc, const struct lane_cc_sample *s)
+{
+	struct lane_cc_sample part = *s;
+	uint32_t divisor;
+
+	if (!is_first(cc))
+		return lane_cc_slow_start(cc, s);
+	divisor = lane_hystart_ack(&priv(cc)->hystart, s);
+	if (divisor == 0) {
+		cc->ssthresh = cc->cwnd;
+		forget(cc);
+		return s->acked;
+	}
+	part.acked /= divisor;
+	return lane_cc_slow_start(cc, &part);
+}
+
 static void on_ack(struct lane_cc *cc, const struct lane_cc_sample *s)
 {
 	struct cubic *p = priv(cc);
@@ -147,11 +189,11 @@ static void on_ack(struct lane_cc *cc, const struct lane_cc_sample *s)
 	p->last_us = (uint32_t)s->now_us;
 	if (!lane_cc_may_grow(cc, s)) {
 		/* RFC 9438 4.2: the curve stands still while the window is not what limits. */
-		if (s->app_limited && p->epoch_us)
+		if (s->app_limited && !is_first(cc) && p->epoch_us)
 			p->epoch_us += since_us;
 		return;
 	}
-	acked = lane_cc_slow_start(cc, s);
+	acked = slow_start(cc, s);
 	if (acked)
 		avoid(cc, s, acked);
 }
@@ -169,6 +211,8 @@ static void on_loss(struct lane_cc *cc, const struct lane_cc_sample *s)
 {
 	struct cubic *p = priv(cc);
 
+	if (is_first(cc))
+		forget(cc);
 	/* RFC 9438 4.7: a flow that lost before it was back at W_max makes room for others. */
 	p->w_max = cc->cwnd < p->w_max ? scaled(cc->cwnd, BETA_FAST) : cc->cwnd;
 	reduce(cc, s);
@@ -177,6 +221,8 @@ static void on_loss(struct lane_cc *cc, const struct lane_cc_sample *s)
 
 static void on_rto(struct lane_cc *cc, const struct lane_cc_sample *s, bool first)
 {
+	if (is_first(cc))
+		forget(cc);
 	if (first)
 		reduce(cc, s);
 	priv(cc)->w_max = 0;
@@ -190,7 +236,9 @@ static void on_idle(struct lane_cc *cc, const struct lane_cc_sample *s, uint64_t
 
 	lane_cc_restart(cc, s, idle_us, rto_us);
 	/* RFC 9438 5.8: idle time is no time of the curve; after a restart a new one begins. */
-	if (idle_us >= rto_us)
+	if (is_first(cc))
+		forget(cc);
+	else if (idle_us >= rto_us)
 		p->epoch_us = 0;
 	else if (p->epoch_us)
 		p->epoch_us += idle_us;
@@ -201,7 +249,10 @@ static void on_idle(struct lane_cc *cc, const struct lane_cc_sample *s, uint64_t
 static void undo(struct lane_cc *cc, const struct lane_cc_sample *s)
 {
 	lane_cc_restore(cc, s);
-	priv(cc)->epoch_us = 0;
+	if (is_first(cc))
+		forget(cc);
+	else
+		priv(cc)->epoch_us = 0;
 }
 
 const struct lane_cc_ops lane_cc_cubic = {

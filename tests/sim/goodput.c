@@ -37,8 +37,8 @@ static void configure(const struct link *l, uint64_t seed, struct world_config *
 	cfg->pair.ring_size = 1024;
 	cfg->faulty = true;
 	for (unsigned int i = 0; i < 2; i++) {
-		cfg->lane[i].nr_bufs = 16384;
-		cfg->lane[i].tcp_wmem[2] = cfg->lane[i].tcp_rmem[2] = 16 << 20;
+		cfg->lane[i].nr_bufs = 65536;
+		cfg->lane[i].tcp_wmem[2] = cfg->lane[i].tcp_rmem[2] = 64 << 20;
 		cfg->lane[i].cc = l->cc;
 		cfg->lane[i].timestamps = !l->no_ts;
 		cfg->fault[i].seed = seed * 2 + i;
