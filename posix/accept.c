@@ -39,6 +39,7 @@ static void inherit(struct shim_sock *s, const struct shim_sock *from)
 	s->linger_s = from->linger_s;
 	s->rcvtimeo_ms = from->rcvtimeo_ms;
 	s->sndtimeo_ms = from->sndtimeo_ms;
+	s->so_rcvlowat = from->so_rcvlowat;
 	s->so_priority = from->so_priority;
 	s->so_mark = from->so_mark;
 }

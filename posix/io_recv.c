@@ -255,6 +255,14 @@ static ssize_t wait_readable(struct shim_local *l, int64_t timeo, uint64_t *star
 	return r < 0 ? r : -EAGAIN;
 }
 
+/* A call that may sleep wants so much. */
+static size_t low_water(struct shim_local *l)
+{
+	const struct shim_sock *s = shim_sock_of(l);
+
+	return s && s->so_rcvlowat ? s->so_rcvlowat : 1;
+}
+
 static ssize_t recv_stream(struct shim_local *l, const struct iovec *iov, int iovcnt, int flags)
 {
 	struct shim_cursor c = {.iov = iov, .n = iovcnt};
@@ -263,21 +271,22 @@ static ssize_t recv_stream(struct shim_local *l, const struct iovec *iov, int io
 	struct shim_sig_mark mark = shim_sig_mark();
 	uint64_t start = 0;
 	bool more, looked = false;
-	size_t got = 0;
+	size_t got = 0, least;
 
 	if (total < 0)
 		return total;
+	least = flags & MSG_WAITALL ? (size_t)total : low_water(l);
 	for (;;) {
 		r = recv_once(l, &c, (size_t)total - got, flags, got, &more);
 		if (r > 0)
 			got += (size_t)r;
 		if (got == (size_t)total && r != -EAGAIN)
 			return r < 0 && !got ? r : (ssize_t)got;
-		if (r > 0 && (more || (flags & MSG_WAITALL)))
+		if (r > 0 && (more || got < least))
 			continue;
 		if (r != -EAGAIN)
 			return got ? (ssize_t)got : r;
-		if (got && !(flags & MSG_WAITALL))
+		if (got && got >= least)
 			return (ssize_t)got;
 		if (!shim_may_block(l, flags)) {
 			if (looked || !shim_look())

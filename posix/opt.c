@@ -234,6 +234,26 @@ static int set_congestion(struct shim_local *l, const void *val, socklen_t len)
 	return pcb ? 0 : -EBADF;
 }
 
+/* SO_RCVLOWAT: who polls hears of it at once if there is as much already. */
+static int set_rcvlowat(struct shim_local *l, const void *val, socklen_t len)
+{
+	struct shim_view *v = &shim.view;
+	struct lane_tcp *pcb;
+	struct shim_sock *s;
+	int n, r = get_int(SOL_SOCKET, val, len, &n);
+
+	if (r < 0)
+		return r;
+	shim_enter(v);
+	pcb = shim_tcp_of(l, &s);
+	if (pcb) {
+		s->so_rcvlowat = lane_tcp_rcv_lowat(v->ln, pcb, n < 0 ? INT_MAX : (uint32_t)n);
+		shim_sock_notify(v, l->index, EPOLLIN | EPOLLRDNORM);
+	}
+	shim_leave(v);
+	return pcb ? 0 : -EBADF;
+}
+
 /* ---- set: connections ---- */
 
 static int set_connection(int fd, struct shim_local *l, int level, int name, const void *val,
@@ -254,6 +274,14 @@ static int set_connection(int fd, struct shim_local *l, int level, int name, con
 	    (name == SO_PRIORITY || name == SO_INCOMING_CPU)) {
 		r = try_set(l, level, name, val, len);
 		return r < 0 ? r : set_stored_int(l, name, val, len);
+	}
+	if (level == SOL_SOCKET && name == SO_RCVLOWAT)
+		return set_rcvlowat(l, val, len);
+	/* Who may go beyond the limits, the kernel says. */
+	if (level == SOL_SOCKET && (name == SO_RCVBUFFORCE || name == SO_SNDBUFFORCE)) {
+		r = try_set(l, level, name, val, len);
+		if (r < 0)
+			return r;
 	}
 	r = get_int(level, val, len, &n);
 	if (r == 0) {
@@ -280,6 +308,8 @@ static void mirror_udp(int fd, struct shim_local *l, int level, int name)
 	struct shim_sock *s;
 	int val = 0, r;
 
+	if (level == SOL_SOCKET && name == SO_RCVBUFFORCE)
+		name = SO_RCVBUF;
 	if (kernel_get(fd, level, name, &val, &len) < 0)
 		return;
 	shim_enter(v);
@@ -312,6 +342,8 @@ static int set_shadowed(int fd, struct shim_local *l, int level, int name, const
 		set_congestion(l, val, len);
 	else if (level == SOL_SOCKET && shim_opt_bit(name))
 		set_bit(l, shim_opt_bit(name), val, len);
+	else if (level == SOL_SOCKET && name == SO_RCVLOWAT)
+		set_rcvlowat(l, val, len);
 	else if (level == SOL_SOCKET && (name == SO_PRIORITY || name == SO_MARK))
 		set_stored_int(l, name, val, len);
 	else if (get_int(level, val, len, &n) == 0 &&
@@ -397,6 +429,8 @@ static int get_so(struct shim_local *l, int name, void *val, socklen_t *len)
 		return put_int(val, len, s->so_mark);
 	case SO_INCOMING_CPU:
 		return put_int(val, len, s->so_incoming_cpu);
+	case SO_RCVLOWAT:
+		return put_int(val, len, s->so_rcvlowat ? (int)s->so_rcvlowat : 1);
 	default:
 		break;
 	}

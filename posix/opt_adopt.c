@@ -21,6 +21,7 @@ static const struct {
 	{SOL_SOCKET, SO_OOBINLINE, SHIM_OPTS_SO},
 	{SOL_SOCKET, SO_RCVBUF, SHIM_OPTS_SO},
 	{SOL_SOCKET, SO_SNDBUF, SHIM_OPTS_SO},
+	{SOL_SOCKET, SO_RCVLOWAT, SHIM_OPTS_SO},
 	{IPPROTO_TCP, TCP_NODELAY, SHIM_OPTS_TCP},
 	{IPPROTO_TCP, TCP_CORK, SHIM_OPTS_TCP},
 	{IPPROTO_TCP, TCP_MAXSEG, SHIM_OPTS_TCP},
@@ -202,6 +203,24 @@ static void apply_udp(struct shim_sock *s, const struct lane_tcp_opts_set *o, bo
 	lane_udp_set_tos_ttl(pcb, o->tos, o->ttl);
 }
 
+static bool is_lowat(unsigned int i)
+{
+	return ints[i].level == SOL_SOCKET && ints[i].name == SO_RCVLOWAT;
+}
+
+/* Buffers read doubled, and the setter doubles; the kernel has limited them already. */
+static void store_one(struct lane_tcp_opts_set *o, const struct lane_config *cfg, unsigned int i,
+		      int val)
+{
+	int level = ints[i].level, name = ints[i].name;
+
+	if (level == SOL_SOCKET && (name == SO_RCVBUF || name == SO_SNDBUF)) {
+		name = name == SO_RCVBUF ? SO_RCVBUFFORCE : SO_SNDBUFFORCE;
+		val /= 2;
+	}
+	shim_tcp_opt_store(o, cfg, LANE_TCP_CLOSED, level, name, val);
+}
+
 void shim_kopts_apply(struct shim_sock *s, const struct shim_kopts *k)
 {
 	const struct lane_config *cfg = &shim.view.ln->st->cfg;
@@ -226,10 +245,11 @@ void shim_kopts_apply(struct shim_sock *s, const struct shim_kopts *k)
 		val = k->value[i];
 		if (val == INT_MIN)
 			continue;
-		/* Buffers read doubled; the setter doubles. */
-		if (ints[i].name == SO_RCVBUF || ints[i].name == SO_SNDBUF)
-			val /= ints[i].level == SOL_SOCKET ? 2 : 1;
-		shim_tcp_opt_store(&o, cfg, LANE_TCP_CLOSED, ints[i].level, ints[i].name, val);
+		if (is_lowat(i)) {
+			s->so_rcvlowat = (uint32_t)val;
+			continue;
+		}
+		store_one(&o, cfg, i, val);
 		any = true;
 		rcvbuf = rcvbuf || (ints[i].level == SOL_SOCKET && ints[i].name == SO_RCVBUF);
 	}

@@ -78,6 +78,12 @@ static int store_so(struct lane_tcp_opts_set *o, const struct lane_config *cfg, 
 	case SO_SNDBUF:
 		o->sndbuf = buffer(val, cfg->wmem_max, SNDBUF_MIN);
 		return 0;
+	case SO_RCVBUFFORCE:
+		o->rcvbuf = buffer(val < 0 ? 0 : val, INT_MAX, RCVBUF_MIN);
+		return 0;
+	case SO_SNDBUFFORCE:
+		o->sndbuf = buffer(val < 0 ? 0 : val, INT_MAX, SNDBUF_MIN);
+		return 0;
 	default:
 		return -ENOPROTOOPT;
 	}
@@ -212,7 +218,7 @@ int shim_tcp_setopt(struct shim_local *l, int level, int name, int val)
 		if (r == 0)
 			lane_tcp_set_opts(v->ln, pcb, &o);
 		/* A larger send buffer may wake a blocked sender (posix.md 79). */
-		if (r == 0 && level == SOL_SOCKET && name == SO_SNDBUF)
+		if (r == 0 && level == SOL_SOCKET && (name == SO_SNDBUF || name == SO_SNDBUFFORCE))
 			shim_sock_notify(v, l->index, EPOLLOUT | EPOLLWRNORM);
 	}
 	shim_leave(v);

@@ -24,20 +24,16 @@ static uint32_t listener_mask(const struct lane_tcp_status *st)
 	return st->nr_accept ? IN_BITS : 0;
 }
 
-/* Text to read, but for an urgent byte that lies next and is not in line: a read stops before it.
- */
-static bool has_text(const struct lane_tcp *pcb, const struct lane_tcp_status *st)
+/* As much text as SO_RCVLOWAT asks for, or all that the window takes before a read. An urgent byte that
+ * lies next and is not in line is none: a read stops before it. */
+static bool has_text(const struct shim_sock *s, const struct lane_tcp_status *st)
 {
-	struct lane_tcp_opts_set o;
-
-	if (!st->at_mark)
-		return st->rcv_queued;
-	lane_tcp_get_opts(pcb, &o);
-	return st->rcv_queued > !o.oobinline;
+	if (!st->rcv_queued)
+		return false;
+	return st->rcv_queued >= s->so_rcvlowat || st->rcv_full;
 }
 
-static uint32_t stream_mask(const struct shim_sock *s, const struct lane_tcp *pcb,
-			    const struct lane_tcp_status *st)
+static uint32_t stream_mask(const struct shim_sock *s, const struct lane_tcp_status *st)
 {
 	bool rd_shut = st->peer_fin || st->rd_shut;
 	uint32_t mask = 0;
@@ -54,7 +50,7 @@ static uint32_t stream_mask(const struct shim_sock *s, const struct lane_tcp *pc
 		mask |= EPOLLHUP;
 	if (st->state == LANE_TCP_SYN_SENT || st->state == LANE_TCP_SYN_RECEIVED)
 		return mask;
-	if (has_text(pcb, st))
+	if (has_text(s, st))
 		mask |= IN_BITS;
 	if (st->writable || st->wr_shut)
 		mask |= OUT_BITS;
@@ -105,7 +101,7 @@ uint32_t shim_sock_mask(struct shim_view *v, const struct shim_sock *s)
 		return listener_mask(&st);
 	if (!st.writable && may_write(&st))
 		lane_tcp_want_space(v->ln, tcp);
-	return stream_mask(s, tcp, &st);
+	return stream_mask(s, &st);
 }
 
 /*

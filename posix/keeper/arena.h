@@ -113,6 +113,7 @@ struct shim_sock {
 	uint32_t rcvtimeo_ms, sndtimeo_ms; /* 0: none */
 	uint32_t edges;		/* counts events, so that an edge is seen once */
 	int32_t so_priority, so_mark, so_incoming_cpu;
+	uint32_t so_rcvlowat; /* bytes, 0 is 1 */
 	uint32_t cmsg; /* UDP: SHIM_CMSG_*, control messages that the program asked for */
 	uint32_t so_bits; /* switches that are only stored and told (opt.c) */
 	uint64_t created_us;

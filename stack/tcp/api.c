@@ -5,6 +5,13 @@
 
 #include "lane-int/tcp_info.h"
 
+/* The window that the peer was told does not take another segment. */
+static bool told_less(const struct lane_tcp *pcb)
+{
+	return lane_seq_le(pcb->rcv_adv, pcb->rcv_nxt) ||
+	       pcb->rcv_adv - pcb->rcv_nxt <= pcb->rcv_mss;
+}
+
 void lane_tcp_get_status(const struct lane *ln, const struct lane_tcp *pcb, struct lane_tcp_status *st)
 {
 	uint32_t end = pcb->snd_end, pos = lane_tcp_copied_seq(pcb);
@@ -26,6 +33,7 @@ void lane_tcp_get_status(const struct lane *ln, const struct lane_tcp *pcb, stru
 		.was_connected = pcb->flags & LANE_TF_CONNECTED,
 		.urgent = pcb->urg_state == LANE_URG_AHEAD &&
 			  lane_seq_lt(pcb->urg_seq, pos + pcb->rcv_queued),
+		.rcv_full = live && told_less(pcb),
 		.at_mark = pcb->urg_state != LANE_URG_NONE && pcb->urg_seq == pos,
 	};
 	if (!live || pcb->state == LANE_TCP_LISTEN)

@@ -182,23 +182,44 @@ static void autotune(struct lane *ln, struct lane_tcp *pcb)
 	pcb->tune_us = now;
 }
 
+/* Tells the peer of space that came back: worth a packet when the window at least doubles. */
+static void update_window(struct lane *ln, struct lane_tcp *pcb)
+{
+	uint32_t told = told_window(pcb), space = lane_tcp_rcv_space(ln, pcb);
+	uint32_t most = (uint32_t)UINT16_MAX << (pcb->flags & LANE_TF_WSCALE ? pcb->rcv_wscale : 0);
+
+	if (space > most)
+		space = most;
+	if ((pcb->flags & LANE_TF_HASHED) && told <= pcb->rcv_limit / 2 && space >= 2 * told &&
+	    space >= told + min_step(pcb))
+		lane_tcp_ack_now(ln, pcb);
+}
+
+uint32_t lane_tcp_rcv_lowat(struct lane *ln, struct lane_tcp *pcb, uint32_t bytes)
+{
+	bool fixed = pcb->flags & LANE_TF_RCVBUF_SET;
+	uint32_t most = (fixed ? pcb->opts.rcvbuf : ln->st->cfg.tcp_rmem[2]) / 2;
+
+	lane_tcp_work(ln, pcb);
+	if (bytes > most)
+		bytes = most;
+	if (!fixed && pcb->opts.rcvbuf / 2 < bytes)
+		pcb->opts.rcvbuf = 2 * bytes;
+	if (!fixed && pcb->rcv_limit < bytes) {
+		pcb->rcv_limit = bytes;
+		update_window(ln, pcb);
+	}
+	return bytes ? bytes : 1;
+}
+
 void lane_tcp_received(struct lane *ln, struct lane_tcp *pcb, size_t bytes)
 {
-	uint32_t told, space, most;
-
 	lane_tcp_work(ln, pcb);
 	pcb->rcv_used -= bytes < pcb->rcv_used ? (uint32_t)bytes : pcb->rcv_used;
 	if (!(pcb->flags & LANE_TF_HASHED) || (pcb->flags & LANE_TF_PEER_FIN))
 		return;
 	autotune(ln, pcb);
-	told = told_window(pcb);
-	space = lane_tcp_rcv_space(ln, pcb);
-	most = (uint32_t)UINT16_MAX << (pcb->flags & LANE_TF_WSCALE ? pcb->rcv_wscale : 0);
-	if (space > most)
-		space = most;
-	/* An update is worth a packet when the window at least doubles. */
-	if (told <= pcb->rcv_limit / 2 && space >= 2 * told && space >= told + min_step(pcb))
-		lane_tcp_ack_now(ln, pcb);
+	update_window(ln, pcb);
 }
 
 /* ---- urgent data: RFC 6093; the pointer is read as BSD and Linux read it, as the last byte + 1 ---- */

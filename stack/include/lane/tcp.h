@@ -52,6 +52,7 @@ struct lane_tcp_status {
 	bool writable;	       /* OUT: space is at least a third of the send buffer */
 	bool urgent;	       /* PRI: urgent data is announced and unread */
 	bool at_mark;	       /* SIOCATMARK */
+	bool rcv_full;	       /* the peer may send less than a segment: more will not come before a read */
 };
 
 #define LANE_QUICKACK_NOW 2
@@ -144,6 +145,8 @@ int lane_tcp_take(struct lane *ln, struct lane_tcp *pcb, struct lane_buf *out[],
 void lane_tcp_untake(struct lane *ln, struct lane_tcp *pcb, struct lane_buf *bufs[], uint32_t n);
 /* 'bytes' of taken text were consumed: opens the window and sends an update when it is due. */
 void lane_tcp_received(struct lane *ln, struct lane_tcp *pcb, size_t bytes);
+/* SO_RCVLOWAT: the buffer grows to hold 'bytes'. Returns what it can hold at most of them, at least 1. */
+uint32_t lane_tcp_rcv_lowat(struct lane *ln, struct lane_tcp *pcb, uint32_t bytes);
 /* MSG_OOB: 1 and the byte; -EAGAIN: announced and not here; -EINVAL: none, or read before. */
 int lane_tcp_read_oob(struct lane *ln, struct lane_tcp *pcb, uint8_t *byte, bool peek);
 

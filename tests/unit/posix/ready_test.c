@@ -79,12 +79,12 @@ static void test_mask__tells_later_whom_it_refuses(void **state)
 
 static void test_mask__urgent(void **state)
 {
-	/* the urgent byte alone is PRI, not IN; with text before or behind it, both (posix.md 78) */
-	assert_int_equal(TCP(.state = LANE_TCP_ESTABLISHED, .urgent = true, .at_mark = true,
-			     .rcv_queued = 1),
+	/* the urgent byte alone is PRI, not IN; with text before or behind it, both (posix.md 78). The
+	 * engine leaves the byte out of rcv_queued where a read skips it. */
+	assert_int_equal(TCP(.state = LANE_TCP_ESTABLISHED, .urgent = true, .at_mark = true),
 			 EPOLLPRI);
 	assert_int_equal(TCP(.state = LANE_TCP_ESTABLISHED, .urgent = true, .at_mark = true,
-			     .rcv_queued = 2),
+			     .rcv_queued = 1),
 			 IN | EPOLLPRI);
 	assert_int_equal(TCP(.state = LANE_TCP_ESTABLISHED, .urgent = true, .rcv_queued = 1),
 			 IN | EPOLLPRI);
