@@ -33,6 +33,7 @@
 #define SPIN_RETRY_EVERY   16 /* only each so many-th wait spins */
 #define SPIN_CHECKS        8     /* of the rings, for one of the clock */
 #define SPIN_STOLEN_US     200   /* between two looks: another thread had the CPU */
+#define CALM_EVERY_US      1000
 #define SPIN_CROWDED_US    20000 /* and then so long nobody spins on it */
 #define PROFILE_LATENCY    1
 #define PROFILE_THROUGHPUT 2
@@ -48,6 +49,7 @@ struct pause {
 	uint32_t nr_run, nr_break; /* handlers, when the wait began */
 	bool polled;               /* the poll array is in the scratch set */
 	bool kernel;               /* a kernel descriptor is ready */
+	bool slept;
 };
 
 static inline void relax(void)
@@ -217,6 +219,22 @@ static bool spin_until(struct pause *p, struct shim_waiter *me)
 	}
 }
 
+/* Frames that come while we spin wake a keeper that is asleep, each of them and for nothing: it is
+ * to nap instead. */
+static void calm_keeper(struct shim_waiter *me)
+{
+	struct shim_view *v = &shim.view;
+	uint64_t now_us;
+
+	if (atomic_load_explicit(&v->a->keeper_state, memory_order_relaxed) != SHIM_KEEPER_ASLEEP)
+		return;
+	now_us = shim_now_us();
+	if (now_us - me->rung_us <= CALM_EVERY_US)
+		return;
+	me->rung_us = now_us;
+	shim_ring(v->keeper_bell);
+}
+
 static bool spin(struct pause *p)
 {
 	struct shim_waiter *me = &shim_self;
@@ -228,6 +246,8 @@ static bool spin(struct pause *p)
 	worth = spin_until(p, me);
 	count_spinning(me, false);
 	me->misses = worth ? 0 : me->misses + 1;
+	if (worth)
+		calm_keeper(me);
 	return worth;
 }
 
@@ -358,6 +378,8 @@ static int sleep_in_kernel(struct pause *p)
 	}
 	if (n < 0)
 		return nap(p);
+	shim_waiter_sleeps();
+	p->slept = true;
 	/* A look that had enough before the rings were empty: the queues tell of new frames only.
 	 */
 	if (rings_pending(shim.view.ln))
@@ -461,6 +483,8 @@ int shim_wait(struct shim_wait *w)
 			r = withdraw(&p, r);
 	}
 	shim_waiter_disarm(NULL);
+	if (!p.slept)
+		shim_waiter_awake();
 	return r;
 }
 

@@ -4,7 +4,9 @@
  * Theory of operation. Each thread that ever sleeps has an entry in the registry and an internal
  * epoll set with the queues (EPOLLEXCLUSIVE: a frame wakes one thread of all members, and the
  * keeper only if none sleeps; EPOLLET: nobody sleeps before the rings are seen empty), the process'
- * doorbell and an eventfd of its own. A thread arms under the lane's lock, after it saw that
+ * doorbell and an eventfd of its own. While a set holds a queue, each frame costs the kernel a
+ * callback, slept or not: so the queues enter the set at a sleep, and leave it after some waits
+ * that did not sleep. A thread arms under the lane's lock, after it saw that
  * nothing is ready: it notes the socks' edges and sets this member's bits in the arena. Whoever
  * makes something ready clears the bits and rings the member, or, in this process, calls
  * shim_wake_local(), which compares and writes eventfds. With nobody asleep that costs one load.
@@ -19,6 +21,8 @@
 #include "posix/epoll.h"
 #include "posix/keeper/sys.h"
 #include "posix/wake.h"
+
+#define AWAKE_WAITS 64 /* waits in a row that did not sleep: the queues leave the internal set */
 
 #define NOT_OPEN .ep = LANE_NIL, .epfd = -1, .evfd = -1, .scratch = -1, .program_epfd = -1
 
@@ -61,6 +65,7 @@ static void close_fds(struct shim_waiter *w)
 	close_hidden(&w->evfd);
 	close_hidden(&w->scratch);
 	w->program_epfd = -1;
+	w->has_queues = false;
 }
 
 static void at_thread_exit(void *arg)
@@ -108,7 +113,8 @@ static int add(int epfd, int fd, uint32_t events, uint32_t tag)
 	return shim_libc()->epoll_ctl(epfd, EPOLL_CTL_ADD, fd, &ev);
 }
 
-static void add_queues(struct shim_waiter *me)
+/* Puts the queues into the internal set, or takes them out. */
+static void set_queues(struct shim_waiter *me, bool in)
 {
 	struct shim_view *v = &shim.view;
 	struct lane_queue *q;
@@ -117,11 +123,29 @@ static void add_queues(struct shim_waiter *me)
 
 	for (i = 0; (q = lane_queue(v->ln, i)); i++) {
 		fd = q->drv->arm ? q->drv->arm(q) : -1;
-		if (fd >= 0)
+		if (fd >= 0 && in)
 			add(me->epfd, fd, EPOLLIN | EPOLLET | EPOLLEXCLUSIVE, SHIM_TAG_QUEUE);
+		else if (fd >= 0)
+			shim_libc()->epoll_ctl(me->epfd, EPOLL_CTL_DEL, fd, NULL);
 	}
-	if (v->row >= 0)
-		add(me->epfd, v->doorbell[v->row], EPOLLIN | EPOLLEXCLUSIVE, SHIM_TAG_BELL);
+	me->has_queues = in;
+}
+
+void shim_waiter_sleeps(void)
+{
+	struct shim_waiter *me = &shim_self;
+
+	me->nr_awake = 0;
+	if (!me->has_queues)
+		set_queues(me, true);
+}
+
+void shim_waiter_awake(void)
+{
+	struct shim_waiter *me = &shim_self;
+
+	if (++me->nr_awake >= AWAKE_WAITS && me->has_queues)
+		set_queues(me, false);
 }
 
 bool shim_waiter_open(void)
@@ -137,7 +161,8 @@ bool shim_waiter_open(void)
 		return false;
 	}
 	add(me->epfd, me->evfd, EPOLLIN, SHIM_TAG_OWN);
-	add_queues(me);
+	if (shim.view.row >= 0)
+		add(me->epfd, shim.view.doorbell[shim.view.row], EPOLLIN | EPOLLEXCLUSIVE, SHIM_TAG_BELL);
 	if (!me->registered)
 		enlist(me);
 	return true;

@@ -26,6 +26,8 @@ struct shim_waiter {
 	/* its internal epoll set, made at the first sleep: queues, doorbell, own eventfd, and what
 	 * of the program's it sleeps on: an epoll set, or a poll array through 'scratch' */
 	int epfd, evfd, scratch;
+	bool has_queues;
+	uint32_t nr_awake; /* waits since the last sleep */
 	int program_epfd;
 	uint32_t program_generation;
 	/* counted in the arena as */
@@ -45,6 +47,10 @@ extern _Thread_local struct shim_waiter shim_self
 
 /* Makes the internal epoll set unless there is one. False: no descriptors left. */
 bool shim_waiter_open(void);
+/* The thread is about to sleep: its internal set, which is open, holds the queues. */
+void shim_waiter_sleeps(void);
+/* A wait ended without a sleep. */
+void shim_waiter_awake(void);
 /* The internal set holds 'epfd' of the program, -1: none. 0 or -errno. */
 int shim_waiter_program_epfd(int epfd);
 /* The internal set holds these through the scratch set, until shim_waiter_unpoll(). 0 or -errno. */

@@ -54,6 +54,8 @@ struct keeper {
 	uint64_t started_us;
 	uint64_t linger_until_us; /* 0: somebody is there */
 	unsigned int naps;        /* left to take */
+	bool blind;               /* its set does not hold the queues */
+	bool deferring;           /* a member put kicks off in the last nap */
 	uint32_t deferred_seen;
 	unsigned int ifs_gone; /* interfaces that have vanished: bits */
 	unsigned int nr_unwatched; /* live rows without a pidfd, for want of descriptors */

@@ -5,7 +5,11 @@
  * frames that no member waits for (its EPOLLEXCLUSIVE entries are the last), and the next timer of
  * the lane. A frame, or the bell, makes it nap: it sleeps 1.5 ms, then looks. If nobody polled the
  * lane meanwhile and there is something to do, it takes the turn; frames that a member queued and
- * did not kick, it kicks. It goes back to sleep after some naps in which nothing happened.
+ * did not kick, it kicks. It goes back to sleep after some naps in which nothing happened. While
+ * members poll all the time it is blind: its set does not hold the queues, or each frame that comes
+ * while they spin would wake it, to sleep on in the kernel as the frame is gone already; and its
+ * naps are longer. The first nap without a poll ends that. A member whose spin was worth it rings a
+ * keeper that is asleep, so that it gets there.
  *
  * The last member gone, it lingers while connections have something to send or to answer, for at
  * most 60 s; a new member ends that. Then it detaches the program and exits.
@@ -22,6 +26,8 @@
 
 #define LOOP_NAP_US    1500
 #define LOOP_NAPS      4
+#define LOOP_BUSY_POLLS 8 /* in one nap: the queues leave the keeper's set */
+#define LOOP_BUSY_NAP_US 4000
 #define LOOP_MIN_US    500
 #define LOOP_MAX_US    100000  /* the longest sleep while anything is armed */
 #define LOOP_GRACE_US  2000    /* a member that waits fires its timers itself */
@@ -38,18 +44,25 @@ void keeper_turn(struct keeper *k)
 	k->v.a->nr_keeper_turns++;
 }
 
-void keeper_xsk_last(struct keeper *k)
+/* Takes the queues out of the keeper's set and, with 'in', puts them back, behind all members'. */
+static void set_queues(struct keeper *k, bool in)
 {
 	unsigned int i, q;
 
-	if (!k->bound)
-		return;
 	for (i = 0; i < k->s.nr_ifs; i++) {
 		for (q = 0; q < LANE_QUEUES_MAX && k->v.xdp[i].xsk[q] >= 0; q++) {
 			epoll_ctl(k->epfd, EPOLL_CTL_DEL, k->v.xdp[i].xsk[q], NULL);
-			keeper_watch(k, k->v.xdp[i].xsk[q], EPOLLIN | EPOLLEXCLUSIVE, K_XSK, q);
+			if (in)
+				keeper_watch(k, k->v.xdp[i].xsk[q], EPOLLIN | EPOLLEXCLUSIVE, K_XSK, q);
 		}
 	}
+	k->blind = !in;
+}
+
+void keeper_xsk_last(struct keeper *k)
+{
+	if (k->bound && !k->blind)
+		set_queues(k, true);
 }
 
 /* Addresses, routes or the link changed: the program and the claims follow. */
@@ -162,25 +175,49 @@ static bool timer_due(const struct keeper *k)
 	return lane_next_timer(k->v.ln) <= shim_now_us();
 }
 
+static bool frames_wait(struct keeper *k)
+{
+	const struct lane_queue *q;
+	unsigned int i;
+
+	for (i = 0; (q = lane_queue(k->v.ln, i)); i++)
+		if (q->drv->pending && q->drv->pending(q))
+			return true;
+	return false;
+}
+
+/* A nap has ended in which members polled so often. */
+static void judge_busy(struct keeper *k, uint64_t polls)
+{
+	bool busy = polls >= (k->blind ? 1 : LOOP_BUSY_POLLS);
+
+	if (k->bound && busy != k->blind)
+		set_queues(k, !busy);
+}
+
 static void nap(struct keeper *k)
 {
-	struct timespec ts = {.tv_nsec = LOOP_NAP_US * 1000L};
+	uint64_t us = k->blind && !k->deferring ? LOOP_BUSY_NAP_US : LOOP_NAP_US;
+	struct timespec ts = {.tv_nsec = (long)us * 1000};
 	const struct lane_state *st = k->v.ln->st;
 	uint64_t polls = st->stats.polls;
 
-	k->v.a->keeper_until_us = shim_now_us() + LOOP_NAP_US;
+	k->v.a->keeper_until_us = shim_now_us() + us;
 	k->v.a->keeper_state = SHIM_KEEPER_NAPPING;
 	nanosleep(&ts, NULL);
 	look(k, 0);
-	if (polls == st->stats.polls && (k->xsk_ready || timer_due(k)))
+	polls = st->stats.polls - polls;
+	if (!polls && (frames_wait(k) || timer_due(k)))
 		keeper_turn(k);
 	else
 		kick_left(k);
-	if (k->xsk_ready || k->deferred_seen != k->v.a->nr_deferred)
+	k->deferring = k->deferred_seen != k->v.a->nr_deferred;
+	k->deferred_seen = k->v.a->nr_deferred;
+	judge_busy(k, polls);
+	if (k->xsk_ready || k->deferring || k->blind)
 		k->naps = LOOP_NAPS;
 	else
 		k->naps--;
-	k->deferred_seen = k->v.a->nr_deferred;
 }
 
 /* When the keeper must look though nothing wakes it: UINT64_MAX never. */
@@ -205,6 +242,8 @@ static void doze(struct keeper *k)
 	const struct lane_state *st = k->v.ln->st;
 	uint64_t polls = st->stats.polls;
 
+	if (k->blind)
+		set_queues(k, true);
 	k->v.a->keeper_until_us = until;
 	k->v.a->keeper_state = SHIM_KEEPER_ASLEEP;
 	/* What happened before the lines above were read: a timer armed, a kick left to us. */
