@@ -45,12 +45,15 @@ void lane_tcp_update_mss(struct lane *ln, struct lane_tcp *pcb)
 
 	if (pcb->peer_mss && m > pcb->peer_mss)
 		m = pcb->peer_mss;
-	/* RFC 6691 2: options come out of the MSS. */
+	/* RFC 6691 2: options come out of the MSS. A peer may offer less than they take. */
 	if (pcb->flags & LANE_TF_TS)
-		m -= 12;
+		m -= m < 12 ? m : 12;
 	if (m > frame)
 		m = frame;
 	pcb->snd_mss = (uint16_t)(m > MSS_MIN ? m : MSS_MIN);
+	/* RFC 5681 3.1: the window is one segment at least, also when segments become larger. */
+	if (pcb->state >= LANE_TCP_ESTABLISHED && pcb->cc.cwnd < pcb->snd_mss)
+		pcb->cc.cwnd = pcb->snd_mss;
 }
 
 /* As Linux: for the largest window that the sysctls, or the program, will ever allow. */

@@ -117,6 +117,7 @@ static void restore(void)
 	}
 	w = fresh;
 	w.drv.room = LANE_BURST;
+	w.max_mtu = 1500;
 	*w.ln = made.ln;
 	for (unsigned int i = 0; i < NR_PEERS; i++)
 		w.peer[i] = (struct peer){.lane_port = 80, .seq = PEER_ISS};
@@ -188,6 +189,8 @@ static void net_step(struct fuzz_in *in)
 		break;
 	case 2:
 		nt->mtu = mtus[n & 7];
+		if (nt->mtu > w.max_mtu)
+			w.max_mtu = nt->mtu;
 		break;
 	case 3:
 		nt->addr[v6].used = n & 1;

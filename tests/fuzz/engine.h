@@ -67,6 +67,8 @@ struct world {
 	struct sock sock[NR_SOCKS];
 	struct lane_udp *udp[NR_UDP];
 	unsigned int nr_refreshed;
+	uint32_t nr_cut;  /* segments that came in fragments */
+	uint32_t max_mtu; /* the largest that there was */
 	bool tainted; /* text without the pattern may have come */
 };
 extern struct world w;

@@ -76,6 +76,7 @@ static void check_sent(const struct lane_buf *b)
 				 &ip) == LANE_OK);
 	FUZZ_CHECK((type == LANE_ETH_IP4) == lane_ip_is4(&ip.src));
 	FUZZ_CHECK(LANE_ETH_HLEN + ip.hlen + ip.l4_len == b->len);
+	FUZZ_CHECK(ip.hlen + ip.l4_len <= w.max_mtu);
 	l4 = p + LANE_ETH_HLEN + ip.hlen;
 	if (ip.is_frag)
 		return;
@@ -326,7 +327,7 @@ static void stage_l4(bool v6, uint8_t proto, uint8_t tos, uint8_t *l4, uint32_t 
 		return;
 	}
 	info.is_frag = info.more_frags = true;
-	info.frag_id = l4[0];
+	info.frag_id = 0x8000 + w.nr_cut++;
 	stage_ip(&info, l4, cut, how, flags);
 	info.more_frags = false;
 	info.frag_off = (uint16_t)cut;
@@ -477,7 +478,7 @@ static uint32_t put_datagram(uint8_t *p, uint16_t sport, uint16_t dport, uint32_
 
 	memcpy(p, &h, sizeof(h));
 	for (uint32_t i = 0; i < len; i++)
-		p[sizeof(h) + i] = (uint8_t)(i * 7 + i / 251 + len);
+		p[sizeof(h) + i] = pattern(i);
 	return sizeof(h) + len;
 }
 
@@ -522,8 +523,10 @@ void engine_fragment(struct fuzz_in *in)
 	/* Beyond the end, up to the last offset that there is. */
 	if (what & 0x04)
 		info.frag_off = (uint16_t)(off << 8 | (n & 0xf8));
-	if (what & 0x10)
+	if (what & 0x10) {
 		l4[info.frag_off % len] ^= 0xff;
+		w.tainted = true; /* two such make the checksum right again */
+	}
 	if (what & 0x20)
 		info.proto = LANE_PROTO_TCP;
 	stage_ip(&info, l4 + info.frag_off % len,

@@ -452,6 +452,17 @@ static void test_syn_received__other_syn(void **state)
 	script_close();
 }
 
+/* Less than the timestamps that go with each segment: text goes on in the smallest segments there are. */
+static void test_mss__smaller_than_the_options(void **state)
+{
+	(void)state;
+	script_open(NULL);
+	script_accept("S 0 mss 8 ts 1000:0");
+	script_write(100);
+	script_out(". 1 ack 1 len 48");
+	script_close();
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -479,6 +490,7 @@ int main(void)
 		cmocka_unit_test(test_queued__reset_is_still_accepted),
 		cmocka_unit_test(test_defer_accept),
 		cmocka_unit_test(test_syn_received__other_syn),
+		cmocka_unit_test(test_mss__smaller_than_the_options),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

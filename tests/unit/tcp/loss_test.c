@@ -208,6 +208,35 @@ static void test_icmp__too_big(void **state)
 	script_close();
 }
 
+static void set_mtu(uint32_t mtu)
+{
+	struct lane_nettab *nt = lane_nettab(s.ln);
+
+	lane_net_write_begin(nt);
+	nt->mtu = mtu;
+	lane_net_write_end(nt, true);
+}
+
+/* The loss window of small segments is no window for large ones (RFC 5681 3.1). */
+static void test_mtu__grows_after_a_timeout(void **state)
+{
+	(void)state;
+	script_open(NULL);
+	set_mtu(100);
+	script_accept("S 0 mss 1460");
+	script_write(60);
+	script_out("P. 1 ack 1 len 60");
+	script_until_out(300);
+	script_out("P. 1 ack 1 len 60");
+	set_mtu(1500);
+	script_until_out(600);
+	script_out("P. 1 ack 1 len 60");
+	script_in(". 1 ack 61");
+	script_write(2000);
+	script_out(". 61 ack 1 len 1460");
+	script_close();
+}
+
 static void test_icmp__soft_error_names_the_reason(void **state)
 {
 	(void)state;
@@ -258,6 +287,7 @@ int main(void)
 		cmocka_unit_test(test_resend__held_frame_is_copied),
 		cmocka_unit_test(test_partial_ack__of_a_frame),
 		cmocka_unit_test(test_icmp__too_big),
+		cmocka_unit_test(test_mtu__grows_after_a_timeout),
 		cmocka_unit_test(test_icmp__soft_error_names_the_reason),
 		cmocka_unit_test(test_karn__timestamps_measure_resent),
 	};
