@@ -259,6 +259,7 @@ static ssize_t send_stream(struct shim_local *l, const struct iovec *iov, int io
 	struct shim_sig_mark mark = shim_sig_mark();
 	size_t sent = 0, want;
 	uint64_t start = 0;
+	bool looked = false;
 
 	if (total < 0)
 		return total;
@@ -276,6 +277,11 @@ static ssize_t send_stream(struct shim_local *l, const struct iovec *iov, int io
 			return (ssize_t)sent;
 		if (r > 0)
 			continue;
+		/* ACKs that make room, or a RST, may have come since the program last waited. */
+		if (r == -EAGAIN && !looked && !shim_may_block(l, flags) && shim_look()) {
+			looked = true;
+			continue;
+		}
 		if (r != -EAGAIN || !shim_may_block(l, flags))
 			return sent ? (ssize_t)sent : shim_pipe_signal(r, flags);
 		left = shim_time_left(timeo, &start);

@@ -1,0 +1,61 @@
+/*
+ * suites.c - behaviour that the test suites of other programs asked for and lane lacked
+ *
+ * Each case names the suite whose test failed on lane first (docs/compat.md).
+ */
+#include "t.h"
+
+static char buf[1 << 16], text[1000];
+
+/* libuv, tcp_try_write_error: a loop that only writes learns that its peer has closed. */
+static void write_learns_of_reset(void)
+{
+	int fd[2], n = 0;
+	ssize_t r;
+
+	t_pair(fd);
+	MUST(fcntl(fd[0], F_SETFL, O_NONBLOCK));
+	close(fd[1]);
+	do
+		r = send(fd[0], "meow", 4, MSG_NOSIGNAL);
+	while (r > 0 && n++ < 10000000);
+	t_say("%s", r < 0 && (errno == EPIPE || errno == ECONNRESET) ? "told" : strerror(errno));
+	close(fd[0]);
+}
+
+/* The same of room: it comes while the loop writes, as the reader is another thread. */
+static void *reader(void *arg)
+{
+	size_t total = 0;
+	ssize_t r;
+
+	while ((r = read(*(int *)arg, buf, sizeof(buf))) > 0)
+		total += (size_t)r;
+	return (void *)total;
+}
+
+static void write_finds_room(void)
+{
+	size_t sent = 0;
+	void *got;
+	pthread_t th;
+	int fd[2];
+
+	t_pair(fd);
+	MUST(fcntl(fd[0], F_SETFL, O_NONBLOCK));
+	pthread_create(&th, NULL, reader, &fd[1]);
+	while (sent < (16 << 20)) {
+		ssize_t r = write(fd[0], text, 1000);
+
+		if (r > 0)
+			sent += (size_t)r;
+		else if (errno != EAGAIN)
+			t_die("write");
+	}
+	close(fd[0]);
+	pthread_join(th, &got);
+	t_say("%s", (size_t)got == sent ? "all" : "not all");
+	close(fd[1]);
+}
+
+T_MAIN(T_CASE(write_learns_of_reset), T_CASE(write_finds_room))
