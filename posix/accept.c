@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include "posix/keeper/sys.h"
 #include "posix/sock.h"
 
 #define KERNEL_EVERY 16
@@ -96,7 +97,7 @@ static int accept_lane(struct shim_local *l, struct sockaddr *addr, socklen_t *l
 	nl = shim_local_alloc(SHIM_SOCK);
 	r = nl ? take(l, nl, flags & SOCK_NONBLOCK ? SHIM_SOCK_NONBLOCK : 0, &peer) : -ENOMEM;
 	if (r < 0) {
-		shim_libc()->close(fd);
+		sys_close(fd);
 		if (nl)
 			shim_put(nl);
 		return r;
@@ -110,9 +111,22 @@ static int accept_lane(struct shim_local *l, struct sockaddr *addr, socklen_t *l
 	return fd;
 }
 
+/* The kernel's half, without waiting: another process may have taken O_NONBLOCK from the description,
+ * for a program that it executed (exec.c). */
 static int accept_kernel(int fd, struct sockaddr *addr, socklen_t *len, int flags)
 {
-	return shim_fd_new(shim_fd_within(shim_libc()->accept4(fd, addr, len, flags)));
+	struct pollfd p = {.fd = fd, .events = POLLIN};
+	int has, r;
+
+	if (!sys_poll_now(&p, 1))
+		return -EAGAIN;
+	has = shim_libc()->fcntl(fd, F_GETFL);
+	if (!(has & O_NONBLOCK))
+		shim_libc()->fcntl(fd, F_SETFL, has | O_NONBLOCK);
+	r = (int)sys_call(SYS_accept4, fd, (long)addr, (long)len, flags, 0);
+	if (r < 0)
+		return r;
+	return shim_fd_new(shim_fd_within(r));
 }
 
 static int accept_either(int fd, struct shim_local *l, struct sockaddr *addr, socklen_t *len,

@@ -9,6 +9,7 @@
 #include <limits.h>
 #include <unistd.h>
 
+#include "posix/keeper/sys.h"
 #include "posix/sock.h"
 
 /* SO_LINGER {1, n}: the last close in the last process waits until all is acknowledged. */
@@ -49,12 +50,15 @@ static void linger(struct shim_local *l)
 	struct shim_wait w = {.ready = drained, .arg = l, .socks = &l->index, .nr_socks = 1,
 			      .ep = LANE_NIL, .kernel_epfd = -1};
 	const struct shim_sock *s = shim_sock_of(l);
+	int state;
 
 	if (!s || !(s->flags & SHIM_SOCK_LINGER) || !s->linger_s || atomic_load(&l->refs) != 1)
 		return;
 	w.timeout_us = (int64_t)s->linger_s * 1000000;
+	state = shim_cancel_off(); /* the number is gone, the rest of close() must follow */
 	if (unacknowledged(l))
 		shim_wait(&w);
+	shim_cancel_restore(state);
 }
 
 int shim_close(int fd)
@@ -66,12 +70,12 @@ int shim_close(int fd)
 		return -EBADF;
 	l = shim_fd_take(fd);
 	if (!l)
-		return shim_libc()->close(fd) < 0 ? -errno : 0;
+		return (int)sys_close(fd);
 	saved = errno;
 	if (l->kind == SHIM_SOCK)
 		linger(l);
 	shim_epoll_closed_fd(l, fd);
-	r = shim_libc()->close(fd) < 0 ? -errno : 0;
+	r = (int)sys_close(fd);
 	/* Another number of it may be asked for the kernel's half from now on. */
 	if (atomic_load(&l->refs) > 1) {
 		if (l->shadow == fd)
@@ -86,6 +90,7 @@ int shim_close(int fd)
 
 LANE_EXPORT int close(int fd)
 {
+	shim_cancel_point();
 	return (int)shim_ret(shim_close(fd));
 }
 

@@ -12,9 +12,20 @@
 #include "lane-int/ifs.h"
 #include "posix/sock.h"
 
-static int kernel_connect(int fd, const struct sockaddr *addr, socklen_t len)
+/* The caller's hold on the socket, which the end of its connect() would drop. */
+static void connect_abandon(void *arg)
 {
-	return shim_libc()->connect(fd, addr, len) < 0 ? -errno : 0;
+	shim_put(arg);
+}
+
+static int kernel_connect(int fd, struct shim_local *l, const struct sockaddr *addr, socklen_t len)
+{
+	int r;
+
+	pthread_cleanup_push(connect_abandon, l);
+	r = shim_libc()->connect(fd, addr, len) < 0 ? -errno : 0;
+	pthread_cleanup_pop(0);
+	return r;
 }
 
 /* 0.0.0.0 and :: are this host (posix.md 80). */
@@ -151,11 +162,6 @@ static int decided(struct shim_view *v, void *arg)
 	return st.state != LANE_TCP_SYN_SENT && st.state != LANE_TCP_SYN_RECEIVED;
 }
 
-static void connect_abandon(void *arg)
-{
-	shim_put(arg);
-}
-
 static int wait_connected(struct shim_local *l)
 {
 	int64_t timeo = shim_sndtimeo_us(l), left;
@@ -189,12 +195,12 @@ static int connect_fresh(int fd, struct shim_local *l, const struct sockaddr *ad
 
 	if (!shim_join()) {
 		shim_fresh_kernel(l, shim.why);
-		return kernel_connect(fd, addr, len);
+		return kernel_connect(fd, l, addr, len);
 	}
 	/* AF_UNSPEC and what connect() refuses at once leave the socket as it is: undecided. */
 	if (shim_addr_get(&a, addr, len) < 0 || a.family != (l->v6 ? AF_INET6 : AF_INET) ||
 	    !a.ep.port)
-		return kernel_connect(fd, addr, len);
+		return kernel_connect(fd, l, addr, len);
 	why = judge(fd, l, &a, &local);
 	if (why == SHIM_NR_FB) {
 		shim_kopts_read(fd, l, &k);
@@ -205,7 +211,7 @@ static int connect_fresh(int fd, struct shim_local *l, const struct sockaddr *ad
 	}
 	if (why != SHIM_NR_FB) {
 		shim_fresh_kernel(l, why);
-		return kernel_connect(fd, addr, len);
+		return kernel_connect(fd, l, addr, len);
 	}
 	r = shim_fresh_become(fd, l, index, false);
 	if (r < 0)
@@ -215,7 +221,9 @@ static int connect_fresh(int fd, struct shim_local *l, const struct sockaddr *ad
 	now = shim_get_sock(fd);
 	if (!now)
 		return -EBADF;
+	pthread_cleanup_push(connect_abandon, l);
 	r = wait_connected(now);
+	pthread_cleanup_pop(0);
 	shim_put(now);
 	return r;
 }

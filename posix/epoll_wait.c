@@ -13,6 +13,7 @@
 
 #include "posix/defer.h"
 #include "posix/epoll.h"
+#include "posix/keeper/sys.h"
 #include "posix/watch.h"
 
 #define KERNEL_LOOK_US 10
@@ -56,11 +57,11 @@ static int without_nest(struct call *c, int n)
 /* Looks at the kernel set, for at most 'room' events. 0 or -errno. */
 static int look_kernel(struct call *c, int room)
 {
-	int n = shim_libc()->epoll_wait(c->epfd, c->user, room, 0);
+	int n = (int)sys_epoll_now(c->epfd, c->user, room);
 
 	c->e->kernel_us = shim_now_us();
 	if (n < 0)
-		return -errno;
+		return n;
 	if (n > 0 && c->e->nest_evfd >= 0)
 		n = without_nest(c, n);
 	c->nr_kernel = n;
@@ -233,9 +234,11 @@ static bool joined(void)
 static int wait_on(int epfd, struct epoll_event *user, int max, int64_t timeout_us,
 		   const sigset_t *mask)
 {
-	struct shim_local *e = shim_get(epfd);
+	struct shim_local *e;
 	int r;
 
+	shim_cancel_point();
+	e = shim_get(epfd);
 	if (!e || e->kind != SHIM_EPOLL || max <= 0 || max > INT_MAX / (int)sizeof(*user)) {
 		if (e)
 			shim_put(e);

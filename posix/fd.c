@@ -18,6 +18,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "posix/keeper/sys.h"
 #include "posix/shim.h"
 
 #define LEAF_BITS 10
@@ -404,7 +405,7 @@ int shim_fd_hide(int fd)
 	if (high < 0)
 		high = fd;
 	else
-		shim_libc()->close(fd);
+		sys_close(fd);
 	s = slot_make(high);
 	if (s)
 		atomic_store(s, &hidden);

@@ -29,6 +29,7 @@ static _Thread_local struct {
 	bool member;  /* the process had joined */
 	bool threads; /* and has others, which make and close sockets meanwhile (keeper/inherit.c) */
 	bool wrapped; /* fork() will tell the keeper */
+	int cancel;   /* fork(2) is no cancellation point, what we do for it is full of them */
 	int row;      /* the child's; < 0: none was free */
 } forking __attribute__((tls_model("initial-exec")));
 
@@ -52,6 +53,7 @@ static void forks_end(void)
 /* Until the fork is over no handler runs here: its close() would wait for us. */
 static void before(void)
 {
+	forking.cancel = shim_cancel_off();
 	shim_kick_deferred();
 	shim_sig_enter();
 	forking.member = atomic_load(&shim.state) == JOINED;
@@ -87,6 +89,7 @@ static void in_parent(void)
 	if (!forking.wrapped)
 		tell_keeper(0);
 	shim_sig_leave();
+	shim_cancel_restore(forking.cancel);
 }
 
 static void forget_number(int fd, struct shim_local *l, void *arg)
@@ -171,6 +174,7 @@ static void in_child(void)
 		leave_lane(SHIM_FB_MEMBERS);
 	}
 	shim_sig_leave();
+	shim_cancel_restore(forking.cancel);
 }
 
 void shim_fork_init(void)
@@ -215,7 +219,7 @@ static void wait_for_exec(const int ends[2])
 	char byte;
 
 	sys_close(ends[1]);
-	while (shim_libc()->read(ends[0], &byte, 1) < 0 && errno == EINTR)
+	while (sys_read(ends[0], &byte, 1) == -EINTR)
 		;
 	sys_close(ends[0]);
 }

@@ -1,7 +1,8 @@
 /*
  * io.c - read(2), write(2), send(2), recv(2) and their vector forms, as the program calls them
  *
- * A number that is not a lane's socket costs a table look-up and goes to libc.
+ * A number that is not a lane's socket costs a table look-up and goes to libc. A cancellation that is
+ * due ends the thread before the call holds anything.
  */
 #include <unistd.h>
 
@@ -10,9 +11,11 @@
 LANE_EXPORT ssize_t recv(int fd, void *buf, size_t len, int flags)
 {
 	struct iovec iov = {.iov_base = buf, .iov_len = len < SHIM_RW_MAX ? len : SHIM_RW_MAX};
-	struct shim_local *l = shim_get_sock(fd);
+	struct shim_local *l;
 	ssize_t r;
 
+	shim_cancel_point();
+	l = shim_get_sock(fd);
 	if (!l)
 		return shim_libc()->recv(fd, buf, len, flags);
 	r = shim_sock_recv(l, &iov, 1, flags);
@@ -23,9 +26,11 @@ LANE_EXPORT ssize_t recv(int fd, void *buf, size_t len, int flags)
 LANE_EXPORT ssize_t read(int fd, void *buf, size_t len)
 {
 	struct iovec iov = {.iov_base = buf, .iov_len = len < SHIM_RW_MAX ? len : SHIM_RW_MAX};
-	struct shim_local *l = shim_get_sock(fd);
+	struct shim_local *l;
 	ssize_t r;
 
+	shim_cancel_point();
+	l = shim_get_sock(fd);
 	if (!l)
 		return shim_libc()->read(fd, buf, len);
 	r = len ? shim_sock_recv(l, &iov, 1, 0) : 0; /* "Match SYS5 behaviour" */
@@ -37,9 +42,11 @@ LANE_EXPORT ssize_t send(int fd, const void *buf, size_t len, int flags)
 {
 	struct iovec iov = {.iov_base = (void *)buf,
 			    .iov_len = len < SHIM_RW_MAX ? len : SHIM_RW_MAX};
-	struct shim_local *l = shim_get_sock(fd);
+	struct shim_local *l;
 	ssize_t r;
 
+	shim_cancel_point();
+	l = shim_get_sock(fd);
 	if (!l)
 		return shim_libc()->send(fd, buf, len, flags);
 	r = shim_sock_send(l, &iov, 1, flags);
@@ -51,9 +58,11 @@ LANE_EXPORT ssize_t write(int fd, const void *buf, size_t len)
 {
 	struct iovec iov = {.iov_base = (void *)buf,
 			    .iov_len = len < SHIM_RW_MAX ? len : SHIM_RW_MAX};
-	struct shim_local *l = shim_get_sock(fd);
+	struct shim_local *l;
 	ssize_t r;
 
+	shim_cancel_point();
+	l = shim_get_sock(fd);
 	if (!l)
 		return shim_libc()->write(fd, buf, len);
 	r = shim_sock_send(l, &iov, 1, 0);
@@ -77,9 +86,11 @@ static ssize_t vector(struct shim_local *l, const struct iovec *iov, int n, bool
 
 LANE_EXPORT ssize_t readv(int fd, const struct iovec *iov, int n)
 {
-	struct shim_local *l = shim_get_sock(fd);
+	struct shim_local *l;
 	ssize_t r;
 
+	shim_cancel_point();
+	l = shim_get_sock(fd);
 	if (!l)
 		return shim_libc()->readv(fd, iov, n);
 	r = vector(l, iov, n, false);
@@ -89,9 +100,11 @@ LANE_EXPORT ssize_t readv(int fd, const struct iovec *iov, int n)
 
 LANE_EXPORT ssize_t writev(int fd, const struct iovec *iov, int n)
 {
-	struct shim_local *l = shim_get_sock(fd);
+	struct shim_local *l;
 	ssize_t r;
 
+	shim_cancel_point();
+	l = shim_get_sock(fd);
 	if (!l)
 		return shim_libc()->writev(fd, iov, n);
 	r = vector(l, iov, n, true);

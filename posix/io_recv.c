@@ -8,6 +8,7 @@
  */
 #include <sched.h>
 
+#include "posix/keeper/sys.h"
 #include "posix/sock.h"
 
 #define BUSY_SPINS 64
@@ -43,7 +44,7 @@ static struct lane_tcp *enter_reader(struct shim_local *l, struct shim_sock **s)
 		if (i < BUSY_SPINS)
 			sched_yield();
 		else
-			nanosleep(&ts, NULL);
+			sys_call(SYS_nanosleep, (long)&ts, 0, 0, 0, 0);
 	}
 }
 

@@ -128,10 +128,16 @@ static int pool_has_frames(struct shim_view *v, void *arg)
 	return lane_bufs(v->ln)->pool->nr_free > SHIM_FRAMES;
 }
 
+static void pause_abandon(void *arg)
+{
+	shim_put(arg);
+}
+
 int shim_pause(struct shim_local *l, int64_t us)
 {
-	struct shim_wait w = {.ready = pool_has_frames, .socks = &l->index, .nr_socks = 1,
-			      .ep = LANE_NIL, .kernel_epfd = -1, .timeout_us = us, .restart = true};
+	struct shim_wait w = {.ready = pool_has_frames, .abandon = pause_abandon, .arg = l,
+			      .socks = &l->index, .nr_socks = 1, .ep = LANE_NIL, .kernel_epfd = -1,
+			      .timeout_us = us, .restart = true};
 	int r = shim_wait(&w);
 
 	return r < 0 ? r : 0;

@@ -13,19 +13,21 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "posix/keeper/sys.h"
 #include "posix/sock.h"
 
 static int somaxconn(void)
 {
+	int n = 4096, fd, state = shim_cancel_off();
 	char text[16];
-	int n = 4096, fd;
 	ssize_t r;
 
 	fd = open("/proc/sys/net/core/somaxconn", O_RDONLY | O_CLOEXEC);
+	shim_cancel_restore(state);
 	if (fd < 0)
 		return n;
-	r = shim_libc()->read(fd, text, sizeof(text) - 1);
-	shim_libc()->close(fd);
+	r = sys_read(fd, text, sizeof(text) - 1);
+	sys_close(fd);
 	if (r > 0) {
 		text[r] = 0;
 		n = atoi(text);

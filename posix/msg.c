@@ -94,9 +94,11 @@ LANE_EXPORT ssize_t recvfrom(int fd, void *buf, size_t len, int flags, struct so
 {
 	struct iovec iov = {.iov_base = buf, .iov_len = len < SHIM_RW_MAX ? len : SHIM_RW_MAX};
 	struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1, .msg_name = addr};
-	struct shim_local *l = shim_get_sock(fd);
+	struct shim_local *l;
 	ssize_t r = 0;
 
+	shim_cancel_point();
+	l = shim_get_sock(fd);
 	if (!l)
 		return shim_libc()->recvfrom(fd, buf, len, flags, addr, addr_len);
 	if (addr && l->dgram &&
@@ -115,9 +117,11 @@ LANE_EXPORT ssize_t recvfrom(int fd, void *buf, size_t len, int flags, struct so
 
 LANE_EXPORT ssize_t recvmsg(int fd, struct msghdr *m, int flags)
 {
-	struct shim_local *l = shim_get_sock(fd);
+	struct shim_local *l;
 	ssize_t r;
 
+	shim_cancel_point();
+	l = shim_get_sock(fd);
 	if (!l) {
 		r = shim_libc()->recvmsg(fd, m, flags);
 		if (r >= 0 && m->msg_controllen)
@@ -136,9 +140,11 @@ LANE_EXPORT ssize_t sendto(int fd, const void *buf, size_t len, int flags,
 			    .iov_len = len < SHIM_RW_MAX ? len : SHIM_RW_MAX};
 	struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1, .msg_name = (void *)addr,
 			   .msg_namelen = addr ? addr_len : 0};
-	struct shim_local *l = get_sender(fd, addr, addr_len);
+	struct shim_local *l;
 	ssize_t r;
 
+	shim_cancel_point();
+	l = get_sender(fd, addr, addr_len);
 	if (!l)
 		return shim_libc()->sendto(fd, buf, len, flags, addr, addr_len);
 	r = shim_sendmsg(l, &m, flags);
@@ -161,18 +167,35 @@ static struct shim_local *get_msg_sender(int fd, const struct msghdr *user)
 	return get_sender(fd, m.msg_name, m.msg_namelen);
 }
 
-LANE_EXPORT ssize_t sendmsg(int fd, const struct msghdr *m, int flags)
+static void take_back(void *m)
 {
-	struct shim_local *l = get_msg_sender(fd, m);
+	shim_pass_rights(m, -1);
+}
+
+/* On no lane socket; lane sockets may go along. */
+static ssize_t send_other(int fd, const struct msghdr *m, int flags)
+{
 	ssize_t r;
 
-	if (!l) {
-		shim_pass_rights(m, 1);
-		r = shim_libc()->sendmsg(fd, m, flags);
-		if (r < 0)
-			shim_pass_rights(m, -1);
-		return r;
-	}
+	if (!shim_pass_rights(m, 1))
+		return shim_libc()->sendmsg(fd, m, flags);
+	pthread_cleanup_push(take_back, (void *)(uintptr_t)m);
+	r = shim_libc()->sendmsg(fd, m, flags);
+	pthread_cleanup_pop(0);
+	if (r < 0)
+		shim_pass_rights(m, -1);
+	return r;
+}
+
+LANE_EXPORT ssize_t sendmsg(int fd, const struct msghdr *m, int flags)
+{
+	struct shim_local *l;
+	ssize_t r;
+
+	shim_cancel_point();
+	l = get_msg_sender(fd, m);
+	if (!l)
+		return send_other(fd, m, flags);
 	r = send_header(l, m, flags);
 	shim_put(l);
 	return shim_ret(r);
@@ -198,9 +221,11 @@ static int send_many(struct shim_local *l, struct mmsghdr *v, unsigned int n, in
 
 LANE_EXPORT int sendmmsg(int fd, struct mmsghdr *v, unsigned int n, int flags)
 {
-	struct shim_local *l = n ? get_msg_sender(fd, &v->msg_hdr) : shim_get_sock(fd);
+	struct shim_local *l;
 	int r;
 
+	shim_cancel_point();
+	l = n ? get_msg_sender(fd, &v->msg_hdr) : shim_get_sock(fd);
 	if (!l)
 		return shim_libc()->sendmmsg(fd, v, n, flags);
 	r = send_many(l, v, n, flags);
@@ -234,11 +259,13 @@ static int recv_many(struct shim_local *l, struct mmsghdr *v, unsigned int n, in
 LANE_EXPORT int recvmmsg(int fd, struct mmsghdr *v, unsigned int n, int flags,
 			 struct timespec *timeout)
 {
-	struct shim_local *l = shim_get_sock(fd);
+	struct shim_local *l;
 	struct timespec ts;
 	int64_t us = -1;
 	int r = 0;
 
+	shim_cancel_point();
+	l = shim_get_sock(fd);
 	if (!l)
 		return shim_libc()->recvmmsg(fd, v, n, flags, timeout);
 	if (timeout && shim_copy_in(&ts, timeout, sizeof(ts)) < 0)

@@ -14,6 +14,7 @@
 
 #include "lane-int/state.h"
 #include "lane-int/tcp_info.h"
+#include "posix/keeper/sys.h"
 #include "posix/sock.h"
 
 #define CC_NAME_MAX 16
@@ -132,7 +133,7 @@ static int try_set(struct shim_local *l, int level, int name, const void *val, s
 	r = kernel_set(fd, level, name, val, len);
 	if (r == 0)
 		keep(l, fd, level, name);
-	shim_libc()->close(fd);
+	sys_close(fd);
 	return r;
 }
 

@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "posix/cmsg.h"
+#include "posix/keeper/sys.h"
 #include "posix/pass.h"
 #include "posix/sock.h"
 
@@ -77,7 +78,7 @@ static uint64_t mark(int fd, struct shim_local *l)
 		return 0;
 	cookie = cookie_of(m.fd);
 	shim_fd_each(mark_number, &m);
-	shim_libc()->close(m.fd);
+	sys_close(m.fd);
 	return cookie;
 }
 
@@ -99,8 +100,8 @@ bool shim_pass_exec(int fd, struct shim_local *l, bool for_exec)
 	return s && cookie;
 }
 
-/* One descriptor of a message goes out (way 1), or the message could not be sent (way -1). */
-static void pass(int fd, int way)
+/* One descriptor of a message goes out (way 1), or the message could not be sent (way -1). True: a lane's. */
+static bool pass(int fd, int way)
 {
 	struct shim_local *l = shim_get_sock(fd);
 	struct shim_view *v = &shim.view;
@@ -108,7 +109,7 @@ static void pass(int fd, int way)
 	uint64_t cookie;
 
 	if (!l)
-		return;
+		return false;
 	cookie = way > 0 ? mark(fd, l) : 0;
 	shim_enter(v);
 	s = shim_sock_of(l);
@@ -121,12 +122,14 @@ static void pass(int fd, int way)
 	}
 	shim_leave_quiet(v);
 	shim_put(l);
+	return true;
 }
 
-/* Calls fn for each descriptor in the message. */
-static void each_right(const struct msghdr *m, void (*fn)(int fd, int arg), int arg)
+/* Calls fn for each descriptor in the message; whether one call was true. */
+static bool each_right(const struct msghdr *m, bool (*fn)(int fd, int arg), int arg)
 {
 	const struct cmsghdr *c;
+	bool any = false;
 	const int *fd;
 	size_t n;
 
@@ -136,23 +139,26 @@ static void each_right(const struct msghdr *m, void (*fn)(int fd, int arg), int 
 			continue;
 		fd = (const void *)CMSG_DATA(c);
 		for (n = (c->cmsg_len - CMSG_LEN(0)) / sizeof(*fd); n; n--, fd++)
-			fn(*fd, arg);
+			any |= fn(*fd, arg);
 	}
+	return any;
 }
 
-void shim_pass_rights(const struct msghdr *user, int way)
+bool shim_pass_rights(const struct msghdr *user, int way)
 {
 	_Alignas(struct cmsghdr) uint8_t control[CONTROL_MAX];
 	struct msghdr m;
 	int saved = errno;
+	bool any;
 
 	if (atomic_load(&shim.state) != JOINED || shim_copy_in(&m, user, sizeof(m)) < 0 ||
 	    !m.msg_control || !m.msg_controllen || m.msg_controllen > sizeof(control) ||
 	    shim_copy_in(control, m.msg_control, m.msg_controllen) < 0)
-		return;
+		return false;
 	m.msg_control = control;
-	each_right(&m, pass, way);
+	any = each_right(&m, pass, way);
 	errno = saved;
+	return any;
 }
 
 /* ---- the one who receives ---- */
@@ -266,11 +272,11 @@ bool shim_pass_adopt(int fd)
 	return true;
 }
 
-static void received(int fd, int arg)
+static bool received(int fd, int arg)
 {
 	(void)arg;
 	shim_fd_new(fd);
-	shim_pass_adopt(fd);
+	return shim_pass_adopt(fd);
 }
 
 void shim_cmsg_rights(const struct msghdr *m)

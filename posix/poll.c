@@ -12,6 +12,7 @@
 
 #include "posix/defer.h"
 #include "posix/epoll.h"
+#include "posix/keeper/sys.h"
 #include "posix/poll.h"
 
 #define SMALL 32
@@ -87,7 +88,7 @@ static int look_kernel(struct call *c)
 	unsigned int i;
 	int n;
 
-	n = c->nr_kernel ? shim_libc()->poll(c->kernel, c->nr, 0) : 0;
+	n = c->nr_kernel ? (int)sys_poll_now(c->kernel, c->nr) : 0;
 	for (i = 0; n > 0 && i < c->nr; i++)
 		if (c->kernel[i].fd >= 0)
 			c->fds[i].revents |= c->kernel[i].revents;
@@ -124,7 +125,6 @@ static void let_go(struct call *c)
 		shim_put(c->ours[i].l);
 }
 
-/* The arrays of a long poll() stay: they are of no use to anybody. */
 static void abandon(void *arg)
 {
 	let_go(arg);
@@ -151,7 +151,7 @@ static int poll_both(struct call *c, int64_t timeout_us, const sigset_t *mask)
 	for (;;) {
 		kernel = look_kernel(c);
 		if (kernel < 0)
-			return -errno;
+			return kernel;
 		w.timeout_us = kernel ? 0 : timeout_us;
 		r = shim_wait(&w);
 		if (r == -EINTR && !kernel)
@@ -167,6 +167,25 @@ static int poll_both(struct call *c, int64_t timeout_us, const sigset_t *mask)
 		if (timeout_us > 0)
 			timeout_us = end_us > now_us ? (int64_t)(end_us - now_us) : 0;
 	}
+}
+
+void shim_poll_drop(void *array)
+{
+	const struct shim_poll_array *a = array;
+
+	shim_poll_free(a->at, a->size);
+}
+
+/* The same with arrays of its own, which a cancelled thread must not leave behind. */
+static int poll_big(struct call *c, int64_t timeout_us, const sigset_t *mask,
+		    struct shim_poll_array *array)
+{
+	int r;
+
+	pthread_cleanup_push(shim_poll_drop, array);
+	r = poll_both(c, timeout_us, mask);
+	pthread_cleanup_pop(0);
+	return r;
 }
 
 int shim_poll(struct pollfd *fds, unsigned int nr, int64_t timeout_us, const sigset_t *mask)
@@ -189,11 +208,26 @@ int shim_poll(struct pollfd *fds, unsigned int nr, int64_t timeout_us, const sig
 		fds[i].revents = 0;
 		sort_entry(&c, i);
 	}
-	r = poll_both(&c, timeout_us, mask);
+	if (big)
+		r = poll_big(&c, timeout_us, mask, &(struct shim_poll_array){big, size});
+	else
+		r = poll_both(&c, timeout_us, mask);
 	let_go(&c);
 	if (big)
 		shim_poll_free(big, size);
 	shim_defer_note(r);
+	return r;
+}
+
+int shim_poll_long(struct pollfd *fds, unsigned int nr, int64_t timeout_us, const sigset_t *mask,
+		   size_t size)
+{
+	struct shim_poll_array array = {fds, size};
+	int r;
+
+	pthread_cleanup_push(shim_poll_drop, &array);
+	r = shim_poll(fds, nr, timeout_us, mask);
+	pthread_cleanup_pop(0);
 	return r;
 }
 
@@ -210,7 +244,8 @@ static int poll_user(struct pollfd *user, nfds_t nr, int64_t timeout_us, const s
 		return -ENOMEM;
 	r = shim_copy_in(fds, user, size);
 	if (r == 0)
-		r = shim_poll(fds, (unsigned int)nr, timeout_us, mask);
+		r = fds == small ? shim_poll(fds, (unsigned int)nr, timeout_us, mask)
+				 : shim_poll_long(fds, (unsigned int)nr, timeout_us, mask, size);
 	if (r >= 0 && shim_copy_out(user, fds, size) < 0)
 		r = -EFAULT;
 	if (fds != small)
@@ -239,6 +274,7 @@ static bool any_ours(struct pollfd *fds, nfds_t nr)
 
 LANE_EXPORT int poll(struct pollfd *fds, nfds_t nr, int timeout)
 {
+	shim_cancel_point();
 	if (any_ours(fds, nr))
 		return (int)shim_ret(
 			poll_user(fds, nr, timeout < 0 ? -1 : (int64_t)timeout * 1000, NULL));
@@ -258,6 +294,7 @@ LANE_EXPORT int ppoll(struct pollfd *fds, nfds_t nr, const struct timespec *ts,
 {
 	bool bad = ts && (ts->tv_sec < 0 || ts->tv_nsec < 0 || ts->tv_nsec > 999999999);
 
+	shim_cancel_point();
 	if (!bad && any_ours(fds, nr))
 		return (int)shim_ret(poll_user(fds, nr, us_of_timespec(ts), mask));
 	shim_kick_deferred();

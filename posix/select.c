@@ -124,7 +124,8 @@ static int select_lane(const struct sets *s, unsigned int n, int64_t timeout_us,
 	if (!fds)
 		return -ENOMEM;
 	to_poll(s, fds);
-	r = shim_poll(fds, n, timeout_us, mask);
+	r = fds == small ? shim_poll(fds, n, timeout_us, mask)
+			 : shim_poll_long(fds, n, timeout_us, mask, size);
 	if (r >= 0)
 		r = from_poll(s, fds, n);
 	if (fds != small)
@@ -159,6 +160,7 @@ LANE_EXPORT int select(int nr, fd_set *r, fd_set *w, fd_set *e, struct timeval *
 	unsigned int n;
 	int ret;
 
+	shim_cancel_point();
 	if ((tv && (tv->tv_sec < 0 || tv->tv_usec < 0)) || !is_lane(&s, nr, &n)) {
 		shim_kick_deferred();
 		return shim_libc()->select(nr, r, w, e, tv);
@@ -184,6 +186,7 @@ LANE_EXPORT int pselect(int nr, fd_set *r, fd_set *w, fd_set *e, const struct ti
 	int64_t us = -1;
 	unsigned int n;
 
+	shim_cancel_point();
 	if ((ts && (ts->tv_sec < 0 || ts->tv_nsec < 0 || ts->tv_nsec > 999999999)) ||
 	    !is_lane(&s, nr, &n)) {
 		shim_kick_deferred();

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "posix/keeper/sys.h"
 #include "posix/sock.h"
 
 /* A read from no seekable file is what sendfile(2) calls invalid. */
@@ -130,11 +131,14 @@ ssize_t sendfile64(int out, int in, off_t *offset, size_t count);
 LANE_EXPORT ssize_t sendfile64(int out, int in, off_t *offset, size_t count)
 {
 	struct shim_local *l = shim_get_sock(out);
+	int state;
 	ssize_t r;
 
 	if (!l)
 		return shim_libc()->sendfile64(out, in, offset, count);
+	state = shim_cancel_off(); /* sendfile(2) is no cancellation point */
 	r = send_file(l, in, offset, count);
+	shim_cancel_restore(state);
 	shim_put(l);
 	return shim_ret(r);
 }
@@ -156,14 +160,25 @@ static bool is_sock(int fd)
 #define SPLICE_MAX 65536
 #define PIPE_PIECE 4096 /* what a pipe that polls writable takes without blocking */
 
-/* Waits for the pipe unless that is not wanted: 1: ready, 0 or -errno. */
-static int pipe_ready(int fd, short events, unsigned int flags)
+static void splice_abandon(void *arg)
+{
+	shim_put(arg);
+}
+
+/* Waits for the pipe unless that is not wanted: 1: ready, or -errno. 'l' is what the caller holds. */
+static int pipe_ready(struct shim_local *l, int fd, short events, unsigned int flags)
 {
 	struct pollfd p = {.fd = fd, .events = events};
-	int nonblock = shim_libc()->fcntl(fd, F_GETFL) & O_NONBLOCK;
-	int r = shim_libc()->poll(&p, 1, nonblock || (flags & SPLICE_F_NONBLOCK) ? 0 : -1);
+	int r;
 
-	return r < 0 ? -errno : r ? 1 : -EAGAIN;
+	if ((flags & SPLICE_F_NONBLOCK) || (shim_libc()->fcntl(fd, F_GETFL) & O_NONBLOCK)) {
+		r = (int)sys_poll_now(&p, 1);
+		return r ? r : -EAGAIN;
+	}
+	pthread_cleanup_push(splice_abandon, l);
+	r = shim_libc()->poll(&p, 1, -1);
+	pthread_cleanup_pop(0);
+	return r < 0 ? -errno : 1;
 }
 
 /* pipe -> socket: what the pipe has now, as much as the socket takes. */
@@ -176,7 +191,7 @@ static ssize_t splice_out(struct shim_local *l, int in, size_t len, unsigned int
 	ssize_t r, n;
 	unsigned int i;
 
-	r = pipe_ready(in, POLLIN, flags);
+	r = pipe_ready(l, in, POLLIN, flags);
 	if (r < 0)
 		return r;
 	while ((n = shim_frames_get(l, &f, len)) == -EAGAIN && shim_may_block(l, msg) &&
@@ -192,8 +207,7 @@ static ssize_t splice_out(struct shim_local *l, int in, size_t len, unsigned int
 		iov[i].iov_len = f.room;
 	}
 	iov[f.n - 1].iov_len = (size_t)n - (size_t)(f.n - 1) * f.room;
-	r = shim_libc()->readv(in, iov, (int)f.n);
-	r = r < 0 ? -errno : r;
+	r = sys_call(SYS_readv, in, (long)iov, f.n, 0, 0);
 	n = shim_frames_send(l, &f, r > 0 ? (size_t)r : 0, msg);
 	return r > 0 ? n : r;
 }
@@ -210,10 +224,9 @@ static ssize_t splice_in(struct shim_local *l, int out, size_t len, unsigned int
 	r = shim_sock_recv(l, &iov, 1, msg | MSG_PEEK);
 	if (r <= 0)
 		return r;
-	n = pipe_ready(out, POLLOUT, flags);
+	n = pipe_ready(l, out, POLLOUT, flags);
 	if (n > 0) {
-		n = shim_libc()->write(out, piece, (size_t)r);
-		n = n < 0 ? -errno : n;
+		n = sys_write(out, piece, (size_t)r);
 	}
 	if (n > 0) {
 		iov.iov_len = (size_t)n;
@@ -250,6 +263,7 @@ static ssize_t splice_sock(int in, int out, size_t len, unsigned int flags)
 LANE_EXPORT ssize_t splice(int in, off_t *in_off, int out, off_t *out_off, size_t len,
 			   unsigned int flags)
 {
+	shim_cancel_point();
 	if (is_sock(in) || is_sock(out))
 		return shim_ret(in_off || out_off ? -ESPIPE : splice_sock(in, out, len, flags));
 	return shim_libc()->splice(in, in_off, out, out_off, len, flags);

@@ -19,6 +19,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <sys/epoll.h>
@@ -149,6 +150,27 @@ static inline ssize_t shim_ret(ssize_t r)
 		return -1;
 	}
 	return r;
+}
+
+/* ---- cancellation: a call that is a cancellation point acts on one at its entry and while it sleeps
+ * (shim_wait), where all that it holds is let go. Between, nothing that it calls is one (sys.h). ---- */
+static inline void shim_cancel_point(void)
+{
+	pthread_testcancel();
+}
+
+/* For what must not be cancelled at all. Returns the state for shim_cancel_restore(). */
+static inline int shim_cancel_off(void)
+{
+	int state;
+
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
+	return state;
+}
+
+static inline void shim_cancel_restore(int state)
+{
+	pthread_setcancelstate(state, NULL);
 }
 
 /* ---- copy.c: copies to and from program memory that may be unmapped (posix.md 65) ---- */

@@ -10,6 +10,7 @@
 
 #include "lane-int/engine.h"
 #include "lane-int/ifs.h"
+#include "posix/keeper/sys.h"
 #include "posix/sock.h"
 
 #define KNOBS_EVERY_US 1000000
@@ -189,7 +190,7 @@ int shim_fd_within(int fd)
 	if (fd < 0)
 		return -errno;
 	if (shim_unlikely(shim_nofile_extra && fd >= shim_nofile_limit)) {
-		shim_libc()->close(fd);
+		sys_close(fd);
 		return -EMFILE;
 	}
 	return fd;
@@ -289,9 +290,11 @@ LANE_EXPORT int listen(int fd, int backlog)
 
 LANE_EXPORT int accept4(int fd, struct sockaddr *addr, socklen_t *len, int flags)
 {
-	struct shim_local *l = shim_get_sock(fd);
+	struct shim_local *l;
 	int r;
 
+	shim_cancel_point();
+	l = shim_get_sock(fd);
 	if (!l && shim_adopt_inherited(fd))
 		l = shim_get_sock(fd);
 	if (!l)
@@ -308,17 +311,20 @@ LANE_EXPORT int accept(int fd, struct sockaddr *addr, socklen_t *len)
 
 LANE_EXPORT int connect(int fd, const struct sockaddr *addr, socklen_t len)
 {
-	struct shim_local *l = shim_get(fd);
+	struct shim_local *l;
 	int r;
 
-	if (!l || l->kind == SHIM_EPOLL)
-		r = shim_libc()->connect(fd, addr, len);
+	shim_cancel_point();
+	l = shim_get(fd);
+	if (!l)
+		return shim_libc()->connect(fd, addr, len);
+	if (l->kind == SHIM_EPOLL)
+		r = (int)shim_ret(-ENOTSOCK);
 	else if (l->dgram)
 		r = (int)shim_ret(shim_udp_connect(fd, l, addr, len));
 	else
 		r = (int)shim_ret(shim_connect(fd, l, addr, len));
-	if (l)
-		shim_put(l);
+	shim_put(l);
 	return r;
 }
 

@@ -129,13 +129,14 @@ static void join(void)
 
 bool shim_join(void)
 {
-	int i, none = 0, state = atomic_load_explicit(&shim.state, memory_order_acquire);
+	int cancel, i, none = 0, state = atomic_load_explicit(&shim.state, memory_order_acquire);
 	struct timespec ms = {.tv_nsec = 1000000};
 
 	if (shim_likely(state == JOINED))
 		return true;
 	if (!shim_started() || state > JOINED || joining)
 		return false;
+	cancel = shim_cancel_off();
 	for (i = 0; i < JOIN_WAIT_MS; i++, none = 0) {
 		if (atomic_compare_exchange_strong(&joiner, &none, getpid())) {
 			joining = true;
@@ -150,6 +151,7 @@ bool shim_join(void)
 		else
 			nanosleep(&ms, NULL);
 	}
+	shim_cancel_restore(cancel);
 	return shim.state == JOINED;
 }
 

@@ -27,7 +27,7 @@ static ssize_t cookie_write(void *cookie, const char *buf, size_t len)
 
 static int cookie_close(void *cookie)
 {
-	return close((int)(intptr_t)cookie);
+	return (int)shim_ret(shim_close((int)(intptr_t)cookie)); /* as libc's own, no cancellation point */
 }
 
 LANE_EXPORT FILE *fdopen(int fd, const char *mode)

@@ -8,6 +8,7 @@
  */
 #include "lane-int/ifs.h"
 #include "posix/cmsg.h"
+#include "posix/keeper/sys.h"
 #include "posix/sock.h"
 
 #define KERNEL_EVERY 16 /* datagrams in a row from the lane before the kernel is asked */
@@ -136,8 +137,10 @@ int shim_udp_connect(int fd, struct shim_local *l, const struct sockaddr *addr, 
 {
 	struct shim_addr a;
 
-	if (shim_libc()->connect(fd, addr, len) < 0)
-		return -errno;
+	int r = (int)sys_call(SYS_connect, fd, (long)addr, (long)len, 0, 0);
+
+	if (r < 0)
+		return r;
 	if (l->kind == SHIM_FRESH && !shim_join()) {
 		shim_fresh_kernel(l, shim.why);
 		return 0;
@@ -195,10 +198,10 @@ static int scatter(void *dst, const void *src, size_t len)
 
 static ssize_t kernel_send(struct shim_local *l, const struct msghdr *m, int flags)
 {
-	ssize_t r = shim_libc()->sendmsg(l->shadow, m, flags);
+	ssize_t r = sys_call(SYS_sendmsg, l->shadow, (long)m, flags, 0, 0);
 
 	if (r < 0)
-		return -errno;
+		return r;
 	shim_sock_set_flag(l, SHIM_SOCK_CORKED, flags & MSG_MORE);
 	return r;
 }
@@ -308,9 +311,7 @@ static ssize_t lane_recv(struct shim_local *l, struct msghdr *m, int flags)
 
 static ssize_t kernel_recv(struct shim_local *l, struct msghdr *m, int flags)
 {
-	ssize_t r = shim_libc()->recvmsg(l->shadow, m, flags | MSG_DONTWAIT);
-
-	return r < 0 ? -errno : r;
+	return sys_call(SYS_recvmsg, l->shadow, (long)m, flags | MSG_DONTWAIT, 0, 0);
 }
 
 /* A pass over both queues. 'kernel': it is known, or time, to ask the kernel too. */

@@ -120,22 +120,14 @@ static bool has_kernel(const struct shim_wait *w)
 	return w->kernel_epfd >= 0 || w->nr_kernel_fds;
 }
 
-/* poll(2) with a time-out of 0, which is no cancellation point: the caller's holds would be lost. */
-static bool poll_now(struct pollfd *fds, unsigned int nr)
-{
-	struct timespec none = {0};
-
-	return sys_call(SYS_ppoll, (long)fds, (long)nr, (long)&none, 0, 0) > 0;
-}
-
 /* True if one of the wait's kernel descriptors is ready now. */
 static bool kernel_ready(const struct shim_wait *w)
 {
 	struct pollfd p = {.fd = w->kernel_epfd, .events = POLLIN};
 
 	if (w->kernel_epfd >= 0)
-		return poll_now(&p, 1);
-	return w->nr_kernel_fds && poll_now(w->kernel_fds, w->nr_kernel_fds);
+		return sys_poll_now(&p, 1) > 0;
+	return w->nr_kernel_fds && sys_poll_now(w->kernel_fds, w->nr_kernel_fds) > 0;
 }
 
 static bool rings_pending(struct lane *ln)
@@ -271,15 +263,6 @@ static int epoll_sleep(int epfd, struct epoll_event *ev, int nr, int64_t us, con
 	return r < 0 ? -errno : r;
 }
 
-/* Without descriptors for an internal set: naps. */
-static int nap(const struct pause *p)
-{
-	struct timespec ts = {.tv_nsec = 1000000};
-	int r = shim_libc()->ppoll(p->w->kernel_fds, p->w->nr_kernel_fds, &ts, p->w->sigmask);
-
-	return r < 0 ? -errno : r;
-}
-
 static void read_counter(int fd)
 {
 	uint64_t count;
@@ -358,6 +341,18 @@ static void cancelled(void *arg)
 	shim_waiter_disarm(NULL);
 	if (w->abandon)
 		w->abandon(w->arg);
+}
+
+/* Without descriptors for an internal set: naps. */
+static int nap(struct pause *p)
+{
+	struct timespec ts = {.tv_nsec = 1000000};
+	int r;
+
+	pthread_cleanup_push(cancelled, p);
+	r = shim_libc()->ppoll(p->w->kernel_fds, p->w->nr_kernel_fds, &ts, p->w->sigmask);
+	pthread_cleanup_pop(0);
+	return r < 0 ? -errno : r;
 }
 
 static int sleep_in_kernel(struct pause *p)

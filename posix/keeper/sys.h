@@ -8,8 +8,11 @@
 #ifndef SHIM_SYS_H
 #define SHIM_SYS_H
 
+#include <poll.h>
 #include <stddef.h>
+#include <sys/epoll.h>
 #include <sys/syscall.h>
+#include <time.h>
 
 #if defined(__x86_64__)
 static inline long sys_call(long nr, long a, long b, long c, long d, long e)
@@ -58,6 +61,28 @@ static inline long sys_read(int fd, void *p, size_t len)
 static inline long sys_close(int fd)
 {
 	return sys_call(SYS_close, fd, 0, 0, 0, 0);
+}
+
+/* epoll_wait(2) with a time-out of 0. */
+static inline long sys_epoll_now(int epfd, struct epoll_event *ev, int room)
+{
+#ifdef SYS_epoll_wait
+	return sys_call(SYS_epoll_wait, epfd, (long)ev, room, 0, 0);
+#else
+	return sys_call(SYS_epoll_pwait, epfd, (long)ev, room, 0, 0);
+#endif
+}
+
+/* poll(2) with a time-out of 0. */
+static inline long sys_poll_now(struct pollfd *fds, unsigned int nr)
+{
+#ifdef SYS_poll
+	return sys_call(SYS_poll, (long)fds, (long)nr, 0, 0, 0);
+#else
+	struct timespec none = {0};
+
+	return sys_call(SYS_ppoll, (long)fds, (long)nr, (long)&none, 0, 0);
+#endif
 }
 
 #endif

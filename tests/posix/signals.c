@@ -216,6 +216,188 @@ static void cancelled(void)
 	SHOW(recv(fd[1], buf, 10, 0));
 }
 
+/* ---- a cancellation that is due when a call is entered ---- */
+
+static struct {
+	int stream[2], udp[2], listener, epfd, fresh;
+} due;
+
+static void due_read(void)
+{
+	(void)!read(due.stream[1], buf, 1);
+}
+
+static void due_recv(void)
+{
+	recv(due.stream[1], buf, 1, 0);
+}
+
+static void due_recvmsg(void)
+{
+	struct iovec iov = {buf, 1};
+	struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1};
+
+	recvmsg(due.stream[1], &m, 0);
+}
+
+static void due_readv(void)
+{
+	(void)!readv(due.stream[1], &(struct iovec){buf, 1}, 1);
+}
+
+static void due_write(void)
+{
+	(void)!write(due.stream[1], "x", 1);
+}
+
+static void due_send(void)
+{
+	send(due.stream[1], "x", 1, 0);
+}
+
+static void due_large_send(void)
+{
+	send(due.stream[1], big, 50000, 0);
+}
+
+static void due_accept(void)
+{
+	accept(due.listener, NULL, NULL);
+}
+
+static void due_connect(void)
+{
+	struct sockaddr_in a = t_addr(t_port(due.listener));
+
+	connect(due.fresh, (void *)&a, sizeof(a));
+}
+
+static void due_poll(void)
+{
+	poll(&(struct pollfd){.fd = due.stream[1], .events = POLLIN}, 1, 0);
+}
+
+static void due_long_poll(void)
+{
+	struct pollfd p[100];
+
+	for (int i = 0; i < 100; i++)
+		p[i] = (struct pollfd){.fd = due.stream[1], .events = POLLIN};
+	poll(p, 100, 0);
+}
+
+static void due_select(void)
+{
+	fd_set set;
+
+	FD_ZERO(&set);
+	FD_SET(due.stream[1], &set);
+	select(due.stream[1] + 1, &set, NULL, NULL, NULL);
+}
+
+static void due_epoll(void)
+{
+	struct epoll_event ev;
+
+	epoll_wait(due.epfd, &ev, 1, 0);
+}
+
+static void due_recvfrom(void)
+{
+	recvfrom(due.udp[1], buf, 1, 0, NULL, NULL);
+}
+
+static void due_sendto(void)
+{
+	struct sockaddr_in a = t_addr(t_port(due.udp[0]));
+
+	sendto(due.udp[1], "x", 1, 0, (void *)&a, sizeof(a));
+}
+
+static void due_close(void)
+{
+	close(due.stream[1]);
+}
+
+static void *cancelled_on_entry(void *fn)
+{
+	int state;
+
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
+	pthread_cancel(pthread_self());
+	pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, &state);
+	((void (*)(void))fn)();
+	return NULL;
+}
+
+/* The call does nothing, and holds nothing afterwards: whoever closes the socket ends it. */
+static void cancel_due(void)
+{
+	static void (*const calls[])(void) = {
+		due_read,   due_recv,	 due_recvmsg, due_readv,     due_write,  due_send,
+		due_large_send, due_accept, due_connect, due_poll, due_long_poll, due_select,
+		due_epoll, due_recvfrom, due_sendto,  due_close};
+	struct epoll_event ev = {.events = EPOLLIN};
+	pthread_t th;
+	void *r;
+
+	for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++) {
+		t_pair(due.stream);
+		t_udp_pair(due.udp);
+		due.listener = t_listen(2);
+		due.fresh = socket(AF_INET, SOCK_STREAM, 0);
+		due.epfd = epoll_create1(0);
+		epoll_ctl(due.epfd, EPOLL_CTL_ADD, due.stream[1], &ev);
+		int c = t_connect(t_port(due.listener));
+		send(due.stream[0], "y", 1, 0);
+		send(due.udp[0], "z", 1, 0);
+		pthread_create(&th, NULL, cancelled_on_entry, (void *)calls[i]);
+		pthread_join(th, &r);
+		t_say("%zu %s %s", i, r == PTHREAD_CANCELED ? "cancelled" : "went on",
+		      t_poll(due.stream[0], POLLIN, 0));
+		SHOW(recv(due.stream[1], buf, 10, 0));
+		SHOW(recv(due.udp[1], buf, 10, 0));
+		SHOW(close(due.stream[1]));
+		t_say("%s", t_poll(due.stream[0], POLLIN | POLLRDHUP, 2000));
+		close(due.listener);
+		t_say("%s", t_poll(c, POLLIN | POLLRDHUP, 2000));
+		close(c);
+		close(due.stream[0]);
+		close(due.udp[0]);
+		close(due.udp[1]);
+		close(due.fresh);
+		close(due.epfd);
+	}
+}
+
+static void *busy_both_ways(void *arg)
+{
+	int *fd = arg;
+
+	for (;;) {
+		if (send(fd[0], "x", 1, 0) != 1 || recv(fd[1], buf, 1, 0) != 1)
+			return NULL;
+	}
+}
+
+/* Calls that never sleep are cancellation points too. */
+static void cancel_busy(void)
+{
+	pthread_t th;
+	void *r;
+	int fd[2];
+
+	t_pair(fd);
+	pthread_create(&th, NULL, busy_both_ways, fd);
+	t_sleep_ms(50);
+	pthread_cancel(th);
+	pthread_join(th, &r);
+	SHOW(r == PTHREAD_CANCELED);
+	recv(fd[1], buf, 10, MSG_DONTWAIT); /* the byte, if the thread ended in recv() */
+	close(fd[1]);
+	t_say("%s", t_poll(fd[0], POLLIN | POLLRDHUP, 2000));
+}
+
 static void exit_with_readers(void)
 {
 	pthread_t th;
@@ -260,5 +442,5 @@ static void sleeps(void)
 }
 
 T_MAIN(T_CASE(interrupted), T_CASE(restarted), T_CASE(jumped), T_CASE(handler_sends),
-       T_CASE(masked), T_CASE(cancelled), T_CASE(exit_with_readers), T_CASE(sleeps),
+       T_CASE(masked), T_CASE(cancelled), T_CASE(cancel_due), T_CASE(cancel_busy), T_CASE(exit_with_readers), T_CASE(sleeps),
        T_CASE(part_way))
