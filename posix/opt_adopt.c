@@ -11,6 +11,7 @@
 #include <sys/time.h>
 
 #include "lane-int/state.h"
+#include "lane-int/tcp_info.h"
 #include "posix/sock.h"
 
 static const struct {
@@ -168,6 +169,19 @@ static void read_so(int fd, struct shim_kopts *k)
 	}
 }
 
+/* The congestion control that the program chose by name; -1: none, or the lane lacks it. */
+static int read_cc(int fd)
+{
+	char name[16] = "", unset[16] = "";
+	socklen_t len = sizeof(name), unset_len = sizeof(unset);
+
+	if (shim_libc()->getsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, name, &len) < 0 ||
+	    shim_libc()->getsockopt(shim.scratch, IPPROTO_TCP, TCP_CONGESTION, unset, &unset_len) < 0)
+		return -1;
+	name[sizeof(name) - 1] = 0;
+	return strncmp(name, unset, sizeof(name)) == 0 ? -1 : lane_cc_find(name);
+}
+
 void shim_kopts_read(int fd, const struct shim_local *fresh, struct shim_kopts *k)
 {
 	unsigned int i;
@@ -181,6 +195,7 @@ void shim_kopts_read(int fd, const struct shim_local *fresh, struct shim_kopts *
 			k->flags |= SHIM_SOCK_V6ONLY;
 	}
 	read_ints(fd, fresh, k);
+	k->cc = !fresh->dgram && (fresh->opts_set & SHIM_OPTS_TCP) ? read_cc(fd) : -1;
 	if (fresh->opts_set & SHIM_OPTS_SO)
 		read_so(fd, k);
 	if (!fresh->dgram || !fresh->opts_set)
@@ -252,6 +267,10 @@ void shim_kopts_apply(struct shim_sock *s, const struct shim_kopts *k)
 		store_one(&o, cfg, i, val);
 		any = true;
 		rcvbuf = rcvbuf || (ints[i].level == SOL_SOCKET && ints[i].name == SO_RCVBUF);
+	}
+	if (k->cc >= 0 && s->kind != SHIM_SOCK_UDP) {
+		o.cc = (uint8_t)k->cc;
+		any = true;
 	}
 	if (s->kind == SHIM_SOCK_UDP)
 		apply_udp(s, &o, rcvbuf);

@@ -358,7 +358,9 @@ static void fill_info(struct tcp_info *i, const struct lane_tcp_info_out *o)
 	i->tcpi_backoff = o->backoff;
 	i->tcpi_options = (uint8_t)((o->ts_ok ? TCPI_OPT_TIMESTAMPS : 0) |
 				    (o->sack_ok ? TCPI_OPT_SACK : 0) |
-				    (o->wscale_ok ? TCPI_OPT_WSCALE : 0));
+				    (o->wscale_ok ? TCPI_OPT_WSCALE : 0) |
+				    (o->ecn_ok ? TCPI_OPT_ECN : 0) |
+				    (o->ecn_seen ? TCPI_OPT_ECN_SEEN : 0));
 	i->tcpi_snd_wscale = o->snd_wscale & 15;
 	i->tcpi_rcv_wscale = o->rcv_wscale & 15;
 	i->tcpi_rto = o->rto_us;

@@ -129,6 +129,7 @@ int shim_setsockopt(int fd, struct shim_local *l, int level, int name, const voi
 struct shim_kopts {
 	unsigned int flags; /* SHIM_SOCK_* */
 	uint32_t linger_s, rcvtimeo_ms, sndtimeo_ms, cmsg, so_bits;
+	int cc; /* index of the congestion control, -1: not set by the program */
 	int value[SHIM_KOPTS_INTS]; /* of opt_adopt.c's table; INT_MIN: not set by the program */
 };
 void shim_kopts_read(int fd, const struct shim_local *fresh, struct shim_kopts *k);

@@ -28,6 +28,7 @@ static const struct option options[] = {
 	{"spin", required_argument, NULL, OPT_SET + LANE_SET_SPIN_US},
 	{"without", required_argument, NULL, OPT_SET + LANE_SET_WITHOUT},
 	{"ports", required_argument, NULL, OPT_SET + LANE_SET_PORTS},
+	{"congestion", required_argument, NULL, OPT_SET + LANE_SET_CONGESTION},
 	{"strict", no_argument, NULL, OPT_STRICT},
 	{"help", no_argument, NULL, 'h'},
 	{NULL, 0, NULL, 0},
@@ -45,6 +46,7 @@ static void help(void)
 	     "      --zerocopy Z     auto, on or off\n"
 	     "      --memory N       bytes of the arena (K, M, G); 64M\n"
 	     "      --ports LIST     serve these local ports only: 80,443,8000-8100\n"
+	     "      --congestion C   cubic, reno or dctcp; else net.ipv4.tcp_congestion_control\n"
 	     "      --without LIST   do not use these kernel features (for tests): sg,\n"
 	     "                       tx-metadata, map-late, need-wakeup, sk-lookup, syncookie,\n"
 	     "                       unaligned, busy-poll, zerocopy\n"

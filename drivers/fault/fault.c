@@ -11,6 +11,7 @@
 #include <stdlib.h>
 
 #include "drivers/fault/cut.h"
+#include "stack/base/csum.h"
 #include "stack/base/rng.h"
 
 #define HOLD_MAX 16384 /* a power of two */
@@ -119,6 +120,26 @@ static struct lane_buf *copy_packet(struct lane_bufs *bs, const struct lane_buf 
 	}
 }
 
+/* RFC 3168 5: ECT becomes CE. */
+static void mark(struct fault *f, struct lane_buf *b)
+{
+	uint8_t *ip = lane_buf_data(f->q.bufs, b) + 14;
+	bool is4 = ip[0] >> 4 == 4;
+	uint16_t sum = 0;
+
+	if (b->len < 14 + 20 || !(is4 ? ip[1] & 0x03 : ip[1] & 0x30))
+		return;
+	f->stats.nr_marked++;
+	if (!is4) {
+		ip[1] |= 0x30;
+		return;
+	}
+	ip[1] |= 0x03;
+	memcpy(ip + 10, &sum, sizeof(sum));
+	sum = (uint16_t)~lane_csum_fold(lane_csum_add(0, ip, (ip[0] & 15U) * 4));
+	memcpy(ip + 10, &sum, sizeof(sum));
+}
+
 static bool is_lost(struct fault *f)
 {
 	if (f->to_lose) {
@@ -132,19 +153,22 @@ static bool is_lost(struct fault *f)
 }
 
 /* A place in the queue in front of the link; false: there is none. Sets when the packet has left. */
-static bool on_link(struct fault *f, uint32_t len, uint64_t *left_us)
+static bool on_link(struct fault *f, struct lane_buf *b, uint64_t *left_us)
 {
 	const struct lane_fault_config *cfg = &f->cfg;
 	uint64_t now_ns = *cfg->now_us * 1000;
-	uint64_t start_ns = f->idle_ns > now_ns ? f->idle_ns : now_ns;
+	uint64_t start_ns = f->idle_ns > now_ns ? f->idle_ns : now_ns, waiting;
 
 	*left_us = *cfg->now_us;
 	if (!cfg->rate_kbps)
 		return true;
-	if (cfg->queue_bytes &&
-	    (start_ns - now_ns) / 1000 * cfg->rate_kbps / 8000 + len > cfg->queue_bytes)
+	waiting = (start_ns - now_ns) / 1000 * cfg->rate_kbps / 8000;
+	f->stats.queue_byte_sum += waiting;
+	if (cfg->queue_bytes && waiting + b->pkt_len > cfg->queue_bytes)
 		return false;
-	f->idle_ns = start_ns + (uint64_t)len * 8 * MILLION / cfg->rate_kbps;
+	if (cfg->mark_bytes && waiting > cfg->mark_bytes)
+		mark(f, b);
+	f->idle_ns = start_ns + (uint64_t)b->pkt_len * 8 * MILLION / cfg->rate_kbps;
 	*left_us = f->idle_ns / 1000;
 	return true;
 }
@@ -162,7 +186,9 @@ static void judge(struct fault *f, struct lane_buf *b)
 		lane_buf_free_packet(f->q.bufs, b);
 		return;
 	}
-	if (!on_link(f, b->pkt_len, &due_us)) {
+	if (chance(f, cfg->mark))
+		mark(f, b);
+	if (!on_link(f, b, &due_us)) {
 		f->stats.nr_queue_full++;
 		lane_buf_free_packet(f->q.bufs, b);
 		return;

@@ -18,13 +18,16 @@ struct lane_fault_config {
 	uint32_t burst;         /* a loss takes up to so many packets behind it along */
 	uint32_t rate_kbps;     /* the link's, 0: none */
 	uint32_t queue_bytes;   /* wait for it at most; what is beyond is lost (tail drop) */
+	uint32_t mark;          /* parts per million of ECN-capable packets are marked CE */
+	uint32_t mark_bytes;    /* all of them while more than so much waits for the link; 0: none */
 	const uint64_t *now_us; /* the clock */
 };
 
 struct lane_fault_stats {
-	uint64_t nr_seen, nr_lost, nr_dup, nr_reordered, nr_corrupted, nr_cut;
+	uint64_t nr_seen, nr_lost, nr_dup, nr_reordered, nr_corrupted, nr_cut, nr_marked;
 	uint64_t nr_overflow; /* lost because too many were on the way */
 	uint64_t nr_queue_full; /* lost because too many waited for the link */
+	uint64_t queue_byte_sum; /* what waited, over all packets that came: for the average */
 };
 
 /* Wraps 'inner', which it closes with itself. 0 and *q, -ENOMEM. */

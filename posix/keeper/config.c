@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "keeper.h"
+#include "lane-int/tcp_info.h"
 
 #define CONFIG_ERR        256
 #define CONFIG_FILE_MAX   16384
@@ -41,6 +42,7 @@ static const struct {
 	[LANE_SET_ZEROCOPY] = {"zerocopy", "LANE_ZEROCOPY"},
 	[LANE_SET_WITHOUT] = {"without", "LANE_WITHOUT"},
 	[LANE_SET_PORTS] = {"ports", "LANE_PORTS"},
+	[LANE_SET_CONGESTION] = {"congestion", "LANE_CONGESTION"},
 };
 
 const char *lane_setting_name(enum lane_setting which)
@@ -260,6 +262,14 @@ bool lane_settings_port_ok(const struct lane_settings *s, uint16_t port)
 	return !s->ports[0];
 }
 
+static int set_congestion(struct lane_settings *s, const char *value, char *err)
+{
+	if (*value && lane_cc_find(value) < 0)
+		return fail(err, "congestion: cubic, reno or dctcp", value);
+	snprintf(s->congestion, sizeof(s->congestion), "%s", value);
+	return 0;
+}
+
 int lane_settings_set(struct lane_settings *s, enum lane_setting which, const char *value,
 		      enum lane_setting_from from, char *err)
 {
@@ -268,6 +278,7 @@ int lane_settings_set(struct lane_settings *s, enum lane_setting which, const ch
 		[LANE_SET_SPIN_US] = set_spin,    [LANE_SET_PROFILE] = set_profile,
 		[LANE_SET_MODE] = set_mode,       [LANE_SET_ZEROCOPY] = set_zerocopy,
 		[LANE_SET_WITHOUT] = set_without, [LANE_SET_PORTS] = set_ports,
+		[LANE_SET_CONGESTION] = set_congestion,
 	};
 	int r = set[which](s, value, err);
 
@@ -316,6 +327,9 @@ void lane_settings_get(const struct lane_settings *s, enum lane_setting which, c
 		break;
 	case LANE_SET_PORTS:
 		snprintf(out, size, "%s", s->ports);
+		break;
+	case LANE_SET_CONGESTION:
+		snprintf(out, size, "%s", s->congestion);
 		break;
 	case LANE_NR_SETTINGS:
 		break;

@@ -51,6 +51,7 @@ enum lane_setting {
 	LANE_SET_ZEROCOPY,
 	LANE_SET_WITHOUT,
 	LANE_SET_PORTS,
+	LANE_SET_CONGESTION,
 	LANE_NR_SETTINGS
 };
 enum lane_setting_from { LANE_FROM_DEFAULT, LANE_FROM_FILE, LANE_FROM_ENV, LANE_FROM_OPTION };
@@ -66,6 +67,7 @@ struct lane_settings {
 	uint32_t spin_us;  /* budget before sleeping */
 	int profile;	   /* 0 default, 1 latency, 2 throughput */
 	char ports[128];   /* "80,443,8000-8100": claims allowed; empty: all */
+	char congestion[16]; /* default congestion control; empty: net.ipv4.tcp_congestion_control */
 	uint8_t from[LANE_NR_SETTINGS];	 /* enum lane_setting_from */
 	uint16_t line[LANE_NR_SETTINGS]; /* LANE_FROM_FILE: in lane.conf */
 };

@@ -208,6 +208,8 @@ void keeper_knobs(struct keeper *k)
 	k->v.a->knobs_us = shim_now_us();
 	k->v.a->knobs_wanted = 0;
 	k->v.a->knobs = lane_knobs_read(&fresh);
+	if (k->s.congestion[0])
+		fresh.cc = cfg->cc;
 	if (!memcmp(cfg, &fresh, sizeof(fresh)))
 		return;
 	shim_lock(&k->v);

@@ -23,6 +23,7 @@
 #include <unistd.h>
 
 #include "k.h"
+#include "lane-int/tcp_info.h"
 #include "sys.h"
 
 #define OPEN_CAP_BPF 39 /* missing in older headers */
@@ -152,6 +153,8 @@ static int open_arena(struct keeper *k, char *err)
 	memcpy(cfg.ifname, k->s.ifname, sizeof(cfg.ifname));
 	lane_config_default(&cfg.lane);
 	knobs = lane_knobs_read(&cfg.lane);
+	if (k->s.congestion[0])
+		cfg.lane.cc = (uint8_t)lane_cc_find(k->s.congestion);
 	cfg.lane.listen_spill = 1;
 	cfg.lane.nr_ifs = (uint8_t)k->s.nr_ifs;
 	cfg.lane.seed = secrets[0];

@@ -128,7 +128,7 @@ static void restart_timers(struct lane *ln, struct lane_tcp *pcb)
 	lane_tcp_disarm(pcb, LANE_TT_RTX);
 	if (pcb->snd_una != pcb->snd_nxt)
 		lane_tcp_arm(ln, pcb, LANE_TT_RTX, rtx_us(ln, pcb));
-	if (!lane_tcp_loss_idle(pcb))
+	if (!lane_tcp_loss_quiet(pcb))
 		return;
 	lane_tcp_disarm(pcb, LANE_TT_LOSS);
 	if (pcb->snd_una != pcb->snd_nxt)
@@ -138,7 +138,10 @@ static void restart_timers(struct lane *ln, struct lane_tcp *pcb)
 /* All that an ACK says of what was sent. */
 static void take_ack(struct lane *ln, struct lane_tcp *pcb, const struct lane_seg *seg, bool dup)
 {
-	struct lane_acked a = {.prior_in_flight = lane_tcp_in_flight(pcb)};
+	struct lane_acked a = {
+		.prior_in_flight = lane_tcp_in_flight(pcb),
+		.ece = (pcb->ecn & LANE_ECN_OK) && (seg->ti.flags & (LANE_WIRE_ECE | LANE_WIRE_SYN)) == LANE_WIRE_ECE,
+	};
 
 	if (lane_seq_gt(seg->ack, pcb->snd_una))
 		advance(ln, pcb, seg, &a);
@@ -148,7 +151,7 @@ static void take_ack(struct lane *ln, struct lane_tcp *pcb, const struct lane_se
 		a.dup = dup;
 	if (a.bytes || a.sacked)
 		measure(ln, pcb, seg, &a);
-	if (!lane_tcp_loss_idle(pcb) || a.dup || a.dsack_start != a.dsack_end)
+	if (!lane_tcp_loss_idle(pcb) || a.dup || a.ece || a.dsack_start != a.dsack_end)
 		lane_tcp_loss_ack(ln, pcb, seg, &a);
 	pcb->delivered += a.delivered;
 	if (a.bytes || a.sacked)

@@ -146,6 +146,8 @@ void lane_tcp_get_info(const struct lane *ln, const struct lane_tcp *pcb, struct
 		.ts_ok = !!(pcb->flags & LANE_TF_TS),
 		.sack_ok = !!(pcb->flags & LANE_TF_SACK),
 		.wscale_ok = !!(pcb->flags & LANE_TF_WSCALE),
+		.ecn_ok = !!(pcb->ecn & LANE_ECN_OK),
+		.ecn_seen = !!(pcb->ecn & LANE_ECN_SEEN),
 		.rto_us = pcb->rto.rto_us,
 		.ato_us = LANE_DACK_MAX_US,
 		.rtt_us = pcb->rto.srtt_us,

@@ -13,6 +13,7 @@
 static const struct lane_cc_ops *const controls[] = {
 	[LANE_CC_DEFAULT] = &lane_cc_cubic,
 	&lane_cc_newreno,
+	&lane_cc_dctcp,
 };
 
 #define NR_CONTROLS (sizeof(controls) / sizeof(controls[0]))
@@ -75,6 +76,21 @@ uint32_t lane_cc_slow_start(struct lane_cc *cc, const struct lane_cc_sample *s)
 		grow = LANE_CC_CWND_MAX - cc->cwnd;
 	cc->cwnd += grow;
 	return s->acked - grow;
+}
+
+void lane_cc_reno_grow(struct lane_cc *cc, const struct lane_cc_sample *s, uint32_t *grown)
+{
+	uint32_t acked;
+
+	if (!lane_cc_may_grow(cc, s))
+		return;
+	acked = lane_cc_slow_start(cc, s);
+	/* RFC 5681 3.1 (3): more than a window at once counts as one. */
+	*grown += acked < cc->cwnd ? acked : cc->cwnd;
+	if (*grown < cc->cwnd)
+		return;
+	*grown -= cc->cwnd;
+	cc->cwnd += s->mss;
 }
 
 void lane_cc_reduce(struct lane_cc *cc, uint32_t target, uint32_t mss)

@@ -52,6 +52,7 @@ struct lane_cc_sample {
 	uint32_t prior_in_flight;  /* before this ACK */
 	bool app_limited; /* not the window but the program (or the peer's window) limited sending */
 	bool in_recovery; /* fast recovery: the window is TCP's */
+	bool ecn; /* on_loss: it is an echo of congestion, nothing is lost */
 
 	/* the rate sample (rate.c): of the newest segment that this ACK is the first to tell of */
 	bool has_rate;
@@ -99,7 +100,7 @@ uint32_t lane_cc_initial_window(uint32_t mss);
 
 /* ---- for the controls themselves ---- */
 
-extern const struct lane_cc_ops lane_cc_cubic, lane_cc_newreno;
+extern const struct lane_cc_ops lane_cc_cubic, lane_cc_newreno, lane_cc_dctcp;
 
 /* Zeroes 'cc' and sets the initial window. */
 void lane_cc_start(struct lane_cc *cc, const struct lane_cc_sample *s);
@@ -107,6 +108,8 @@ void lane_cc_start(struct lane_cc *cc, const struct lane_cc_sample *s);
 bool lane_cc_may_grow(const struct lane_cc *cc, const struct lane_cc_sample *s);
 /* Slow start: grows cwnd by s->acked up to ssthresh; returns the acked bytes left beyond it. */
 uint32_t lane_cc_slow_start(struct lane_cc *cc, const struct lane_cc_sample *s);
+/* RFC 5681 3.1: slow start, then a segment for each window; '*grown' counts towards the next. */
+void lane_cc_reno_grow(struct lane_cc *cc, const struct lane_cc_sample *s, uint32_t *grown);
 /* Remembers the window for undo, and sets ssthresh to 'target', two segments at least. */
 void lane_cc_reduce(struct lane_cc *cc, uint32_t target, uint32_t mss);
 /* Sets cwnd to ssthresh, unless there is none: an undo has put it back to infinity. */

@@ -15,18 +15,7 @@ static struct newreno *priv(struct lane_cc *cc)
 
 static void on_ack(struct lane_cc *cc, const struct lane_cc_sample *s)
 {
-	struct newreno *p = priv(cc);
-	uint32_t acked;
-
-	if (!lane_cc_may_grow(cc, s))
-		return;
-	acked = lane_cc_slow_start(cc, s);
-	/* RFC 5681 3.1 (3): a segment for each window acknowledged; more at once counts as one. */
-	p->acked += acked < cc->cwnd ? acked : cc->cwnd;
-	if (p->acked < cc->cwnd)
-		return;
-	p->acked -= cc->cwnd;
-	cc->cwnd += s->mss;
+	lane_cc_reno_grow(cc, s, &priv(cc)->acked);
 }
 
 /* RFC 5681 3.2 (4). */

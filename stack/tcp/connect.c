@@ -118,6 +118,7 @@ void lane_tcp_take_syn(struct lane *ln, struct lane_tcp *pcb, const struct lane_
 	}
 	if ((o->have & LANE_OPT_SACK_OK) && cfg->sack)
 		pcb->flags |= LANE_TF_SACK;
+	lane_tcp_ecn_take_syn(ln, pcb, seg);
 	pcb->snd_wnd = pcb->snd_max_wnd = seg->wnd;
 	pcb->snd_wl1 = seg->ti.seq;
 	pcb->snd_wl2 = seg->ack;
@@ -249,7 +250,7 @@ enum lane_drop lane_tcp_in_syn_sent(struct lane *ln, struct lane_tcp *pcb, struc
 		return LANE_DROP_TCP_ACK_INVALID;
 	}
 	if (seg->flags & LANE_WIRE_RST) {
-		if (!ack)
+		if (!ack || lane_tcp_ecn_refused(ln, pcb))
 			return LANE_DROP_TCP_RST_IGNORED;
 		ln->st->stats.tcp_resets_in++;
 		seg->done = true;

@@ -68,9 +68,20 @@ void lane_tcp_cc_ack(struct lane *ln, struct lane_tcp *pcb, const struct lane_ac
 	s.rtt_us = a->rtt_us;
 	s.prior_in_flight = a->prior_in_flight;
 	s.app_limited = !(pcb->flags & LANE_TF_CWND_LIMITED);
-	s.in_recovery = pcb->ca_state == LANE_CA_RECOVERY;
+	s.in_recovery = pcb->ca_state == LANE_CA_RECOVERY || pcb->ca_state == LANE_CA_CWR;
+	s.ce_bytes = a->ece ? a->delivered : 0;
 	take_rate(ln, pcb, a, &s);
 	ops_of(pcb)->on_ack(&pcb->cc, &s);
+}
+
+void lane_tcp_cc_echo(struct lane *ln, struct lane_tcp *pcb, uint32_t flight)
+{
+	struct lane_cc_sample s = sample(ln, pcb);
+
+	s.ecn = true;
+	s.flight = flight;
+	lane_tcp_ecn_reduced(pcb);
+	ops_of(pcb)->on_loss(&pcb->cc, &s);
 }
 
 void lane_tcp_cc_loss(struct lane *ln, struct lane_tcp *pcb, uint32_t flight)
@@ -78,6 +89,7 @@ void lane_tcp_cc_loss(struct lane *ln, struct lane_tcp *pcb, uint32_t flight)
 	struct lane_cc_sample s = sample(ln, pcb);
 
 	s.flight = flight;
+	lane_tcp_ecn_reduced(pcb);
 	ops_of(pcb)->on_loss(&pcb->cc, &s);
 }
 
@@ -85,6 +97,7 @@ void lane_tcp_cc_rto(struct lane *ln, struct lane_tcp *pcb, bool first)
 {
 	struct lane_cc_sample s = sample(ln, pcb);
 
+	lane_tcp_ecn_reduced(pcb);
 	ops_of(pcb)->on_rto(&pcb->cc, &s, first);
 }
 

@@ -17,12 +17,17 @@ static bool has_sack(const struct lane_tcp *pcb)
 	return pcb->flags & LANE_TF_SACK;
 }
 
-bool lane_tcp_loss_idle(const struct lane_tcp *pcb)
+bool lane_tcp_loss_quiet(const struct lane_tcp *pcb)
 {
 	const struct lane_tcp_rec *r = &pcb->rec;
 
-	return pcb->ca_state == LANE_CA_OPEN && r->nr_sacked == 0 && r->lost == 0 && r->retrans == 0 &&
-	       !(r->bits & (LANE_RB_TLP | LANE_RB_TLP_DUE));
+	return (pcb->ca_state == LANE_CA_OPEN || pcb->ca_state == LANE_CA_CWR) && r->nr_sacked == 0 &&
+	       r->lost == 0 && r->retrans == 0 && !(r->bits & (LANE_RB_TLP | LANE_RB_TLP_DUE));
+}
+
+bool lane_tcp_loss_idle(const struct lane_tcp *pcb)
+{
+	return pcb->ca_state == LANE_CA_OPEN && lane_tcp_loss_quiet(pcb);
 }
 
 /* ---- undo ---- */
@@ -101,17 +106,40 @@ static bool is_spurious(const struct lane_tcp *pcb, const struct lane_seg *seg,
 
 /* ---- recovery ---- */
 
-static void enter_recovery(struct lane *ln, struct lane_tcp *pcb, struct lane_acked *a)
+static void begin_prr(struct lane_tcp *pcb, const struct lane_acked *a)
 {
 	struct lane_tcp_rec *r = &pcb->rec;
 
-	ln->st->stats.tcp_fast_retransmits++;
-	begin_episode(ln, pcb);
 	r->prr_delivered = r->prr_out = 0;
 	r->prr_fs = a->prior_in_flight ? a->prior_in_flight : pcb->snd_mss;
 	pcb->recover = pcb->snd_nxt;
+}
+
+static void enter_recovery(struct lane *ln, struct lane_tcp *pcb, struct lane_acked *a)
+{
+	bool reduced = pcb->ca_state == LANE_CA_CWR;
+
+	ln->st->stats.tcp_fast_retransmits++;
+	begin_episode(ln, pcb);
 	pcb->ca_state = LANE_CA_RECOVERY;
+	/* RFC 3168 6.1.2: once for what was in flight then. There is nothing to go back to. */
+	if (reduced) {
+		pcb->rec.bits &= (uint8_t)~LANE_RB_UNDO;
+		pcb->recover = pcb->snd_nxt;
+		return;
+	}
+	begin_prr(pcb, a);
 	lane_tcp_cc_loss(ln, pcb, pcb->snd_nxt - pcb->snd_una);
+}
+
+/* RFC 3168 6.1.2: the peer echoes congestion. */
+static void enter_cwr(struct lane *ln, struct lane_tcp *pcb, const struct lane_acked *a)
+{
+	ln->st->stats.tcp_ecn_reduced++;
+	pcb->rec.bits &= (uint8_t)~LANE_RB_UNDO;
+	begin_prr(pcb, a);
+	pcb->ca_state = LANE_CA_CWR;
+	lane_tcp_cc_echo(ln, pcb, pcb->rec.prr_fs);
 }
 
 /* RFC 6937 3, with the safe ACKs of RFC 9937. */
@@ -148,7 +176,7 @@ void lane_tcp_loss_sent(struct lane_tcp *pcb, struct lane_buf *b)
 {
 	struct lane_tcp_rec *r = &pcb->rec;
 
-	if (pcb->ca_state == LANE_CA_RECOVERY)
+	if (pcb->ca_state == LANE_CA_RECOVERY || pcb->ca_state == LANE_CA_CWR)
 		r->prr_out += b->text_len;
 	if (b->nr_tx == 0)
 		return;
@@ -163,9 +191,10 @@ void lane_tcp_loss_sent(struct lane_tcp *pcb, struct lane_buf *b)
 /* All that was out when the episode began is acknowledged. */
 static void leave(struct lane *ln, struct lane_tcp *pcb)
 {
-	if (pcb->ca_state == LANE_CA_RECOVERY)
+	if (pcb->ca_state != LANE_CA_LOSS)
 		lane_tcp_cc_recovered(ln, pcb);
-	lane_tcp_rack_recovered(pcb);
+	if (pcb->ca_state != LANE_CA_CWR)
+		lane_tcp_rack_recovered(pcb);
 	pcb->rec.bits &= (uint8_t)~(LANE_RB_FRTO | LANE_RB_FRTO_NEW);
 	if (!has_sack(pcb))
 		pcb->rec.nr_sacked = 0;
@@ -261,7 +290,9 @@ void lane_tcp_loss_found(struct lane *ln, struct lane_tcp *pcb, struct lane_acke
 void lane_tcp_loss_ack(struct lane *ln, struct lane_tcp *pcb, const struct lane_seg *seg,
 		       struct lane_acked *a)
 {
-	bool over = lane_seq_ge(pcb->snd_una, pcb->recover);
+	/* An echo counts until the peer has the CWR, which went with what came behind 'recover'. */
+	bool over = pcb->ca_state == LANE_CA_CWR ? lane_seq_gt(pcb->snd_una, pcb->recover)
+						 : lane_seq_ge(pcb->snd_una, pcb->recover);
 
 	count_dsack(pcb, a);
 	lane_tcp_tlp_ack(ln, pcb, seg, a);
@@ -269,7 +300,7 @@ void lane_tcp_loss_ack(struct lane *ln, struct lane_tcp *pcb, const struct lane_
 		undo(ln, pcb, a);
 	if (pcb->ca_state == LANE_CA_LOSS && !over)
 		frto(pcb, seg, a);
-	else if (pcb->ca_state >= LANE_CA_RECOVERY && over && a->bytes)
+	else if (pcb->ca_state >= LANE_CA_CWR && over && a->bytes)
 		leave(ln, pcb);
 	if (has_sack(pcb))
 		a->lost += lane_tcp_rack_detect(ln, pcb);
@@ -277,11 +308,13 @@ void lane_tcp_loss_ack(struct lane *ln, struct lane_tcp *pcb, const struct lane_
 		dup_ack(ln, pcb, a);
 	else if (a->bytes)
 		advanced(ln, pcb, a);
-	if (pcb->ca_state < LANE_CA_RECOVERY)
+	if (pcb->ca_state < LANE_CA_CWR)
 		pcb->ca_state = pcb->rec.nr_sacked || pcb->rec.lost ? LANE_CA_DISORDER : LANE_CA_OPEN;
+	if (a->ece && pcb->ca_state < LANE_CA_CWR && pcb->snd_una != pcb->snd_nxt)
+		enter_cwr(ln, pcb, a);
 	if (pcb->rec.lost && pcb->ca_state < LANE_CA_RECOVERY)
 		enter_recovery(ln, pcb, a);
-	if (pcb->ca_state == LANE_CA_RECOVERY)
+	if (pcb->ca_state == LANE_CA_RECOVERY || pcb->ca_state == LANE_CA_CWR)
 		prr(pcb, a);
 	lane_tcp_want_output(ln, pcb);
 }

@@ -183,7 +183,7 @@ static enum send_result send_new(struct lane *ln, struct lane_tcp *pcb)
 		r = send_next(ln, pcb, b);
 	pcb->push = 0;
 	/* RFC 8985 7.2: the probe waits for what was sent last. */
-	if (pcb->snd_nxt != before && lane_tcp_loss_idle(pcb))
+	if (pcb->snd_nxt != before && lane_tcp_loss_quiet(pcb))
 		lane_tcp_disarm(pcb, LANE_TT_LOSS);
 	if (r != HELD)
 		lane_tcp_disarm(pcb, LANE_TT_CORK);

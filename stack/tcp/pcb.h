@@ -79,7 +79,13 @@ enum lane_tcp_timer {
 };
 
 /* As Linux' tcpi_ca_state. */
-enum lane_tcp_ca { LANE_CA_OPEN = 0, LANE_CA_DISORDER = 1, LANE_CA_RECOVERY = 3, LANE_CA_LOSS = 4 };
+enum lane_tcp_ca {
+	LANE_CA_OPEN = 0,
+	LANE_CA_DISORDER = 1,
+	LANE_CA_CWR = 2, /* the peer echoed congestion: PRR reduces the window */
+	LANE_CA_RECOVERY = 3,
+	LANE_CA_LOSS = 4
+};
 
 /* lane_buf.snd_state of a frame that was sent. */
 #define LANE_SND_SACKED	 0x1 /* the peer has it, but not all before it */
@@ -95,6 +101,14 @@ enum lane_tcp_ca { LANE_CA_OPEN = 0, LANE_CA_DISORDER = 1, LANE_CA_RECOVERY = 3,
 #define LANE_RB_UNDO	    0x20 /* undo_una, undo_ms, nr_undo are good */
 #define LANE_RB_FRTO	    0x40 /* after a time-out, not known yet to be real */
 #define LANE_RB_FRTO_NEW    0x80 /* and new text is what tells */
+
+/* lane_tcp.ecn */
+#define LANE_ECN_OK	 0x01 /* agreed on */
+#define LANE_ECN_ASKED	 0x02 /* a SYN of ours asked */
+#define LANE_ECN_GAVE_UP 0x04 /* and was refused */
+#define LANE_ECN_ECHO	 0x08 /* ECE is due on all that leaves */
+#define LANE_ECN_CWR	 0x10 /* CWR is due on the next new text */
+#define LANE_ECN_SEEN	 0x20 /* text came as ECT */
 
 enum lane_tcp_urg { LANE_URG_NONE, LANE_URG_AHEAD, LANE_URG_HERE, LANE_URG_READ };
 
@@ -171,6 +185,7 @@ struct lane_tcp {
 	uint16_t snd_mss;  /* text bytes of a full segment now */
 	uint16_t peer_mss; /* the peer's MSS option, 536 without */
 	uint8_t armed;	   /* 1 << enum lane_tcp_timer */
+	uint8_t ecn;	   /* LANE_ECN_* */
 	uint8_t ca_state;
 	uint8_t retries;  /* retransmissions or probes in a row */
 	uint8_t pingpong; /* our text answers the peer's: it will carry the ACKs */
@@ -316,6 +331,7 @@ struct lane_acked {
 	uint32_t dsack_start, dsack_end; /* a duplicate that the peer reports; equal: none */
 	struct lane_rate_seen seen;
 	bool dup;	    /* a duplicate ACK of a connection without SACK */
+	bool ece;	    /* congestion is echoed */
 	bool retransmitted; /* some of it was sent twice: Karn's rule */
 	bool orig;	    /* some of it was sent once only, before the time-out */
 };
@@ -379,6 +395,8 @@ void lane_tcp_loss_ack(struct lane *ln, struct lane_tcp *pcb, const struct lane_
 		       struct lane_acked *a);
 /* Nothing is lost, SACKed, sent again or probed for. */
 bool lane_tcp_loss_idle(const struct lane_tcp *pcb);
+/* The same, or the window is only being reduced for an echo of congestion. */
+bool lane_tcp_loss_quiet(const struct lane_tcp *pcb);
 /* Something was marked lost without an ACK: recovery begins, unless it is under way. */
 void lane_tcp_loss_found(struct lane *ln, struct lane_tcp *pcb, struct lane_acked *a);
 /* The retransmission timer expired. */
@@ -388,11 +406,29 @@ void lane_tcp_loss_too_big(struct lane *ln, struct lane_tcp *pcb);
 /* 'b' leaves, again if nr_tx says so. */
 void lane_tcp_loss_sent(struct lane_tcp *pcb, struct lane_buf *b);
 
+/* ---- ecn.c: RFC 3168 ---- */
+/* A SYN leaves, or the SYN-ACK that is an 'answer': as lane_tcp_ecn_out(). */
+uint8_t lane_tcp_ecn_syn(struct lane *ln, struct lane_tcp *pcb, bool answer, uint8_t *flags);
+/* A SYN asks for ECN, and the listener 'l' (or the pcb of a simultaneous open) accepts that. */
+bool lane_tcp_ecn_wanted(const struct lane *ln, const struct lane_tcp *l, const struct lane_seg *seg);
+/* What the peer's SYN or SYN-ACK says of ECN. */
+void lane_tcp_ecn_take_syn(struct lane *ln, struct lane_tcp *pcb, const struct lane_seg *seg);
+/* A SYN was answered by RST. True: it asked for ECN, and goes again without. */
+bool lane_tcp_ecn_refused(struct lane *ln, struct lane_tcp *pcb);
+/* A segment leaves: adds to its TCP flags; returns its ECN field. */
+uint8_t lane_tcp_ecn_out(struct lane_tcp *pcb, bool new_text, uint8_t *flags);
+/* The window was reduced, for whatever reason. */
+void lane_tcp_ecn_reduced(struct lane_tcp *pcb);
+/* Text comes in. Only with LANE_ECN_OK. */
+void lane_tcp_ecn_in(struct lane *ln, struct lane_tcp *pcb, const struct lane_seg *seg);
+
 /* ---- feed.c: all that the congestion control is told ---- */
 void lane_tcp_cc_init(struct lane *ln, struct lane_tcp *pcb);
 /* opts.cc has changed while the connection stands. */
 void lane_tcp_cc_change(struct lane *ln, struct lane_tcp *pcb);
 void lane_tcp_cc_ack(struct lane *ln, struct lane_tcp *pcb, const struct lane_acked *a);
+/* The peer echoes congestion for the first time in this round trip; 'flight' bytes were on their way. */
+void lane_tcp_cc_echo(struct lane *ln, struct lane_tcp *pcb, uint32_t flight);
 /* Recovery begins; 'flight' bytes were sent and not acknowledged. */
 void lane_tcp_cc_loss(struct lane *ln, struct lane_tcp *pcb, uint32_t flight);
 void lane_tcp_cc_rto(struct lane *ln, struct lane_tcp *pcb, bool first);

@@ -158,7 +158,7 @@ void lane_tcp_tlp_arm(struct lane *ln, struct lane_tcp *pcb)
 	uint64_t pto_us = PTO_INITIAL_US;
 
 	if (lane_tcp_armed(pcb, LANE_TT_LOSS) || !(pcb->flags & LANE_TF_SACK) ||
-	    pcb->ca_state != LANE_CA_OPEN || pcb->rec.nr_sacked || (pcb->rec.bits & LANE_RB_TLP) ||
+	    (pcb->ca_state != LANE_CA_OPEN && pcb->ca_state != LANE_CA_CWR) || pcb->rec.nr_sacked || (pcb->rec.bits & LANE_RB_TLP) ||
 	    pcb->retries || !b || b->nr_tx == 0)
 		return;
 	if (pcb->rto.srtt_us)
@@ -210,7 +210,7 @@ void lane_tcp_loss_timeout(struct lane *ln, struct lane_tcp *pcb)
 
 	if (pcb->snd_una == pcb->snd_nxt)
 		return;
-	if (pcb->ca_state == LANE_CA_OPEN && pcb->rec.nr_sacked == 0) {
+	if ((pcb->ca_state == LANE_CA_OPEN || pcb->ca_state == LANE_CA_CWR) && pcb->rec.nr_sacked == 0) {
 		pcb->rec.bits |= LANE_RB_TLP_DUE;
 		lane_tcp_want_output(ln, pcb);
 		return;

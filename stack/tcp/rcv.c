@@ -88,6 +88,8 @@ enum lane_drop lane_tcp_text_in(struct lane *ln, struct lane_tcp *pcb, struct la
 		lane_tcp_ack_now(ln, pcb);
 		return LANE_DROP_TCP_OOO_FULL;
 	}
+	if (pcb->ecn & LANE_ECN_OK)
+		lane_tcp_ecn_in(ln, pcb, seg);
 	b = lane_tcp_trim(ln, pkt->b, hdrs + seg->skip, seg->len);
 	pkt->b = NULL;
 	if (seg->seq != pcb->rcv_nxt) {

@@ -60,9 +60,9 @@ static void fill_info(struct lane *ln, struct lane_tcp *pcb, struct lane_tcp_inf
 		lane_tcp_ooo_sack(ln, pcb, &info->opts, max);
 }
 
-/* Writes the header in front of the text of 'b' and sends it. 'b' is not with a driver. */
+/* Writes the header in front of the text of 'b' and sends it. 'b' is not with a driver. 'ecn': IP's field. */
 static void emit(struct lane *ln, struct lane_tcp *pcb, struct lane_buf *b,
-		 struct lane_tcp_info *info)
+		 struct lane_tcp_info *info, uint8_t ecn)
 {
 	uint8_t hlen = sizeof(struct lane_tcp_hdr) + lane_tcp_opts_len(&info->opts);
 
@@ -72,7 +72,7 @@ static void emit(struct lane *ln, struct lane_tcp *pcb, struct lane_buf *b,
 	lane_tcp_emit(lane_buf_data(&ln->bufs, b), info);
 	put_csum(ln, b, &pcb->local_ip, &pcb->remote_ip);
 	pcb->segs_out++;
-	lane_ip_out(ln, b, &pcb->path, &pcb->local_ip, &pcb->remote_ip, IPPROTO_TCP, pcb->opts.tos,
+	lane_ip_out(ln, b, &pcb->path, &pcb->local_ip, &pcb->remote_ip, IPPROTO_TCP, pcb->opts.tos | ecn,
 		    pcb->opts.ttl, CSUM_OFF);
 }
 
@@ -144,6 +144,7 @@ bool lane_tcp_xmit(struct lane *ln, struct lane_tcp *pcb, struct lane_buf *b)
 	struct lane_tcp_info info = {.seq = b->seq};
 	struct lane_buf *out = b;
 	uint64_t before = nr_refused(ln);
+	uint8_t ecn;
 
 	if (b->flags & LANE_BUF_TX) {
 		out = copy_frame(ln, b);
@@ -154,9 +155,13 @@ bool lane_tcp_xmit(struct lane *ln, struct lane_tcp *pcb, struct lane_buf *b)
 	}
 	text_flags(pcb, b, &info);
 	fill_info(ln, pcb, &info, b->text_len);
-	emit(ln, pcb, out, &info);
-	if (nr_refused(ln) != before)
+	ecn = lane_tcp_ecn_out(pcb, b->nr_tx == 0, &info.flags);
+	emit(ln, pcb, out, &info, ecn);
+	if (nr_refused(ln) != before) {
+		if (info.flags & LANE_WIRE_CWR)
+			pcb->ecn |= LANE_ECN_CWR;
 		return false;
+	}
 	xmit_done(ln, pcb, b, info.flags);
 	return true;
 }
@@ -178,11 +183,13 @@ bool lane_tcp_xmit_ctl(struct lane *ln, struct lane_tcp *pcb, uint8_t flags, uin
 {
 	struct lane_tcp_info info = {.seq = seq, .flags = flags};
 	struct lane_buf *b = ctl_frame(ln);
+	uint8_t ecn;
 
 	if (!b)
 		return false;
 	fill_info(ln, pcb, &info, 0);
-	emit(ln, pcb, b, &info);
+	ecn = lane_tcp_ecn_out(pcb, false, &info.flags);
+	emit(ln, pcb, b, &info, ecn);
 	if (flags & LANE_WIRE_FIN) {
 		pcb->ctl_tx_us = pcb->flags & LANE_TF_FIN_SENT ? 0 : (uint32_t)ln->now_us;
 		pcb->flags |= LANE_TF_FIN_SENT;
@@ -208,6 +215,7 @@ bool lane_tcp_xmit_syn(struct lane *ln, struct lane_tcp *pcb)
 	};
 	struct lane_buf *b = ctl_frame(ln);
 	uint32_t wnd = pcb->rcv_adv - pcb->rcv_nxt;
+	uint8_t ecn;
 
 	if (!b)
 		return false;
@@ -221,7 +229,8 @@ bool lane_tcp_xmit_syn(struct lane *ln, struct lane_tcp *pcb)
 		lane_tcp_put_ts(ln, pcb, &info.opts);
 	if (answer ? pcb->flags & LANE_TF_SACK : cfg->sack)
 		info.opts.have |= LANE_OPT_SACK_OK;
-	emit(ln, pcb, b, &info);
+	ecn = lane_tcp_ecn_syn(ln, pcb, answer, &info.flags);
+	emit(ln, pcb, b, &info, ecn);
 	pcb->ctl_tx_us = pcb->retries ? 0 : (uint32_t)ln->now_us;
 	return true;
 }
@@ -245,7 +254,7 @@ void lane_tcp_xmit_rst(struct lane *ln, struct lane_tcp *pcb)
 	if (pcb->flags & LANE_TF_TS)
 		lane_tcp_put_ts(ln, pcb, &info.opts);
 	ln->st->stats.tcp_resets_out++;
-	emit(ln, pcb, b, &info);
+	emit(ln, pcb, b, &info, 0);
 }
 
 void lane_tcp_reply(struct lane *ln, const struct lane_pkt *pkt, struct lane_tcp_info *info)

@@ -11,7 +11,6 @@ def both(name):
 ICMP = "lane drops it without an ICMP parameter problem"
 SACK_ORDER = "the blocks behind the first are in the order of the text, not of arrival"
 FIN_SACK = "a FIN that waits behind a hole is not in the SACK block"
-ECN = "no ECN yet"
 AUTH = "lane knows no TCP-MD5 and ignores the option; the kernel refuses a signature that it has no key for"
 HALF = "the kernel cuts segments to half of a small window, lane to the MSS"
 PROBE = "lane's tail loss probe comes while the case waits, the kernel's later; the peer sends no DSACK"
@@ -20,7 +19,6 @@ FORGED = "no answer to a source that cannot be a peer's (tcp.md)"
 
 _TABLE = (
     (both("syn-md5") + both("syn-garbage"), AUTH),
-    (both("ecn-setup") + both("ecn-congestion"), ECN),
     (["ip4-option-length-0/4", "ip4-option-length-long/4"], ICMP),
     (["ip4-option-cipso-bad/4"], "lane skips options that it does not know, CIPSO too"),
     (["ext6-" + n + "/6" for n in ("hop-by-hop-complain", "hop-by-hop-twice", "hop-by-hop-late", "destination-complain",

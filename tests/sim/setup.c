@@ -1,6 +1,7 @@
 /*
  * setup.c - draws a run from its seed: the cable, the sizes, the options, the programs
  */
+#include "stack/tcp/cc.h"
 #include "tests/sim/sim.h"
 
 static uint32_t pick(struct sim *s, const uint32_t of[], uint32_t n)
@@ -79,7 +80,23 @@ static void draw_lanes(struct sim *s, struct world_config *cfg)
 		c->window_scaling = sim_below(s, 4) != 0;
 		c->rto_min_us = PICK(s, 200000, 200000, 5000);
 		c->time_wait_us = PICK(s, 1000000, 60000000);
-		c->cc = (uint8_t)sim_below(s, 2);
+		sim_below(s, 2);
+	}
+}
+
+/* Congestion controls, ECN and marks, by numbers of their own. */
+static void draw_congestion(struct sim *s, struct world_config *cfg)
+{
+	static const uint32_t marks[] = {0, 0, 0, 10000, 200000, 1000000};
+	struct lane_rng rng;
+
+	lane_rng_seed(&rng, s->seed ^ 0x636f6e67657374ULL);
+	for (unsigned int i = 0; i < 2; i++) {
+		cfg->lane[i].cc = (uint8_t)lane_rng_below(&rng, lane_cc_count());
+		cfg->lane[i].ecn = (uint8_t)lane_rng_below(&rng, 3);
+		cfg->fault[i].mark = marks[lane_rng_below(&rng, 6)];
+		if (cfg->fault[i].rate_kbps && lane_rng_below(&rng, 2))
+			cfg->fault[i].mark_bytes = 1 + lane_rng_below(&rng, 20000);
 	}
 }
 
@@ -127,6 +144,7 @@ void sim_draw(struct sim *s, struct world_config *cfg)
 	draw_faults(s, cfg);
 	draw_lanes(s, cfg);
 	draw_cuts(s, cfg);
+	draw_congestion(s, cfg);
 	s->backlog = (int)PICK(s, 0, 1, 5, 128);
 	s->listener_gap = sim_below(s, 10) == 0;
 	s->gap_us = s->t0_us + log_uniform(s, 1000000);

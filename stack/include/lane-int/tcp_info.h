@@ -11,7 +11,7 @@ struct lane_tcp_info_out {
 	uint8_t ca_state; /* 0 open, 1 disorder, 3 recovery, 4 loss, as Linux */
 	uint8_t retransmits, probes, backoff;
 	uint8_t snd_wscale, rcv_wscale;
-	uint8_t ts_ok, sack_ok, wscale_ok;
+	uint8_t ts_ok, sack_ok, wscale_ok, ecn_ok, ecn_seen;
 	uint32_t rto_us, ato_us, rtt_us, rttvar_us, min_rtt_us;
 	uint32_t snd_mss, rcv_mss, advmss, pmtu;
 	uint32_t cwnd, ssthresh; /* segments of snd_mss */

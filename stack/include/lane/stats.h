@@ -87,6 +87,9 @@ enum lane_drop {
 	X(tcp_reneges, "peers that dropped what they had SACKed")                                  \
 	X(tcp_dsacks_in, "duplicates that peers reported (DSACK)")                                 \
 	X(tcp_dsacks_out, "duplicates reported to peers (DSACK)")                                  \
+	X(tcp_ce_in, "text segments that the path marked CE (ECN)")                                \
+	X(tcp_ecn_reduced, "windows reduced because the peer echoed CE")                            \
+	X(tcp_ecn_refused, "SYNs sent again without ECN")                                          \
 	X(tcp_resets_in, "connections reset by the peer")                                          \
 	X(tcp_resets_out, "resets sent")                                                           \
 	X(tcp_orphans_reset, "connections reset at close: too many that no program holds")         \

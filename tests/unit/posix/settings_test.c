@@ -173,7 +173,7 @@ static void test_set__bad_values(void **state)
 		{LANE_SET_ZEROCOPY, "yes"},		  {LANE_SET_WITHOUT, "sg,,busy-poll"},
 		{LANE_SET_WITHOUT, "everything"},	  {LANE_SET_PORTS, "80,"},
 		{LANE_SET_PORTS, "80-"},		  {LANE_SET_PORTS, "90-80"},
-		{LANE_SET_PORTS, "70000"},		  {LANE_SET_PORTS, "http"},
+		{LANE_SET_PORTS, "70000"},		  {LANE_SET_CONGESTION, "vegas"},	  {LANE_SET_PORTS, "http"},
 	};
 	struct lane_settings s;
 	char err[256];
@@ -197,6 +197,7 @@ static void test_get__gives_what_set_takes(void **state)
 		[LANE_SET_SPIN_US] = "35",    [LANE_SET_PROFILE] = "throughput",
 		[LANE_SET_MODE] = "native",   [LANE_SET_ZEROCOPY] = "off",
 		[LANE_SET_WITHOUT] = "sg,zerocopy", [LANE_SET_PORTS] = "80,8000-8100",
+		[LANE_SET_CONGESTION] = "dctcp",
 	};
 	struct lane_settings s;
 	char err[256], text[256];

@@ -18,7 +18,7 @@ struct script s;
 
 struct sent {
 	struct lane_tcp_info ti;
-	uint8_t first; /* byte of text */
+	uint8_t ecn; /* IP's field */
 	char line[256];
 };
 
@@ -62,6 +62,7 @@ static void record(struct lane_buf *b)
 	if (o->ti.flags & LANE_WIRE_SYN)
 		s.iss = o->ti.seq;
 	s.port = o->ti.sport;
+	o->ecn = p[LANE_ETH_HLEN + 1] & 3;
 	text = p + l4 + o->ti.hlen;
 	for (uint32_t i = 0; i < o->ti.len; i++)
 		assert_int_equal(text[i], pattern(o->ti.seq + i - s.iss));
@@ -218,7 +219,7 @@ static bool word(const char **p, const char *w)
 
 static uint8_t flags_of(const char **p)
 {
-	static const char names[] = "FSRP.U";
+	static const char names[] = "FSRP.UEW";
 	uint8_t f = 0;
 
 	for (; **p && **p != ' '; (*p)++) {
@@ -233,6 +234,9 @@ static uint8_t flags_of(const char **p)
 #define HAVE_ACK 0x1
 #define HAVE_WIN 0x2
 #define HAVE_URG 0x4
+#define HAVE_ECN 0x8
+
+static uint8_t ecn; /* of the line that was read last */
 
 static void option(const char **p, struct lane_tcp_info *ti, unsigned int *have)
 {
@@ -249,6 +253,9 @@ static void option(const char **p, struct lane_tcp_info *ti, unsigned int *have)
 	} else if (word(p, "urg")) {
 		ti->urg = (uint16_t)number(p);
 		*have |= HAVE_URG;
+	} else if (word(p, "ecn")) {
+		ecn = (uint8_t)number(p);
+		*have |= HAVE_ECN;
 	} else if (word(p, "mss")) {
 		o->mss = (uint16_t)number(p);
 		o->have |= LANE_OPT_MSS;
@@ -283,6 +290,7 @@ static unsigned int parse(const char *line, struct lane_tcp_info *ti)
 	unsigned int have = 0;
 
 	*ti = (struct lane_tcp_info){.wnd = 65535};
+	ecn = 0;
 	ti->flags = flags_of(&p);
 	ti->seq = number(&p);
 	while (*p) {
@@ -314,6 +322,7 @@ static struct lane_buf *build(struct lane_tcp_info *ti)
 	for (uint32_t i = 0; i < ti->len; i++)
 		l4[hlen + i] = pattern(ti->seq + i - SCRIPT_ISS);
 	info.l4_len = hlen + ti->len;
+	info.tos = ecn;
 	lane_ip_emit(p + LANE_ETH_HLEN, &info, 1);
 	memcpy(p, &eth, sizeof(eth));
 	sum = (uint16_t)~lane_csum_fold(lane_csum_add(
@@ -416,7 +425,7 @@ void script_out(const char *line)
 	    want.seq + s.iss != got->seq || want.len != got->len ||
 	    ((have & HAVE_ACK) && want.ack + SCRIPT_ISS != got->ack) ||
 	    ((have & HAVE_WIN) && want.wnd != got->wnd) ||
-	    ((have & HAVE_URG) && want.urg != got->urg) || !same_opts(&want.opts, &got->opts))
+	    ((have & HAVE_URG) && want.urg != got->urg) || ((have & HAVE_ECN) && ecn != o->ecn) || !same_opts(&want.opts, &got->opts))
 		fail_msg("expected: %s (iss %u, peer's %u)\n     got: %s", line, s.iss, SCRIPT_ISS,
 			 o->line);
 }

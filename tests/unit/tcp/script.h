@@ -1,8 +1,8 @@
 /*
  * script.h - packet in, packet out: one lane against segments written as lines of text
  *
- * A line: flags (S F R P U and . for ACK), sequence number, then in any order
- *   ack N  len N  win N  urg N  mss N  ws N  sackok  ts VAL:ECR  sack START-END ...
+ * A line: flags (S F R P U, E for ECE, W for CWR, and . for ACK), sequence number, then in any order
+ *   ack N  len N  win N  urg N  ecn N (of IP)  mss N  ws N  sackok  ts VAL:ECR  sack START-END ...
  * Sequence numbers count from the sender's SYN, which is 0; so the first byte of text is 1. Text has
  * a pattern by sequence number, which is checked on what the lane sends. Of what the lane sends only
  * the words that the expectation names are compared, besides flags, sequence number, 'len' and 'ack'.
