@@ -185,6 +185,7 @@ unsigned int lane_poll(struct lane *ln, uint64_t now_us)
 		lane_ip_retry(ln);
 	lane_tcp_timers(ln);
 	lane_reass_timers(ln);
+	lane_pmtu_timers(ln);
 	lane_claim_spill(ln);
 	return nr;
 }

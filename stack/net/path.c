@@ -62,7 +62,7 @@ static int update(struct lane *ln, struct lane_path *path, struct lane_ip *src,
 	path->ifi = (uint8_t)r;
 	net = &ln->net[r];
 	*src = hop.src;
-	path->mtu = hop.mtu;
+	path->mtu = lane_pmtu_of(ln, dst, hop.mtu);
 	if (net->loopback) {
 		memset(&path->mac, 0, sizeof(path->mac));
 		path->have_mac = 1;
@@ -82,7 +82,9 @@ int lane_path_update(struct lane *ln, struct lane_path *path, struct lane_ip *sr
 		     const struct lane_ip *dst)
 {
 	const struct lane_nettab *net = lane_ifs_net(ln, path->ifi);
-	uint32_t version = atomic_load_explicit(&net->version, memory_order_acquire);
+	/* Both only grow: so their sum tells that either has changed. */
+	uint32_t version = atomic_load_explicit(&net->version, memory_order_acquire) +
+			   ln->st->pmtu_version;
 	uint32_t neigh_version = atomic_load_explicit(&net->neigh_version, memory_order_acquire);
 	uint8_t ifi = path->ifi;
 	int r;

@@ -2,13 +2,13 @@
  * icmp.c - ICMP errors about TCP segments (RFC 5927, RFC 1122 4.2.3.9, RFC 1191, RFC 8201)
  *
  * An error is believed only if it quotes a sequence number that is in flight. For a connection that
- * is established, unreachability is advice: the timers decide, and name it as the reason.
+ * is established, unreachability is advice: the timers decide, and name it as the reason. Where no ICMP
+ * comes and segments go unanswered, the path may be a black hole for large ones (RFC 4821 7.7).
  */
 #include "stack/tcp/pcb.h"
 
 #include <netinet/in.h>
 
-#define MTU_MIN4 552 /* what Linux believes at least (route/min_pmtu) */
 #define MTU_MIN6 1280
 
 /* The path takes packets of at most 'mtu' bytes: what was lost goes again in smaller ones. */
@@ -19,15 +19,35 @@ static void too_big(struct lane *ln, struct lane_tcp *pcb, uint32_t mtu)
 	/* RFC 8201 4: less than IPv6's least is no path's. */
 	if (!lane_ip_is4(&pcb->remote_ip) && mtu < MTU_MIN6)
 		return;
-	if (lane_ip_is4(&pcb->remote_ip) && mtu < MTU_MIN4)
-		mtu = MTU_MIN4;
 	if (mtu >= pcb->path.mtu)
 		return;
-	pcb->path.mtu = mtu;
+	pcb->path.mtu = lane_pmtu_learn(ln, &pcb->remote_ip, mtu);
 	lane_tcp_update_mss(ln, pcb);
 	if (pcb->state < LANE_TCP_ESTABLISHED || !b || b->nr_tx == 0)
 		return;
 	lane_tcp_loss_too_big(ln, pcb);
+}
+
+/* As Linux: tcp_base_mss first, then half of what there is. */
+void lane_tcp_black_hole(struct lane *ln, struct lane_tcp *pcb)
+{
+	const struct lane_config *cfg = &ln->st->cfg;
+	uint32_t hlen = lane_ip_is4(&pcb->remote_ip) ? 40 : 60, mss, mtu;
+
+	if (pcb->path.mtu <= hlen)
+		return;
+	mss = pcb->path.mtu - hlen;
+	mss = mss > cfg->base_mss ? cfg->base_mss : mss / 2;
+	if (mss < cfg->min_snd_mss)
+		mss = cfg->min_snd_mss;
+	if (mss + hlen >= pcb->path.mtu)
+		return;
+	mtu = lane_pmtu_learn(ln, &pcb->remote_ip, mss + hlen);
+	if (mtu >= pcb->path.mtu)
+		return;
+	ln->st->stats.pmtu_black_holes++;
+	pcb->path.mtu = mtu;
+	lane_tcp_update_mss(ln, pcb);
 }
 
 static int to_errno(enum lane_icmp_kind kind)

@@ -501,6 +501,10 @@ void lane_tcp_reply(struct lane *ln, const struct lane_pkt *pkt, struct lane_tcp
 /* Fills in the timestamp option. */
 void lane_tcp_put_ts(const struct lane *ln, const struct lane_tcp *pcb, struct lane_tcp_opts *o);
 
+/* ---- icmp.c ---- */
+/* Nothing comes back though it is sent again: smaller segments may get through (RFC 4821). */
+void lane_tcp_black_hole(struct lane *ln, struct lane_tcp *pcb);
+
 /* ---- write.c ---- */
 /* Bytes that a connection may queue. With half of the frames in use all connections together get a
  * quarter of them: those that do not read must leave something to those who come later. */

@@ -150,6 +150,8 @@ static void rtx_timeout(struct lane *ln, struct lane_tcp *pcb)
 		return;
 	}
 	pcb->retries++;
+	if (ln->st->cfg.mtu_probing && pcb->retries > ln->st->cfg.retries1)
+		lane_tcp_black_hole(ln, pcb);
 	ln->st->stats.tcp_rtos++;
 	lane_rto_backoff(&pcb->rto);
 	lane_tcp_enter_loss(ln, pcb);

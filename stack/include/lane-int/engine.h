@@ -81,6 +81,13 @@ void lane_ip_out(struct lane *ln, struct lane_buf *b, const struct lane_path *pa
 void lane_ip_out_fragment(struct lane *ln, struct lane_buf *b, const struct lane_path *path,
 			  const struct lane_ip_info *info);
 
+/* ---- path MTUs (stack/net/pmtu.c) ---- */
+/* Packets to 'dst' may be 'mtu' bytes long at most. Returns what is in force, not below the least. */
+uint32_t lane_pmtu_learn(struct lane *ln, const struct lane_ip *dst, uint32_t mtu);
+/* 'mtu', the interface's, or what is known to be less. */
+uint32_t lane_pmtu_of(const struct lane *ln, const struct lane_ip *dst, uint32_t mtu);
+void lane_pmtu_timers(struct lane *ln);
+
 /* Remembers that packets of 'ip' came by interface 'ifi' from 'mac', for answers without a pcb that could keep it. */
 void lane_path_seen(struct lane *ln, unsigned int ifi, const struct lane_ip *ip,
 		    const struct lane_mac *mac);

@@ -83,6 +83,16 @@ struct lane_reass {
 	uint64_t since_us, until_us;
 };
 
+/* A destination's path MTU that is smaller than the interface's (stack/net/pmtu.c). */
+#define LANE_NR_PMTU 64
+
+struct lane_pmtu {
+	struct lane_ip dst;
+	uint32_t mtu; /* 0: the entry is free */
+	uint32_t reserved;
+	uint64_t until_us;
+};
+
 struct lane_state {
 	uint64_t magic;
 	uint32_t version;
@@ -117,6 +127,9 @@ struct lane_state {
 	struct lane_reass reass[LANE_NR_REASS];
 	struct lane_pending pending[LANE_NR_PENDING];
 	struct lane_seen seen[LANE_NR_SEEN];
+	uint32_t nr_pmtu, pmtu_version;
+	uint64_t pmtu_due_us; /* no entry expires before */
+	struct lane_pmtu pmtu[LANE_NR_PMTU];
 	struct lane_stats stats;
 	struct lane_if_stats ifs[LANE_IFS_MAX];
 };

@@ -76,6 +76,9 @@ enum lane_drop {
 	X(polls, "lane_poll calls")                                                                \
 	X(ip_reassembled, "datagrams put together from fragments")                                 \
 	X(ip_fragments_out, "fragments sent")                                                      \
+	X(pmtu_learned, "path MTUs that became smaller")                                           \
+	X(pmtu_forgotten, "path MTUs that made room for newer ones")                               \
+	X(pmtu_black_holes, "paths found to lose large packets without a word (RFC 4821)")         \
 	X(tcp_accepts, "TCP connections opened by peers")                                          \
 	X(tcp_connects, "TCP connections opened by programs")                                      \
 	X(tcp_rtos, "retransmission time-outs")                                                    \
