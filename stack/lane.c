@@ -177,8 +177,7 @@ unsigned int lane_poll(struct lane *ln, uint64_t now_us)
 		struct lane_queue *q = ln->queues[i];
 		uint16_t n = q->drv->rx_burst(q, bufs, LANE_BURST);
 
-		for (uint16_t k = 0; k < n; k++)
-			lane_rx(ln, bufs[k]);
+		lane_rx(ln, bufs, n);
 		nr += n;
 	}
 	if (ln->st->nr_txq || ln->st->nr_pending)

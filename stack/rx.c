@@ -2,7 +2,8 @@
  * rx.c - the whole way in, and the one place where a drop is counted and freed
  *
  * (Fragments that waited in vain are reass.c's.) Ethernet (with one 802.1Q tag), IP of either
- * family, the rules of silence of tcp.md 4, reassembly, the L4 checksum, then TCP, UDP or ICMP. A packet may be a chain of frames; its headers lie in the first.
+ * family, the rules of silence of tcp.md 4, reassembly, the L4 checksum, then UDP or ICMP; the burst's TCP
+ * segments go on together (tcp/burst.c). A packet may be a chain of frames; its headers lie in the first.
  * Trailing bytes behind the IP length are cut off here, so that who comes after may trust pkt_len.
  */
 #include "lane-int/engine.h"
@@ -210,12 +211,11 @@ static enum lane_drop in_l4(struct lane *ln, struct lane_pkt *pkt)
 
 	switch (pkt->ip.proto) {
 	case LANE_PROTO_TCP:
-		pkt->csum_ok = lane_l4_csum_ok(ln, pkt);
-		return pkt->csum_ok ? lane_tcp_in(ln, pkt) : LANE_DROP_TCP_CSUM;
+		/* It waits for the others of the burst. */
+		return lane_l4_csum_ok(ln, pkt) ? LANE_OK : LANE_DROP_TCP_CSUM;
 	case LANE_PROTO_UDP:
 		trim_udp(ln, pkt);
-		pkt->csum_ok = lane_l4_csum_ok(ln, pkt);
-		return pkt->csum_ok ? lane_udp_in(ln, pkt) : LANE_DROP_UDP_CSUM;
+		return lane_l4_csum_ok(ln, pkt) ? lane_udp_in(ln, pkt) : LANE_DROP_UDP_CSUM;
 	case LANE_PROTO_ICMP:
 		return is4 ? in_icmp(ln, pkt) : LANE_DROP_IP_PROTO;
 	case LANE_PROTO_ICMP6:
@@ -225,23 +225,46 @@ static enum lane_drop in_l4(struct lane *ln, struct lane_pkt *pkt)
 	}
 }
 
-void lane_rx(struct lane *ln, struct lane_buf *b)
+static void settle(struct lane *ln, struct lane_pkt *pkt, enum lane_drop why)
 {
-	struct lane_pkt pkt = {.b = b, .ifi = (uint8_t)lane_ifs_of_queue(ln, b->queue)};
-	enum lane_drop why;
-
-	ln->st->stats.rx_packets++;
-	ln->st->stats.rx_bytes += b->pkt_len;
-	ln->st->ifs[pkt.ifi].rx_packets++;
-	why = in_eth(ln, &pkt);
-	if (!why)
-		why = in_ip(ln, &pkt);
-	if (!why && pkt.ip.is_frag)
-		why = in_fragment(ln, &pkt);
-	if (!why && pkt.b)
-		why = in_l4(ln, &pkt);
 	if (!why)
 		return;
 	lane_count_drop(ln, why);
-	lane_buf_free_packet(&ln->bufs, pkt.b);
+	if (pkt->b)
+		lane_buf_free_packet(&ln->bufs, pkt->b);
+}
+
+/* All but TCP to its end. True: a TCP segment, which is not consumed. */
+static bool in_packet(struct lane *ln, struct lane_pkt *pkt)
+{
+	enum lane_drop why;
+
+	ln->st->stats.rx_packets++;
+	ln->st->stats.rx_bytes += pkt->b->pkt_len;
+	ln->st->ifs[pkt->ifi].rx_packets++;
+	why = in_eth(ln, pkt);
+	if (!why)
+		why = in_ip(ln, pkt);
+	if (!why && pkt->ip.is_frag)
+		why = in_fragment(ln, pkt);
+	if (!why && pkt->b)
+		why = in_l4(ln, pkt);
+	settle(ln, pkt, why);
+	return !why && pkt->b && pkt->ip.proto == LANE_PROTO_TCP;
+}
+
+void lane_rx(struct lane *ln, struct lane_buf *bufs[], unsigned int n)
+{
+	struct lane_pkt pkt[LANE_BURST];
+	unsigned int nr = 0;
+
+	assert(n <= LANE_BURST);
+	for (unsigned int i = 0; i < n; i++) {
+		pkt[nr].b = bufs[i];
+		pkt[nr].ifi = (uint8_t)lane_ifs_of_queue(ln, bufs[i]->queue);
+		nr += in_packet(ln, &pkt[nr]);
+	}
+	lane_tcp_in(ln, pkt, nr);
+	for (unsigned int i = 0; i < nr; i++)
+		settle(ln, &pkt[i], pkt[i].why);
 }

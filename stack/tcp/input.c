@@ -1,7 +1,7 @@
 /*
  * input.c - the way in: a segment finds its connection and goes through RFC 9293 3.10.7 in order
  *
- * Theory of operation. lane_tcp_in() parses, checks the sum and looks up, in this order: a
+ * Theory of operation. lane_tcp_seg_in() takes a segment that burst.c has parsed, and looks up, in this order: a
  * connection, a TIME_WAIT record, a listener; what fits none is answered with RST. For a connection
  * the steps in_seq, in_rst, in_syn, in_ack, in_urg, in_text, in_fin run until one says why the segment
  * ends there, or that the connection does (seg->done). A step trims the segment so that the next need
@@ -9,11 +9,9 @@
  * segment, nothing but ACK and text.
  *
  * The packet is the caller's as long as a drop is returned and pkt->b is set; text that was queued has
- * pkt->b NULL, and what happened after is counted here.
+ * pkt->b NULL.
  */
 #include "stack/tcp/pcb.h"
-
-#include <netinet/in.h>
 
 /* RFC 7323 5.5: after 24 days without a segment ts_recent means nothing. */
 #define TS_VALID_MS (24U * 24 * 3600 * 1000)
@@ -354,7 +352,7 @@ static enum lane_drop in_conn(struct lane *ln, struct lane_tcp *pcb, struct lane
 	enum lane_drop r;
 
 	lane_tcp_work(ln, pcb);
-	pcb->segs_in++;
+	pcb->segs_in += seg->nr;
 	pcb->path.queue = seg->pkt->b->queue;
 	if (is_plain(pcb, seg) && paws_ok(ln, pcb, seg))
 		r = in_fast(ln, pcb, seg);
@@ -399,40 +397,31 @@ static bool bad_flags(uint8_t f)
 	return !(f & (LANE_WIRE_SYN | LANE_WIRE_FIN | LANE_WIRE_RST | LANE_WIRE_ACK));
 }
 
-enum lane_drop lane_tcp_in(struct lane *ln, struct lane_pkt *pkt)
+static struct lane_tcp *find(struct lane *ln, const struct lane_seg *seg, const struct lane_ep *local,
+			     const struct lane_ep *remote)
 {
-	struct lane_buf *b = pkt->b;
-	struct lane_seg seg = {.pkt = pkt};
-	struct lane_ep local = {.ip = pkt->ip.dst}, remote = {.ip = pkt->ip.src};
+	struct lane_tcp *pcb = lane_tcp_get(ln, seg->maybe);
+
+	/* What was found before the segments in front of this one were processed may have ended. */
+	if (pcb && (pcb->flags & LANE_TF_HASHED) && lane_tcp_is(pcb, local, remote))
+		return pcb;
+	return lane_tcp_find(ln, seg->hash, local, remote);
+}
+
+enum lane_drop lane_tcp_seg_in(struct lane *ln, struct lane_seg *seg)
+{
+	struct lane_pkt *pkt = seg->pkt;
+	struct lane_ep local, remote;
 	struct lane_tcp *pcb;
-	uint32_t hash;
 	enum lane_drop r;
 
-	r = lane_tcp_parse(lane_buf_frame(&ln->bufs, b) + b->l4_off,
-			   (uint32_t)b->off + b->len - b->l4_off, pkt->ip.l4_len, &seg.ti);
-	if (r)
-		return r;
-	if (bad_flags(seg.ti.flags))
+	if (bad_flags(seg->flags))
 		return LANE_DROP_TCP_FLAGS;
-	if (!pkt->csum_ok && !lane_l4_csum_ok(ln, pkt))
-		return LANE_DROP_TCP_CSUM;
-	seg.seq = seg.ti.seq;
-	seg.ack = seg.ti.ack;
-	seg.len = seg.ti.len;
-	seg.wnd = seg.ti.wnd;
-	seg.flags = seg.ti.flags;
-	local.port = seg.ti.dport;
-	remote.port = seg.ti.sport;
-	hash = lane_flow_hash(&ln->st->key, IPPROTO_TCP, &local, &remote);
-	pcb = lane_tcp_find(ln, hash, &local, &remote);
-	r = pcb ? in_conn(ln, pcb, &seg) : in_no_conn(ln, &seg, hash, &local, &remote);
+	lane_seg_eps(seg, &local, &remote);
+	pcb = find(ln, seg, &local, &remote);
+	r = pcb ? in_conn(ln, pcb, seg) : in_no_conn(ln, seg, seg->hash, &local, &remote);
 	ln->st->pcb_at_work = LANE_NIL;
-	if (!pkt->b) {
-		if (r)
-			lane_count_drop(ln, r);
-		return LANE_OK;
-	}
-	if (r == LANE_OK) {
+	if (r == LANE_OK && pkt->b) {
 		lane_buf_free_packet(&ln->bufs, pkt->b);
 		pkt->b = NULL;
 	}

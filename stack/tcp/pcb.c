@@ -140,9 +140,7 @@ struct lane_tcp *lane_tcp_find(const struct lane *ln, uint32_t hash, const struc
 	for (; i != LANE_NIL; i = lane_ftable_next(ln->conns, &it)) {
 		struct lane_tcp *pcb = lane_tcp_get(ln, i);
 
-		if (pcb && pcb->remote_port == remote->port && pcb->local_port == local->port &&
-		    lane_ip_equal(&pcb->remote_ip, &remote->ip) &&
-		    lane_ip_equal(&pcb->local_ip, &local->ip))
+		if (pcb && lane_tcp_is(pcb, local, remote))
 			return pcb;
 	}
 	return NULL;

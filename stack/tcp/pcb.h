@@ -231,9 +231,31 @@ struct lane_seg {
 	uint8_t flags;
 	uint32_t skip; /* bytes of text cut off in front */
 	uint32_t iss;  /* from a TIME_WAIT record that gave way, 0: none */
+	uint32_t hash; /* of its flow */
+	uint32_t maybe; /* pcb that it probably belongs to, LANE_NIL: none */
+	uint32_t nr;	/* segments that were merged to this one */
+	uint32_t part;	/* bytes of text in the longest of them */
 	bool done;     /* the connection is no more: leave the pcb alone */
 	struct lane_tcp_info ti; /* as it came */
 };
+
+static inline void lane_seg_eps(const struct lane_seg *seg, struct lane_ep *local, struct lane_ep *remote)
+{
+	local->ip = seg->pkt->ip.dst;
+	local->port = seg->ti.dport;
+	remote->ip = seg->pkt->ip.src;
+	remote->port = seg->ti.sport;
+}
+
+/* Bytes in front of the text of a packet that has its headers still. */
+static inline uint32_t lane_seg_hdrs(const struct lane_seg *seg)
+{
+	return (uint32_t)(seg->pkt->b->l4_off - seg->pkt->b->off) + seg->ti.hlen;
+}
+
+/* ---- input.c ---- */
+/* One parsed segment through the RFC's steps; returns as lane_tcp_in() sets it. */
+enum lane_drop lane_tcp_seg_in(struct lane *ln, struct lane_seg *seg);
 
 /* ---- pcb.c ---- */
 static inline uint32_t lane_tcp_idx(const struct lane *ln, const struct lane_tcp *pcb)
@@ -244,6 +266,24 @@ static inline uint32_t lane_tcp_idx(const struct lane *ln, const struct lane_tcp
 static inline struct lane_tcp *lane_tcp_get(const struct lane *ln, uint32_t i)
 {
 	return i < ln->st->tcp_pool.nr ? &ln->tcps[i] : NULL;
+}
+
+/* Fetches it into the cache. */
+static inline void lane_tcp_prefetch(const struct lane *ln, uint32_t i)
+{
+	const char *pcb = (const char *)lane_tcp_get(ln, i);
+
+	for (size_t at = 0; pcb && at < sizeof(struct lane_tcp); at += 64)
+		__builtin_prefetch(pcb + at, 1);
+}
+
+/* It is the connection local <- remote. */
+static inline bool lane_tcp_is(const struct lane_tcp *pcb, const struct lane_ep *local,
+			       const struct lane_ep *remote)
+{
+	return pcb->remote_port == remote->port && pcb->local_port == local->port &&
+	       lane_ip_equal(&pcb->remote_ip, &remote->ip) &&
+	       lane_ip_equal(&pcb->local_ip, &local->ip);
 }
 
 static inline uint32_t lane_now_ms(const struct lane *ln)

@@ -76,7 +76,7 @@ static bool has_too_much(const struct lane *ln, const struct lane_tcp *pcb)
 enum lane_drop lane_tcp_text_in(struct lane *ln, struct lane_tcp *pcb, struct lane_seg *seg)
 {
 	struct lane_pkt *pkt = seg->pkt;
-	uint32_t hdrs = (uint32_t)(pkt->b->l4_off - pkt->b->off) + seg->ti.hlen;
+	uint32_t hdrs = lane_seg_hdrs(seg);
 	enum lane_drop r;
 	struct lane_buf *b;
 
@@ -103,7 +103,7 @@ enum lane_drop lane_tcp_text_in(struct lane *ln, struct lane_tcp *pcb, struct la
 	lane_tcp_rcvq_append(ln, pcb, b);
 	if (lane_tcp_ooo_deliver(ln, pcb))
 		lane_tcp_ack_now(ln, pcb);
-	lane_tcp_ack_text(ln, pcb, seg->len);
+	lane_tcp_ack_text(ln, pcb, seg->part);
 	lane_tcp_notify(ln, pcb, LANE_EV_READABLE);
 	return LANE_OK;
 }

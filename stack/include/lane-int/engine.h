@@ -18,11 +18,13 @@ struct lane_pkt {
 	struct lane_ip_info ip;
 	struct lane_mac mac;
 	uint8_t ifi; /* the interface that it came by */
-	bool csum_ok;	 /* checked, or vouched for */
+	enum lane_drop why; /* from lane_tcp_in() */
 };
 
 /* ---- input; each returns why the packet was dropped, or LANE_OK: it was consumed ---- */
-enum lane_drop lane_tcp_in(struct lane *ln, struct lane_pkt *pkt);
+/* At most LANE_BURST packets whose checksums are right, in the order of their arrival. Sets why and b of
+ * each: LANE_OK: it was consumed; else it is the caller's to free, unless b is NULL. */
+void lane_tcp_in(struct lane *ln, struct lane_pkt pkt[], unsigned int n);
 enum lane_drop lane_udp_in(struct lane *ln, struct lane_pkt *pkt);
 void lane_tcp_icmp(struct lane *ln, const struct lane_icmp_info *icmp);
 void lane_udp_icmp(struct lane *ln, const struct lane_icmp_info *icmp);
@@ -30,8 +32,8 @@ void lane_udp_icmp(struct lane *ln, const struct lane_icmp_info *icmp);
  * same-host peer's partial sum is accepted where LANE_BUF_PARTIAL_OK). */
 bool lane_l4_csum_ok(struct lane *ln, const struct lane_pkt *pkt);
 void lane_count_drop(struct lane *ln, enum lane_drop why);
-/* One received packet, the whole way in. Consumes 'b'. */
-void lane_rx(struct lane *ln, struct lane_buf *b);
+/* At most LANE_BURST received packets, the whole way in. Consumes them. */
+void lane_rx(struct lane *ln, struct lane_buf *bufs[], unsigned int n);
 
 /* ---- reassembly (stack/net/reass.c) ---- */
 /* Takes a fragment whose headers in_ip() has checked, b->l4_off set, without trailing bytes. Returns

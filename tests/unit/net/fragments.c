@@ -100,7 +100,7 @@ static void inject(const uint8_t *bytes, uint32_t len)
 	}
 	first->pkt_len = len;
 	first->flags |= LANE_BUF_CSUM_OK; /* of the fragment: must not be believed of the whole */
-	lane_rx(w.ln[0], first);
+	lane_rx(w.ln[0], &first, 1);
 }
 
 /* Writes the IP header of a fragment; with extension headers between it and the fragment's. */

@@ -132,7 +132,7 @@ static void inject(const uint8_t *bytes, uint32_t len, uint32_t piece, uint8_t f
 	}
 	first->pkt_len = len;
 	first->flags |= flags;
-	lane_rx(w.ln[0], first);
+	lane_rx(w.ln[0], &first, 1);
 }
 
 static void give(const struct packet *p)

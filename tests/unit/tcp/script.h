@@ -45,8 +45,10 @@ void script_open(void (*tune)(struct lane_config *cfg));
 void script_close(void);
 /* A segment from the peer, one turn of the lane. */
 void script_in(const char *line);
-/* The same without a flush: for several in one burst. */
+/* The same without a flush: for several in one turn. */
 void script_in_burst(const char *line);
+/* It waits in the driver and comes together with the next one: one burst. */
+void script_in_wait(const char *line);
 /* Sends what waits. */
 void script_flush(void);
 /* The next segment that the lane sent is this. */
