@@ -18,6 +18,8 @@ int shim_dup_done(struct shim_local *l, int new)
 		shim_fd_add(new, l);
 	else
 		shim_fd_new(new);
+	if (l && l->kind == SHIM_SOCK)
+		shim_std_stream(new);
 	return new;
 }
 
@@ -72,6 +74,8 @@ int shim_dup3(int fd, int to, int flags, bool is_dup2)
 		shim_fd_set(to, old);
 	else if (old)
 		end_of(to, old);
+	if (r >= 0 && l && l->kind == SHIM_SOCK)
+		shim_std_stream(to);
 	if (l)
 		shim_put(l);
 	return r;

@@ -18,6 +18,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "posix/exec.h"
 #include "posix/pass.h"
 #include "posix/priv.h"
 #include "posix/sock.h"
@@ -25,12 +26,11 @@
 enum { JOINED = 2 };
 
 #define EXEC_HOLD_US 5000000 /* in which a successor must use the listeners that it inherited */
-#define MAX_SAVED    24
 #define PRELOAD      "LD_PRELOAD="
 #define FDS	     "LANE_FDS="
 
 static char saved_text[8192];
-static char *saved[MAX_SAVED];
+static char *saved[SHIM_EXEC_SAVED];
 static unsigned int nr_saved;
 
 static bool is_ours(const char *var)
@@ -44,7 +44,7 @@ void shim_exec_init(char *const envp[])
 {
 	size_t used = 0, len;
 
-	for (; *envp && nr_saved < MAX_SAVED; envp++) {
+	for (; *envp && nr_saved < SHIM_EXEC_SAVED; envp++) {
 		len = strlen(*envp) + 1;
 		if (!is_ours(*envp) || used + len > sizeof(saved_text))
 			continue;
@@ -78,15 +78,12 @@ static size_t env_len(char *const envp[])
 	return n;
 }
 
-/* Numbers that cross, as LANE_FDS=3,5 for the successor. */
-struct crossing {
-	char text[512];
-	size_t len;
-	bool for_exec;
-};
+size_t shim_exec_env_room(char *const envp[])
+{
+	return env_len(envp) + SHIM_EXEC_SAVED + 2;
+}
 
-/* 'out' has room for env_len() + MAX_SAVED + 2. */
-static char *const *env_with_ours(char *const envp[], char *out[], struct crossing *c)
+char *const *shim_exec_env(char *const envp[], char *out[], struct shim_crossing *c)
 {
 	size_t n = env_len(envp);
 	unsigned int i;
@@ -137,24 +134,32 @@ static void cross_listener(int fd, struct shim_local *l, bool for_exec)
 	shim_libc()->fcntl(fd, F_SETFL, for_exec ? flags & ~O_NONBLOCK : flags | O_NONBLOCK);
 }
 
-static void cross(int fd, struct shim_local *l, void *arg)
+void shim_crossing_init(struct shim_crossing *c, int row)
 {
-	struct crossing *c = arg;
-
-	if (l->kind != SHIM_SOCK || l->index >= shim.view.nr_socks ||
-	    (shim_libc()->fcntl(fd, F_GETFD) & FD_CLOEXEC))
-		return;
-	if (shim.view.socks[l->index].kind == SHIM_SOCK_LISTENER)
-		cross_listener(fd, l, c->for_exec);
-	else if (shim_pass_exec(fd, l, c->for_exec) && c->len + 12 < sizeof(c->text))
-		c->len += (size_t)snprintf(c->text + c->len, sizeof(c->text) - c->len, "%d,", fd);
-}
-
-static void prepare(bool for_exec, struct crossing *c)
-{
-	c->for_exec = for_exec;
+	c->row = row;
 	c->len = strlen(FDS);
 	memcpy(c->text, FDS, c->len + 1);
+}
+
+void shim_crossing_add(struct shim_crossing *c, int fd, struct shim_local *l, int as)
+{
+	if (l->kind != SHIM_SOCK || l->index >= shim.view.nr_socks)
+		return;
+	if (shim.view.socks[l->index].kind == SHIM_SOCK_LISTENER)
+		cross_listener(fd, l, c->row >= 0);
+	else if (shim_pass_exec(fd, l, c->row) && c->len + 12 < sizeof(c->text))
+		c->len += (size_t)snprintf(c->text + c->len, sizeof(c->text) - c->len, "%d,", as);
+}
+
+static void cross(int fd, struct shim_local *l, void *arg)
+{
+	if (l->kind == SHIM_SOCK && !(shim_libc()->fcntl(fd, F_GETFD) & FD_CLOEXEC))
+		shim_crossing_add(arg, fd, l, fd);
+}
+
+static void prepare(bool for_exec, struct shim_crossing *c)
+{
+	shim_crossing_init(c, for_exec ? shim.view.row : -1);
 	if (atomic_load(&shim.state) == JOINED) {
 		shim_kick_deferred();
 		shim_fd_each(cross, c);
@@ -164,7 +169,7 @@ static void prepare(bool for_exec, struct crossing *c)
 
 static int failed(int r)
 {
-	struct crossing c;
+	struct shim_crossing c;
 	int err = errno;
 
 	prepare(false, &c);
@@ -175,11 +180,11 @@ static int failed(int r)
 /* ---- the interposed symbols; none returns but with -1 ---- */
 
 #define ENV(envp, c)                                                                               \
-	env_with_ours(envp, alloca((env_len(envp) + MAX_SAVED + 2) * sizeof(char *)), c)
+	shim_exec_env(envp, alloca(shim_exec_env_room(envp) * sizeof(char *)), c)
 
 LANE_EXPORT int execve(const char *path, char *const argv[], char *const envp[])
 {
-	struct crossing c;
+	struct shim_crossing c;
 	char *const *env;
 
 	prepare(true, &c);
@@ -190,7 +195,7 @@ LANE_EXPORT int execve(const char *path, char *const argv[], char *const envp[])
 LANE_EXPORT int execveat(int dir, const char *path, char *const argv[], char *const envp[],
 			 int flags)
 {
-	struct crossing c;
+	struct shim_crossing c;
 	char *const *env;
 
 	prepare(true, &c);
@@ -200,7 +205,7 @@ LANE_EXPORT int execveat(int dir, const char *path, char *const argv[], char *co
 
 LANE_EXPORT int fexecve(int fd, char *const argv[], char *const envp[])
 {
-	struct crossing c;
+	struct shim_crossing c;
 	char *const *env;
 
 	prepare(true, &c);
@@ -210,7 +215,7 @@ LANE_EXPORT int fexecve(int fd, char *const argv[], char *const envp[])
 
 LANE_EXPORT int execvpe(const char *file, char *const argv[], char *const envp[])
 {
-	struct crossing c;
+	struct shim_crossing c;
 	char *const *env;
 
 	prepare(true, &c);

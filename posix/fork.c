@@ -9,7 +9,7 @@
  * vfork would run the child on our memory, where its close() calls would empty the parent's
  * table. It becomes a plain _Fork. Its child is a member only where there are lane sockets that it
  * may hand to what it executes. The parent waits until it has, as with vfork. posix_spawn, system
- * and popen do not come by here: their children call nothing of ours.
+ * and popen do not come by here (spawn.c): their children call nothing of ours.
  */
 #include <fcntl.h>
 #include <linux/futex.h>
@@ -163,6 +163,7 @@ static void in_child(void)
 	shim_epoll_fork(SHIM_FORK_CHILD);
 	shim_wake_fork_child();
 	shim_wait_fork_child();
+	shim_spawn_fork_child();
 	atomic_store(&shim.pid, getpid());
 	atomic_store(&nr_forks, 0);
 	forking.wrapped = false;

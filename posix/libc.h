@@ -10,6 +10,7 @@
 #include <dirent.h>
 #include <poll.h>
 #include <signal.h>
+#include <spawn.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <sys/epoll.h>
@@ -71,6 +72,18 @@
 	X(pid_t, fork, (void))                                                                     \
 	X(int, execve, (const char *, char *const[], char *const[]))                               \
 	X(pid_t, _Fork, (void))                                                                    \
+	X(int, posix_spawn,                                                                        \
+	  (pid_t *, const char *, const posix_spawn_file_actions_t *, const posix_spawnattr_t *,   \
+	   char *const[], char *const[]))                                                          \
+	X(int, posix_spawnp,                                                                       \
+	  (pid_t *, const char *, const posix_spawn_file_actions_t *, const posix_spawnattr_t *,   \
+	   char *const[], char *const[]))                                                          \
+	X(int, posix_spawn_file_actions_init, (posix_spawn_file_actions_t *))                      \
+	X(int, posix_spawn_file_actions_destroy, (posix_spawn_file_actions_t *))                   \
+	X(int, posix_spawn_file_actions_adddup2, (posix_spawn_file_actions_t *, int, int))         \
+	X(int, system, (const char *))                                                             \
+	X(FILE *, popen, (const char *, const char *))                                             \
+	X(int, pclose, (FILE *))                                                                   \
 	X(int, daemon, (int, int))                                                                 \
 	X(int, execveat, (int, const char *, char *const[], char *const[], int))                   \
 	X(int, execvpe, (const char *, char *const[], char *const[]))                              \
@@ -114,7 +127,9 @@
 	X(FILE *, freopen64, (const char *, const char *, FILE *))                                \
 	X(DIR *, opendir, (const char *))                                                          \
 	X(int, fclose, (FILE *))                                                                   \
-	X(FILE *, fdopen, (int, const char *))
+	X(FILE *, fdopen, (int, const char *))                                                     \
+	X(int, vdprintf, (int, const char *, va_list))                                             \
+	X(int, __vdprintf_chk, (int, int, const char *, va_list))
 
 struct shim_libc_table {
 #define X(type, name, args) type(*name) args;

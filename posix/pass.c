@@ -82,17 +82,18 @@ static uint64_t mark(int fd, struct shim_local *l)
 	return cookie;
 }
 
-bool shim_pass_exec(int fd, struct shim_local *l, bool for_exec)
+bool shim_pass_exec(int fd, struct shim_local *l, int row)
 {
 	struct shim_view *v = &shim.view;
-	uint64_t cookie = for_exec ? mark(fd, l) : 0;
+	uint64_t cookie = row >= 0 ? mark(fd, l) : 0;
 	struct shim_sock *s;
 
 	shim_enter(v);
 	s = shim_sock_of(l);
 	if (s && cookie) {
 		s->exec_cookie = cookie;
-		s->exec_rows |= shim_row_bit(v->row);
+		s->rows |= shim_row_bit(row);
+		s->exec_rows |= shim_row_bit(row);
 	} else if (s) {
 		s->exec_rows &= ~shim_row_bit(v->row);
 	}
@@ -289,20 +290,6 @@ void shim_cmsg_rights(const struct msghdr *m)
 
 /* ---- the successor of an exec ---- */
 
-/* stdio inside libc makes no call that we see (stdio.c). */
-static void standard_stream(int fd)
-{
-	FILE *f, **which = fd == 0 ? &stdin : fd == 1 ? &stdout : &stderr;
-
-	if (fd > 2)
-		return;
-	f = fdopen(fd, fd ? "w" : "r");
-	if (!f)
-		return;
-	setvbuf(f, NULL, fd == 2 ? _IONBF : _IOFBF, BUFSIZ);
-	*which = f;
-}
-
 /* Takes over the numbers in LANE_FDS, which the program does not get to see. */
 __attribute__((constructor)) static void pass_constructor(void)
 {
@@ -315,7 +302,7 @@ __attribute__((constructor)) static void pass_constructor(void)
 		if (end == at)
 			break;
 		if (fd >= 0 && shim_pass_adopt((int)fd))
-			standard_stream((int)fd);
+			shim_std_stream((int)fd);
 	}
 	if (at)
 		unsetenv("LANE_FDS");

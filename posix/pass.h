@@ -6,9 +6,9 @@
 
 #include "posix/shim.h"
 
-/* The sock behind 'fd' crosses an exec (or, 'for_exec' false, does not: the exec has failed).
- * True: the successor finds it. */
-bool shim_pass_exec(int fd, struct shim_local *l, bool for_exec);
+/* The sock behind 'fd' goes to a program that is executed: member 'row' holds it until that one takes over
+ * (-1: the own exec has failed, it does not go). True: the successor finds it. */
+bool shim_pass_exec(int fd, struct shim_local *l, int row);
 /* A program's message goes to a unix socket: before (way 1), and when that has failed (way -1).
  * True: with lane sockets. */
 bool shim_pass_rights(const struct msghdr *user, int way);

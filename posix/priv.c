@@ -94,20 +94,14 @@ static int get_nofile(struct rlimit *rl)
 
 void shim_nofile_exec(bool for_exec)
 {
-	static struct rlimit raised;
 	struct rlimit rl;
 	int saved = errno;
 
-	if (!shim_nofile_extra)
+	if (!shim_nofile_extra || shim_libc()->getrlimit(RLIMIT_NOFILE, &rl) < 0)
 		return;
-	if (for_exec && shim_libc()->getrlimit(RLIMIT_NOFILE, &raised) == 0 &&
-	    get_nofile(&rl) == 0) {
-		/* A hard limit that is lowered here could not be raised again if the exec fails. */
-		rl.rlim_max = raised.rlim_max;
-		shim_libc()->setrlimit(RLIMIT_NOFILE, &rl);
-	} else if (!for_exec) {
-		shim_libc()->setrlimit(RLIMIT_NOFILE, &raised);
-	}
+	/* A hard limit that is lowered here could not be raised again if the exec fails. */
+	rl.rlim_cur = (rlim_t)shim_nofile_limit + (for_exec ? 0 : (rlim_t)shim_nofile_extra);
+	shim_libc()->setrlimit(RLIMIT_NOFILE, &rl);
 	errno = saved;
 }
 

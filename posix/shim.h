@@ -242,6 +242,11 @@ void shim_fork_init(void); /* pthread_atfork; once, from start.c */
 /* Before a sock or set is released: not while another thread forks, whose child may have it. */
 void shim_fork_wait(void);
 void shim_epoll_fork(enum shim_fork_step step);
+/* stdio.c: 'fd' is a lane socket now: stdin, stdout or stderr, if it is theirs, uses it by our calls. */
+void shim_std_stream(int fd);
+/* spawn.c: ends a stream of its popen(), with the shell's status. False: it is none. */
+bool shim_pclose(FILE *f, int *status);
+void shim_spawn_fork_child(void);
 /* Keeps the preload and LANE_* of the environment for exec'd programs; once, from start.c. */
 void shim_exec_init(char *const envp[]);
 /* A number that we never saw made: an inherited listener becomes known (posix.md 16). True: it is now. */

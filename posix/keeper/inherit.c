@@ -13,6 +13,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
@@ -131,6 +132,22 @@ void keeper_fork_count(struct shim_view *v, const uint8_t *socks, const uint8_t 
 	v->a->row[v->row].uncounted = 0;
 }
 
+int keeper_spawn_prepare(struct shim_view *v)
+{
+	const struct shim_row *own = &v->a->row[v->row];
+	int row;
+
+	shim_lock(v);
+	row = row_reserve(v->a);
+	if (row >= 0) {
+		v->a->row[row].uid = own->uid;
+		v->a->row[row].uncounted = 0;
+		memcpy(v->a->row[row].comm, own->comm, sizeof(own->comm));
+	}
+	shim_unlock(v);
+	return row;
+}
+
 /* 'pid' is the child's: said by parent and child, whoever is first, so that neither waits. A child
  * that has come and gone meanwhile left another pid than the reservation's: then nothing is said.
  */
@@ -146,6 +163,24 @@ static void row_go_live(struct shim_view *v, int row, int32_t reserved_by, int32
 		shim_ring(v->keeper_bell);
 }
 
+/* There is no child. */
+static void row_give_back(struct shim_view *v, int row)
+{
+	/* What was closed since is held by the row alone. */
+	shim_lock(v);
+	shim_row_release(v, row);
+	shim_unlock(v);
+	shim_kick(v);
+}
+
+void keeper_spawn_done(struct shim_view *v, int row, int32_t pid)
+{
+	if (pid > 0)
+		row_go_live(v, row, -getpid(), pid);
+	else
+		row_give_back(v, row);
+}
+
 void keeper_fork_parent(struct shim_view *v, int row, int32_t pid)
 {
 	if (child_conn >= 0)
@@ -153,15 +188,7 @@ void keeper_fork_parent(struct shim_view *v, int row, int32_t pid)
 	child_conn = -1;
 	if (pid == 0)
 		return; /* a fork inside libc: the child says it */
-	if (pid > 0) {
-		row_go_live(v, row, -getpid(), pid);
-		return;
-	}
-	/* What was closed since is held by the row alone. */
-	shim_lock(v);
-	shim_row_release(v, row);
-	shim_unlock(v);
-	shim_kick(v);
+	keeper_spawn_done(v, row, pid);
 }
 
 void keeper_fork_child(struct shim_view *v, int row)

@@ -136,6 +136,10 @@ void keeper_fork_again(struct shim_view *v, int row);
 /* In the child, under the lock: bits of the socks and sets that it has descriptors of. */
 void keeper_fork_count(struct shim_view *v, const uint8_t *socks, const uint8_t *eps);
 void keeper_fork_parent(struct shim_view *v, int row, int32_t pid); /* pid < 0: the fork failed, 0: not known here */
+/* A row for the program that posix_spawn(3) is about to start, which holds nothing yet; -EAGAIN: none free.
+ * Afterwards its pid, < 0: it was not started. */
+int keeper_spawn_prepare(struct shim_view *v);
+void keeper_spawn_done(struct shim_view *v, int row, int32_t pid);
 /* In the child, where v->row is still the parent's. */
 void keeper_fork_child(struct shim_view *v, int row);
 

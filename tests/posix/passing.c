@@ -4,7 +4,9 @@
 #include "t.h"
 
 #include <fcntl.h>
+#include <spawn.h>
 
+extern char **environ;
 static char buf[200000];
 static const char *self;
 
@@ -274,6 +276,244 @@ static void exec_fails(void)
 	SHOW(recv(fd[1], buf, 10, 0));
 }
 
+/* ---- posix_spawn, system, popen ---- */
+
+/* What the client at 'c' hears, up to the end. */
+static void hear(int c)
+{
+	ssize_t n = t_read_all(c, buf, sizeof(buf) - 1);
+
+	buf[n < 0 ? 0 : n] = 0;
+	t_say("%zd [%s]", n, buf);
+}
+
+static void ask(int c, const char *what)
+{
+	MUST(send(c, what, strlen(what), 0));
+	shutdown(c, SHUT_WR);
+}
+
+/* A connection: *c the client's end, and the server's. */
+static int accepted(int *c, int flags)
+{
+	int l = t_listen(5), s;
+
+	*c = t_connect(t_port(l));
+	s = (int)MUST(accept4(l, NULL, NULL, flags));
+	close(l);
+	return s;
+}
+
+static pid_t spawn_on(int s, char *const argv[])
+{
+	posix_spawn_file_actions_t fa;
+	pid_t pid = 0;
+
+	posix_spawn_file_actions_init(&fa);
+	posix_spawn_file_actions_adddup2(&fa, s, 0);
+	posix_spawn_file_actions_adddup2(&fa, s, 1);
+	SHOW(posix_spawnp(&pid, argv[0], &fa, NULL, argv, environ));
+	posix_spawn_file_actions_destroy(&fa);
+	return pid;
+}
+
+static void spawn_stdio(void)
+{
+	int c, s = accepted(&c, SOCK_CLOEXEC);
+	pid_t pid = spawn_on(s, (char *[]){"/proc/self/exe", "-x", "stdio", "0", NULL});
+
+	close(s);
+	ask(c, "line\n");
+	hear(c);
+	reap(pid);
+}
+
+static void spawn_shell(void)
+{
+	int c, s = accepted(&c, SOCK_CLOEXEC);
+	pid_t pid = spawn_on(s, (char *[]){"sh", "-c", "read a; echo first $a; cat | tr a-z A-Z", NULL});
+
+	close(s);
+	ask(c, "line\nand more\n");
+	hear(c);
+	reap(pid);
+}
+
+static void spawn_inherits(void)
+{
+	int c, s = accepted(&c, 0);
+	char number[12];
+	pid_t pid;
+
+	snprintf(number, sizeof(number), "%d", s);
+	SHOW(posix_spawn(&pid, self, NULL, NULL, (char *[]){"x", "-x", "echo", number, NULL}, environ));
+	close(s);
+	ask(c, "echo me");
+	hear(c);
+	reap(pid);
+}
+
+/* The socket lives as long as the program that has it, used or not. */
+static void spawn_unused(void)
+{
+	int c, s = accepted(&c, 0), status;
+	pid_t pid;
+
+	SHOW(posix_spawnp(&pid, "sleep", NULL, NULL, (char *[]){"sleep", "30", NULL}, environ));
+	close(s);
+	t_say("%s", t_poll(c, POLLIN | POLLRDHUP, 100));
+	kill(pid, SIGTERM);
+	waitpid(pid, &status, 0);
+	t_say("%s", t_poll(c, POLLIN | POLLRDHUP, 2000));
+}
+
+static void spawn_fails(void)
+{
+	int c, s = accepted(&c, 0);
+	pid_t pid;
+
+	SHOW(posix_spawn(&pid, "/nonexistent", NULL, NULL, (char *[]){"x", NULL}, environ));
+	SHOW(send(s, "still", 5, 0));
+	close(s);
+	hear(c);
+}
+
+/* A child whose standard streams are the connection, as inetd's: it uses system() and popen(). */
+static pid_t on_stdio(int *c, void (*fn)(void))
+{
+	int s = accepted(c, 0);
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		dup2(s, 0);
+		dup2(s, 1);
+		close(s);
+		fn();
+		_exit(0);
+	}
+	close(s);
+	return pid;
+}
+
+static void runs_system(void)
+{
+	int r = system("read a; echo heard $a; exit 7");
+
+	dprintf(1, "status %x\n", r);
+	dprintf(1, "status %x\n", system("kill -9 $$"));
+	dprintf(1, "status %x\n", system("nosuchcommand 2>/dev/null"));
+	r = system("sh -c 'echo nested; cat' | tr a-z A-Z");
+	dprintf(1, "status %x\n", r);
+}
+
+static void system_stdio(void)
+{
+	int c;
+	pid_t pid = on_stdio(&c, runs_system);
+
+	ask(c, "one\ntwo\n");
+	hear(c);
+	reap(pid);
+}
+
+static void runs_popen(void)
+{
+	FILE *f = popen("read a; echo to pipe $a", "r"), *g;
+	char line[100] = "";
+
+	(void)!fgets(line, sizeof(line), f);
+	dprintf(1, "got %s", line);
+	dprintf(1, "status %x\n", pclose(f));
+	g = popen("sed s/^/sed:/", "w");
+	f = popen("cat >/dev/null; exit 3", "w");
+	fprintf(g, "through a pipe\n");
+	dprintf(1, "status %x\n", pclose(g)); /* f's shell does not have its end */
+	dprintf(1, "status %x\n", pclose(f));
+	f = popen("exit 5", "re");
+	dprintf(1, "closed %d\n", fclose(f) & 0xff);
+	dprintf(1, "%d\n", popen("true", "x") == NULL && errno == EINVAL);
+}
+
+static void popen_stdio(void)
+{
+	int c;
+	pid_t pid = on_stdio(&c, runs_popen);
+
+	ask(c, "word\n");
+	hear(c);
+	reap(pid);
+}
+
+static void runs_cat(void)
+{
+	execlp("cat", "cat", NULL);
+}
+
+/* Streams that were there before: what is written to them goes to the socket, and not when it is gone. */
+static void uses_stdio(void)
+{
+	int saved = dup(2);
+	char line[100];
+
+	printf("prompt ");
+	if (fgets(line, sizeof(line), stdin))
+		printf("heard %s", line);
+	puts("more");
+	dprintf(1, "at once\n");
+	fflush(stdout);
+	dup2(1, 2);
+	fprintf(stderr, "an error\n");
+	dup2(saved, 2);
+	dup2(open("/dev/null", O_WRONLY), 1);
+	puts("to nobody");
+	fflush(stdout);
+}
+
+static void standard_streams(void)
+{
+	int c;
+	pid_t pid = on_stdio(&c, uses_stdio);
+
+	ask(c, "word\n");
+	hear(c);
+	reap(pid);
+}
+
+static void inetd_cat(void)
+{
+	int c;
+	pid_t pid = on_stdio(&c, runs_cat);
+
+	ask(c, "to cat and back");
+	hear(c);
+	reap(pid);
+}
+
+/* A parent that accepts in the lane is not kept in the kernel by what its child's program needs. */
+static void exec_listener_blocking(void)
+{
+	int l = t_listen(5), port = t_port(l), c;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		execlp("sleep", "sleep", "30", NULL);
+		_exit(99);
+	}
+	t_sleep_ms(100);
+	alarm(5);
+	if (fork() == 0) {
+		t_sleep_ms(100);
+		c = t_connect(port);
+		SHOW(recv(c, buf, 10, 0));
+		_exit(0);
+	}
+	c = accept(l, NULL, NULL);
+	send(c, "hello", 5, 0);
+	t_sleep_ms(100);
+	kill(pid, SIGTERM);
+	wait(NULL);
+}
+
 int main(int argc, char **argv)
 {
 	static const struct t_case cases[] = {
@@ -282,7 +522,13 @@ int main(int argc, char **argv)
 		T_CASE(to_itself),	       T_CASE(exec_connection),
 		T_CASE(exec_vfork),	       T_CASE(exec_twice),
 		T_CASE(exec_stdio),	       T_CASE(exec_unused),
-		T_CASE(exec_fails),	       {NULL, NULL}};
+		T_CASE(exec_fails),	       T_CASE(spawn_stdio),
+		T_CASE(spawn_shell),	       T_CASE(spawn_inherits),
+		T_CASE(spawn_unused),	       T_CASE(spawn_fails),
+		T_CASE(system_stdio),	       T_CASE(popen_stdio),
+		T_CASE(inetd_cat),	       T_CASE(standard_streams),
+		T_CASE(exec_listener_blocking),
+		{NULL, NULL}};
 
 	self = "/proc/self/exe";
 	if (argc == 4 && strcmp(argv[1], "-x") == 0)
