@@ -11,6 +11,9 @@
 
 #include "posix/sock.h"
 
+/* Where both ends are one thread's, one look brings the text to the peer, the next its answer back. */
+#define LOOKS 2
+
 /* Under the lock: what a send on a socket in this state returns; 0: it may go on. */
 static int send_error(struct lane *ln, struct lane_tcp *pcb, const struct shim_sock *s,
 		      const struct lane_tcp_status *st)
@@ -259,7 +262,7 @@ static ssize_t send_stream(struct shim_local *l, const struct iovec *iov, int io
 	struct shim_sig_mark mark = shim_sig_mark();
 	size_t sent = 0, want;
 	uint64_t start = 0;
-	bool looked = false;
+	unsigned int looks = 0;
 
 	if (total < 0)
 		return total;
@@ -278,10 +281,8 @@ static ssize_t send_stream(struct shim_local *l, const struct iovec *iov, int io
 		if (r > 0)
 			continue;
 		/* ACKs that make room, or a RST, may have come since the program last waited. */
-		if (r == -EAGAIN && !looked && !shim_may_block(l, flags) && shim_look()) {
-			looked = true;
+		if (r == -EAGAIN && !shim_may_block(l, flags) && looks++ < LOOKS && shim_look())
 			continue;
-		}
 		if (r != -EAGAIN || !shim_may_block(l, flags))
 			return sent ? (ssize_t)sent : shim_pipe_signal(r, flags);
 		left = shim_time_left(timeo, &start);

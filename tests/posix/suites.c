@@ -58,4 +58,34 @@ static void write_finds_room(void)
 	close(fd[1]);
 }
 
-T_MAIN(T_CASE(write_learns_of_reset), T_CASE(write_finds_room))
+static void *connector(void *arg)
+{
+	t_sleep_ms(300);
+	return (void *)(intptr_t)t_connect(*(int *)arg);
+}
+
+/* haproxy, balance-rr: a child that was exec'd with a listener does not make others' accept() hang. */
+static void accept_beside_exec(void)
+{
+	int l = t_listen(5), port = t_port(l);
+	pid_t pid = fork();
+	pthread_t th;
+	void *fd;
+
+	if (pid == 0) {
+		execlp("sleep", "sleep", "100", NULL);
+		_exit(1);
+	}
+	t_sleep_ms(300);
+	t_say("blocking %d", !(fcntl(l, F_GETFL) & O_NONBLOCK));
+	pthread_create(&th, NULL, connector, &port);
+	alarm(5);
+	t_say("%s", accept(l, NULL, NULL) >= 0 ? "accepted" : strerror(errno));
+	pthread_join(th, &fd);
+	t_say("%s", (intptr_t)fd >= 0 ? "connected" : "not connected");
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+}
+
+T_MAIN(T_CASE(write_learns_of_reset), T_CASE(write_finds_room),
+       T_CASE(accept_beside_exec))
