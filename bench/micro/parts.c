@@ -247,7 +247,11 @@ static uint64_t timers(uint32_t n)
 static uint64_t frames(uint32_t nr)
 {
 	static struct lane_buf_pool pool;
-	struct lane_bufs bs = {.meta = take(nr * sizeof(struct lane_buf)), .pool = &pool, .nr = nr};
+	struct lane_bufs bs = {.meta = take(nr * sizeof(struct lane_buf)),
+			       .frames = take(nr * 256),
+			       .pool = &pool,
+			       .nr = nr,
+			       .stride = 256};
 	struct lane_buf *b[BATCH];
 	uint64_t at;
 
@@ -260,6 +264,7 @@ static uint64_t frames(uint32_t nr)
 			lane_buf_free(&bs, b[k]);
 	}
 	at = tsc() - at;
+	free(bs.frames);
 	free(bs.meta);
 	return at;
 }

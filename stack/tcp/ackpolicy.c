@@ -60,6 +60,8 @@ void lane_tcp_ack_text(struct lane *ln, struct lane_tcp *pcb, uint32_t len)
 	} else if (pcb->rcv_nxt - pcb->rcv_acked >= threshold(pcb)) {
 		lane_tcp_ack_now(ln, pcb);
 	} else if (!lane_tcp_armed(pcb, LANE_TT_DACK)) {
+		/* The flush knows whether text of ours has carried it. */
+		lane_tcp_want_output(ln, pcb);
 		lane_tcp_arm(ln, pcb, LANE_TT_DACK, delay_us(pcb));
 	}
 }

@@ -326,6 +326,7 @@ void lane_tcp_flush(struct lane *ln)
 		}
 		lane_tcp_work(ln, pcb);
 		lane_tcp_output(ln, pcb);
+		lane_tcp_rearm(ln, pcb);
 	}
 	ln->st->pcb_at_work = LANE_NIL;
 }

@@ -565,7 +565,7 @@ static inline bool lane_tcp_armed(const struct lane_tcp *pcb, enum lane_tcp_time
 {
 	return pcb->armed & (1U << t);
 }
-/* Starts the wheel's entry for what is armed. */
+/* Starts the wheel's entry for what is armed, unless it stands there or before. */
 void lane_tcp_rearm(struct lane *ln, struct lane_tcp *pcb);
 void lane_tcp_keepalive_start(struct lane *ln, struct lane_tcp *pcb);
 

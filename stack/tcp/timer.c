@@ -3,7 +3,9 @@
  *
  * Theory of operation. A pcb has a few deadlines and one entry in the lane's wheel, which stands at
  * the earliest of them or before: pushing a deadline out is one store. When the entry fires, the
- * deadlines that passed are served and the entry is started again for the next.
+ * deadlines that passed are served and the entry is started again for the next. While output is due, a
+ * deadline is only noted, and the flush starts the entry: a delayed ACK that leaves with text of the same
+ * turn never touches the wheel, whose neighbours in a slot are far apart in memory.
  */
 #include "stack/tcp/pcb.h"
 
@@ -25,6 +27,8 @@ void lane_tcp_arm(struct lane *ln, struct lane_tcp *pcb, enum lane_tcp_timer t, 
 
 	pcb->due_ms[t] = lane_now_ms(ln) + (uint32_t)in_ms + 1;
 	pcb->armed |= (uint8_t)(1U << t);
+	if (pcb->flags & LANE_TF_OUTPUT)
+		return;
 	if (pcb->timer.slot == 0 || (int32_t)(pcb->due_ms[t] - pcb->timer.tick) < 0)
 		start_wheel(ln, pcb, pcb->due_ms[t]);
 }
@@ -221,16 +225,18 @@ static void fire(struct lane *ln, struct lane_tcp *pcb, enum lane_tcp_timer t)
 
 void lane_tcp_rearm(struct lane *ln, struct lane_tcp *pcb)
 {
-	uint32_t first = 0;
-	bool any = false;
+	uint32_t first, left = pcb->armed;
 
-	for (unsigned int t = 0; t < LANE_TT_TIMERS; t++) {
-		if (!lane_tcp_armed(pcb, t) || (any && (int32_t)(pcb->due_ms[t] - first) >= 0))
-			continue;
-		first = pcb->due_ms[t];
-		any = true;
+	if (left == 0)
+		return;
+	first = pcb->due_ms[__builtin_ctz(left)];
+	while ((left &= left - 1) != 0) {
+		uint32_t due = pcb->due_ms[__builtin_ctz(left)];
+
+		if ((int32_t)(due - first) < 0)
+			first = due;
 	}
-	if (any)
+	if (pcb->timer.slot == 0 || (int32_t)(first - pcb->timer.tick) < 0)
 		start_wheel(ln, pcb, first);
 }
 
