@@ -9,6 +9,7 @@
 
 #define PAGE 4096
 #define LINE 64
+#define SYNS_MAX 65536 /* beyond it cookies do */
 
 void lane_config_default(struct lane_config *cfg)
 {
@@ -67,6 +68,7 @@ int lane_config_memory(struct lane_config *cfg, size_t bytes)
 		return -EINVAL;
 	cfg->nr_tcp = (uint32_t)pcbs;
 	cfg->nr_tw = (uint32_t)(pcbs * 2);
+	cfg->nr_syn = (uint32_t)(pcbs / 2 < SYNS_MAX ? pcbs / 2 : SYNS_MAX);
 	cfg->nr_udp = (uint32_t)(pcbs / 8);
 	cfg->nr_bufs = 0;
 	fixed = lane_size(cfg) + 2 * (size_t)PAGE;
@@ -99,10 +101,12 @@ void lane_layout_make(const struct lane_config *cfg, struct lane_layout *at)
 	at->nettab = take(&end, lane_config_ifs(cfg) * sizeof(struct lane_nettab), PAGE);
 	at->claims = take(&end, 2 * 65536 * sizeof(struct lane_claim_count), PAGE);
 	at->tcp = take(&end, (uint64_t)cfg->nr_tcp * lane_tcp_pcb_size(), PAGE);
+	at->syn = take(&end, (uint64_t)cfg->nr_syn * lane_tcp_syn_size(), LINE);
 	at->tw = take(&end, (uint64_t)cfg->nr_tw * lane_tcp_tw_size(), LINE);
 	at->udp = take(&end, (uint64_t)cfg->nr_udp * lane_udp_pcb_size(), LINE);
 	at->conn_table = take(&end, lane_ftable_size(cfg->nr_tcp), LINE);
 	at->listen_table = take(&end, lane_ftable_size(cfg->nr_tcp), LINE);
+	at->syn_table = take(&end, lane_ftable_size(cfg->nr_syn), LINE);
 	at->tw_table = take(&end, lane_ftable_size(cfg->nr_tw), LINE);
 	at->udp_table = take(&end, lane_ftable_size(2 * cfg->nr_udp), LINE);
 	at->meta = take(&end, (uint64_t)cfg->nr_bufs * sizeof(struct lane_buf), LINE);

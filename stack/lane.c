@@ -21,10 +21,12 @@ static void map_arrays(struct lane *ln, struct lane_state *st)
 	ln->nr_ifs = lane_config_ifs(&st->cfg);
 	ln->claims = (void *)(base + st->at.claims);
 	ln->tcps = (void *)(base + st->at.tcp);
+	ln->syns = (void *)(base + st->at.syn);
 	ln->tws = (void *)(base + st->at.tw);
 	ln->udps = (void *)(base + st->at.udp);
 	ln->conns = (void *)(base + st->at.conn_table);
 	ln->listeners = (void *)(base + st->at.listen_table);
+	ln->syn_table = (void *)(base + st->at.syn_table);
 	ln->tw_table = (void *)(base + st->at.tw_table);
 	ln->udp_table = (void *)(base + st->at.udp_table);
 	ln->bufs = (struct lane_bufs){
@@ -72,6 +74,7 @@ struct lane *lane_create(const struct lane_config *cfg, void *mem, uint64_t now_
 		lane_net_init(&ln->net[i]);
 	lane_ftable_init(ln->conns, cfg->nr_tcp);
 	lane_ftable_init(ln->listeners, cfg->nr_tcp);
+	lane_ftable_init(ln->syn_table, cfg->nr_syn);
 	lane_ftable_init(ln->tw_table, cfg->nr_tw);
 	lane_ftable_init(ln->udp_table, 2 * cfg->nr_udp); /* by port, and by flow when connected */
 	lane_buf_pool_init(&ln->bufs);

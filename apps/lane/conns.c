@@ -102,6 +102,17 @@ static void put_tcp(struct out *o, struct shim_view *v, uint32_t i, const struct
 	put_conn(o, &c);
 }
 
+/* A half-open connection of a peer: no program knows of it yet. */
+static void put_syn(struct out *o, const struct lane_ep *local, const struct lane_ep *remote)
+{
+	struct conn c = {.proto = "tcp", .members = "-"};
+
+	c.state = lane_tcp_state_name(LANE_TCP_SYN_RECEIVED);
+	print_ep(c.local, local);
+	print_ep(c.remote, remote);
+	put_conn(o, &c);
+}
+
 static void put_udp(struct out *o, struct shim_view *v, uint32_t i, const struct lane_udp *pcb)
 {
 	struct conn c = {.proto = "udp", .state = "BOUND", .remote = "*"};
@@ -122,6 +133,7 @@ static void put_all(struct out *o, struct shim_view *v)
 {
 	const struct lane_state *st = v->ln->st;
 	const struct lane_tcp *tcp;
+	struct lane_ep local, remote;
 	const struct lane_udp *udp;
 	uint32_t i;
 
@@ -129,6 +141,10 @@ static void put_all(struct out *o, struct shim_view *v)
 		tcp = lane_tcp_at(v->ln, i);
 		if (tcp)
 			put_tcp(o, v, i, tcp);
+	}
+	for (i = 0; i < st->syn_pool.nr; i++) {
+		if (lane_tcp_syn_at(v->ln, i, &local, &remote))
+			put_syn(o, &local, &remote);
 	}
 	for (i = 0; i < st->udp_pool.nr; i++) {
 		udp = lane_udp_at(v->ln, i);

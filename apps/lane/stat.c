@@ -160,6 +160,9 @@ static void put_sockets(struct out *o, const struct shim_view *v)
 		   "connections and listeners, closing ones too");
 	out_number(o, "tcp_pcbs_most", st->tcp_pool.nr_max, "at one time");
 	out_number(o, "tcp_pcbs_max", st->tcp_pool.nr, NULL);
+	out_number(o, "tcp_half_open", st->syn_pool.nr_used, "handshakes that wait for the peer's ACK");
+	out_number(o, "tcp_half_open_most", st->syn_pool.nr_max, "at one time");
+	out_number(o, "tcp_half_open_max", st->syn_pool.nr, "beyond it: SYN cookies");
 	out_number(o, "tcp_time_wait", st->tw_pool.nr_used, NULL);
 	out_number(o, "udp_pcbs", st->udp_pool.nr_used, NULL);
 	out_number(o, "epoll_sets", a->nr_eps_used, "with lane sockets in them");

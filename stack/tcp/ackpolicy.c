@@ -66,7 +66,7 @@ void lane_tcp_ack_text(struct lane *ln, struct lane_tcp *pcb, uint32_t len)
 	}
 }
 
-void lane_tcp_challenge(struct lane *ln, struct lane_tcp *pcb)
+bool lane_tcp_may_challenge(struct lane *ln)
 {
 	struct lane_state *st = ln->st;
 
@@ -75,9 +75,15 @@ void lane_tcp_challenge(struct lane *ln, struct lane_tcp *pcb)
 		st->nr_challenges = 0;
 	}
 	if (st->nr_challenges >= CHALLENGES_PER_S)
-		return;
+		return false;
 	st->nr_challenges++;
-	lane_tcp_ack_now(ln, pcb);
+	return true;
+}
+
+void lane_tcp_challenge(struct lane *ln, struct lane_tcp *pcb)
+{
+	if (lane_tcp_may_challenge(ln))
+		lane_tcp_ack_now(ln, pcb);
 }
 
 void lane_tcp_ack_sent(struct lane *ln, struct lane_tcp *pcb)

@@ -8,34 +8,37 @@
 #include <netinet/in.h>
 
 #include "stack/tcp/isn.h"
+#include "stack/tcp/synq.h"
 
 #define MSS_DEFAULT4 536 /* RFC 9293 3.7.1 */
 #define MSS_DEFAULT6 1220
 #define MSS_MIN	     48 /* as Linux: whatever the peer says */
 
-static uint32_t ip_tcp_hlen(const struct lane_tcp *pcb)
+static uint32_t ip_tcp_hlen(const struct lane_ip *remote)
 {
-	return (lane_ip_is4(&pcb->remote_ip) ? 20 : 40) + sizeof(struct lane_tcp_hdr);
+	return (lane_ip_is4(remote) ? 20 : 40) + sizeof(struct lane_tcp_hdr);
 }
 
-/* Text of a segment that fills a packet of the path, without TCP options. */
-static uint32_t path_mss(const struct lane_tcp *pcb)
+uint16_t lane_tcp_offer_mss(const struct lane_path *path, const struct lane_ip *remote, uint16_t maxseg)
 {
-	uint32_t mtu = pcb->path.mtu ? pcb->path.mtu : 1500;
+	/* Text of a segment that fills a packet of the path, without TCP options. */
+	uint32_t mtu = path->mtu ? path->mtu : 1500, hlen = ip_tcp_hlen(remote), m;
 
 	if (mtu > UINT16_MAX)
 		mtu = UINT16_MAX;
-	return mtu > ip_tcp_hlen(pcb) + MSS_MIN ? mtu - ip_tcp_hlen(pcb) : MSS_MIN;
+	m = mtu > hlen + MSS_MIN ? mtu - hlen : MSS_MIN;
+	return (uint16_t)(maxseg && m > maxseg ? maxseg : m);
 }
 
 uint16_t lane_tcp_adv_mss(const struct lane *ln, const struct lane_tcp *pcb)
 {
-	uint32_t m = path_mss(pcb);
-
 	(void)ln;
-	if (pcb->opts.maxseg && m > pcb->opts.maxseg)
-		m = pcb->opts.maxseg;
-	return (uint16_t)m;
+	return lane_tcp_offer_mss(&pcb->path, &pcb->remote_ip, pcb->opts.maxseg);
+}
+
+uint16_t lane_tcp_default_mss(const struct lane_ip *remote)
+{
+	return lane_ip_is4(remote) ? MSS_DEFAULT4 : MSS_DEFAULT6;
 }
 
 void lane_tcp_update_mss(struct lane *ln, struct lane_tcp *pcb)
@@ -57,7 +60,7 @@ void lane_tcp_update_mss(struct lane *ln, struct lane_tcp *pcb)
 }
 
 /* As Linux: for the largest window that the sysctls, or the program, will ever allow. */
-static uint8_t pick_wscale(const struct lane *ln, const struct lane_tcp *pcb)
+uint8_t lane_tcp_pick_wscale(const struct lane *ln, const struct lane_tcp *pcb)
 {
 	const struct lane_config *cfg = &ln->st->cfg;
 	uint32_t space = cfg->tcp_rmem[2] > cfg->rmem_max ? cfg->tcp_rmem[2] : cfg->rmem_max;
@@ -76,12 +79,10 @@ void lane_tcp_start(struct lane *ln, struct lane_tcp *pcb, uint32_t iss)
 {
 	struct lane_ep l = lane_tcp_local_ep(pcb), r = lane_tcp_remote_ep(pcb);
 
-	if (iss == 0)
-		iss = lane_isn(&ln->st->key, &l, &r, ln->now_us);
 	pcb->snd_una = pcb->recover = pcb->snd_sml = iss;
 	pcb->snd_nxt = pcb->snd_end = iss + 1;
 	pcb->ts_offset = lane_ts_offset(&ln->st->key, &l, &r);
-	pcb->rcv_wscale = pick_wscale(ln, pcb);
+	pcb->rcv_wscale = lane_tcp_pick_wscale(ln, pcb);
 	pcb->rcv_limit = pcb->opts.rcvbuf / 2;
 	pcb->rcv_adv = pcb->rcv_nxt + (pcb->rcv_limit < UINT16_MAX ? pcb->rcv_limit : UINT16_MAX);
 	pcb->rcv_mss = MSS_DEFAULT4;
@@ -102,7 +103,7 @@ void lane_tcp_take_syn(struct lane *ln, struct lane_tcp *pcb, const struct lane_
 	pcb->rcv_nxt = pcb->rcv_acked = seg->ti.seq + 1;
 	pcb->rcv_adv = pcb->rcv_nxt + wnd;
 	pcb->tune_seq = pcb->rcv_nxt;
-	pcb->peer_mss = lane_ip_is4(&pcb->remote_ip) ? MSS_DEFAULT4 : MSS_DEFAULT6;
+	pcb->peer_mss = lane_tcp_default_mss(&pcb->remote_ip);
 	if (o->have & LANE_OPT_MSS)
 		pcb->peer_mss = o->mss;
 	/* RFC 7323 2.2: only if both ends offered it. */
@@ -131,7 +132,7 @@ void lane_tcp_established(struct lane *ln, struct lane_tcp *pcb, const struct la
 	pcb->state = pcb->flags & LANE_TF_WR_SHUT ? LANE_TCP_FIN_WAIT_1 : LANE_TCP_ESTABLISHED;
 	pcb->flags |= LANE_TF_CONNECTED;
 	lane_tcp_want_output(ln, pcb);
-	pcb->flags &= ~(LANE_TF_SYN_DUE | LANE_TF_DEFER_ACKED);
+	pcb->flags &= ~LANE_TF_SYN_DUE;
 	pcb->retries = 0;
 	lane_tcp_disarm(pcb, LANE_TT_RTX);
 	pcb->snd_una = pcb->recover = pcb->snd_sml = pcb->rec.fack = pcb->snd_una + 1;
@@ -168,7 +169,7 @@ static bool port_fits(struct lane *ln, struct lane_tcp *pcb, uint16_t port, uint
 	uint32_t hash = lane_flow_hash(&ln->st->key, IPPROTO_TCP, &l, &r);
 	struct lane_tw *tw;
 
-	if (lane_tcp_find(ln, hash, &l, &r))
+	if (lane_tcp_find(ln, hash, &l, &r) || lane_tcp_syn_find(ln, hash, &l, &r))
 		return false;
 	tw = lane_tcp_tw_find(ln, hash, &l, &r);
 	return !tw || lane_tcp_tw_yield(ln, tw, iss);
@@ -207,6 +208,14 @@ static int pick_port(struct lane *ln, struct lane_tcp *pcb, uint32_t *iss)
 	return -EADDRNOTAVAIL;
 }
 
+/* RFC 6528. */
+static uint32_t first_iss(const struct lane *ln, const struct lane_tcp *pcb)
+{
+	struct lane_ep l = lane_tcp_local_ep(pcb), r = lane_tcp_remote_ep(pcb);
+
+	return lane_isn(&ln->st->key, &l, &r, ln->now_us);
+}
+
 int lane_tcp_connect(struct lane *ln, struct lane_tcp *pcb, const struct lane_ep *local,
 		     const struct lane_ep *remote)
 {
@@ -236,6 +245,8 @@ int lane_tcp_connect(struct lane *ln, struct lane_tcp *pcb, const struct lane_ep
 	}
 	lane_tcp_claim(ln, pcb, LANE_CLAIM_ANY);
 	ln->st->stats.tcp_connects++;
+	if (iss == 0)
+		iss = first_iss(ln, pcb);
 	lane_tcp_start(ln, pcb, iss);
 	return 0;
 }

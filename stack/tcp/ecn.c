@@ -38,6 +38,12 @@ uint8_t lane_tcp_ecn_syn(struct lane *ln, struct lane_tcp *pcb, bool answer, uin
 	return needed ? ECT0 : 0;
 }
 
+uint8_t lane_tcp_ecn_synack(const struct lane_tcp *l, uint8_t *flags)
+{
+	*flags |= LANE_WIRE_ECE;
+	return needs_ecn(l) ? ECT0 : 0;
+}
+
 bool lane_tcp_ecn_wanted(const struct lane *ln, const struct lane_tcp *l, const struct lane_seg *seg)
 {
 	bool ect = seg->pkt->ip.tos & 3;

@@ -5,7 +5,7 @@
  * is established, unreachability is advice: the timers decide, and name it as the reason. Where no ICMP
  * comes and segments go unanswered, the path may be a black hole for large ones (RFC 4821 7.7).
  */
-#include "stack/tcp/pcb.h"
+#include "stack/tcp/synq.h"
 
 #include <netinet/in.h>
 
@@ -68,6 +68,8 @@ void lane_tcp_icmp(struct lane *ln, const struct lane_icmp_info *icmp)
 		lane_flow_hash(&ln->st->key, IPPROTO_TCP, &icmp->local, &icmp->remote);
 	struct lane_tcp *pcb = lane_tcp_find(ln, hash, &icmp->local, &icmp->remote);
 
+	if (!pcb && lane_tcp_syn_icmp(ln, icmp, hash))
+		return;
 	if (!pcb || !icmp->has_seq || lane_seq_lt(icmp->seq, pcb->snd_una) ||
 	    lane_seq_ge(icmp->seq, pcb->snd_nxt)) {
 		lane_count_drop(ln, LANE_DROP_ICMP_INVALID);

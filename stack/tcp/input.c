@@ -2,7 +2,7 @@
  * input.c - the way in: a segment finds its connection and goes through RFC 9293 3.10.7 in order
  *
  * Theory of operation. lane_tcp_seg_in() takes a segment that burst.c has parsed, and looks up, in this order: a
- * connection, a TIME_WAIT record, a listener; what fits none is answered with RST. For a connection
+ * connection, a half-open one, a TIME_WAIT record, a listener; what fits none is answered with RST. For a connection
  * the steps in_seq, in_rst, in_syn, in_ack, in_urg, in_text, in_fin run until one says why the segment
  * ends there, or that the connection does (seg->done). A step trims the segment so that the next need
  * not look again. in_fast() is the common case of them all: an established connection, the next
@@ -11,7 +11,7 @@
  * The packet is the caller's as long as a drop is returned and pkt->b is set; text that was queued has
  * pkt->b NULL.
  */
-#include "stack/tcp/pcb.h"
+#include "stack/tcp/synq.h"
 
 /* RFC 7323 5.5: after 24 days without a segment ts_recent means nothing. */
 #define TS_VALID_MS (24U * 24 * 3600 * 1000)
@@ -91,9 +91,6 @@ static void trim(struct lane *ln, struct lane_tcp *pcb, struct lane_seg *seg)
 static bool in_syn_again(struct lane *ln, struct lane_tcp *pcb, struct lane_seg *seg)
 {
 	if (seg->flags & LANE_WIRE_ACK) {
-		/* No answer to a SYN-ACK of ours is a SYN-ACK: in_syn challenges it. */
-		if (pcb->flags & LANE_TF_PASSIVE)
-			return true;
 		seg->flags &= (uint8_t)~LANE_WIRE_SYN;
 		seg->seq++;
 		return true;
@@ -167,19 +164,11 @@ static enum lane_drop in_rst(struct lane *ln, struct lane_tcp *pcb, struct lane_
 	return LANE_OK;
 }
 
-/* Fourth: SYN in a synchronised state: RFC 5961 4.2. Before, another SYN in the window says that the peer
- * has begun anew: RFC 9293 3.10.7.4 goes back to LISTEN; Linux says so by RST, and the peer tries again. */
+/* Fourth: SYN in a synchronised state: RFC 5961 4.2. */
 static enum lane_drop in_syn(struct lane *ln, struct lane_tcp *pcb, struct lane_seg *seg)
 {
 	if (!(seg->flags & LANE_WIRE_SYN))
 		return LANE_OK;
-	if (pcb->state == LANE_TCP_SYN_RECEIVED && (pcb->flags & LANE_TF_PASSIVE) &&
-	    lane_seq_ge(seg->seq, pcb->rcv_nxt) && lane_seq_lt(seg->seq, pcb->rcv_adv)) {
-		lane_tcp_reply_rst(ln, seg);
-		seg->done = true;
-		lane_tcp_free(ln, pcb);
-		return LANE_DROP_TCP_SYN_CHALLENGE;
-	}
 	lane_tcp_challenge(ln, pcb);
 	return LANE_DROP_TCP_SYN_CHALLENGE;
 }
@@ -221,8 +210,6 @@ static enum lane_drop in_ack(struct lane *ln, struct lane_tcp *pcb, struct lane_
 			lane_tcp_reply_rst(ln, seg);
 			return LANE_DROP_TCP_ACK_INVALID;
 		}
-		if (!lane_tcp_may_complete(ln, pcb, seg))
-			return LANE_DROP_TCP_BACKLOG;
 		lane_tcp_established(ln, pcb, seg);
 	}
 	r = lane_tcp_ack_in(ln, pcb, seg);
@@ -366,13 +353,19 @@ static enum lane_drop in_conn(struct lane *ln, struct lane_tcp *pcb, struct lane
 	return r;
 }
 
-/* No connection: a TIME_WAIT record, a listener, or nobody. */
+/* No connection: a half-open one, a TIME_WAIT record, a listener, or nobody. '*pcb' becomes the one that
+ * the segment opens. */
 static enum lane_drop in_no_conn(struct lane *ln, struct lane_seg *seg, uint32_t hash,
-				 const struct lane_ep *local, const struct lane_ep *remote)
+				 const struct lane_ep *local, const struct lane_ep *remote,
+				 struct lane_tcp **pcb)
 {
-	struct lane_tw *tw = lane_tcp_tw_find(ln, hash, local, remote);
+	struct lane_syn *syn = lane_tcp_syn_find(ln, hash, local, remote);
 	struct lane_tcp *l = NULL;
+	struct lane_tw *tw;
 
+	if (syn)
+		return lane_tcp_syn_in(ln, syn, seg, pcb);
+	tw = lane_tcp_tw_find(ln, hash, local, remote);
 	if (tw) {
 		enum lane_drop r = lane_tcp_tw_in(ln, tw, seg);
 
@@ -383,7 +376,7 @@ static enum lane_drop in_no_conn(struct lane *ln, struct lane_seg *seg, uint32_t
 	if (!(seg->flags & LANE_WIRE_RST))
 		l = lane_tcp_find_listener(ln, local, hash);
 	if (l)
-		return lane_tcp_listen_in(ln, l, seg);
+		return lane_tcp_listen_in(ln, l, seg, hash, pcb);
 	if (seg->flags & LANE_WIRE_RST)
 		return LANE_DROP_TCP_RST_IGNORED;
 	lane_tcp_reply_rst(ln, seg);
@@ -419,7 +412,9 @@ enum lane_drop lane_tcp_seg_in(struct lane *ln, struct lane_seg *seg)
 		return LANE_DROP_TCP_FLAGS;
 	lane_seg_eps(seg, &local, &remote);
 	pcb = find(ln, seg, &local, &remote);
-	r = pcb ? in_conn(ln, pcb, seg) : in_no_conn(ln, seg, seg->hash, &local, &remote);
+	r = pcb ? LANE_OK : in_no_conn(ln, seg, seg->hash, &local, &remote, &pcb);
+	if (pcb)
+		r = in_conn(ln, pcb, seg);
 	ln->st->pcb_at_work = LANE_NIL;
 	if (r == LANE_OK && pkt->b) {
 		lane_buf_free_packet(&ln->bufs, pkt->b);

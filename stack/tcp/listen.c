@@ -1,16 +1,20 @@
 /*
- * listen.c - listeners: which one a SYN is for, half-open connections, the queue for accept()
+ * listen.c - listeners: which one a SYN is for, the handshake, the queue for accept()
  *
- * Theory of operation. A listener's SYN queue holds its SYN_RECEIVED connections, oldest first,
- * and is bounded: a new SYN takes the place of the oldest, so that a flood cannot keep a quick client
- * out (RFC 4987 3.4). The accept queue holds 'backlog' + 1 connections as in Linux; when it is full,
- * SYNs and the ACKs that would complete a handshake are dropped in silence, and the peers try again.
+ * Theory of operation. A SYN leaves a record (synq.c); when its SYN queue is full, or always if
+ * tcp_syncookies is 2, it leaves nothing and the SYN-ACK is a cookie (cookie.c). The ACK that answers either
+ * makes the connection, which is ESTABLISHED from its first moment on and waits in the accept queue. That holds
+ * 'backlog' + 1 connections as in Linux; when it is full, SYNs and the ACKs that would complete a
+ * handshake are dropped in silence, and the peers, or our SYN-ACKs, come again.
+ *
+ * Text in a SYN is not kept, as in Linux without fast open: the SYN-ACK acknowledges the SYN only.
  */
-#include "stack/tcp/pcb.h"
+#include "stack/tcp/synq.h"
 
 #include <netinet/in.h>
 
-#define SYN_YOUNG_MS 100
+#include "stack/tcp/cookie.h"
+#include "stack/tcp/isn.h"
 
 /* ---- which listener ---- */
 
@@ -67,7 +71,7 @@ struct lane_tcp *lane_tcp_find_listener(const struct lane *ln, const struct lane
 	return nr > 1 ? best(ln, local, hash % nr, &nr) : l;
 }
 
-/* ---- its queues: doubly linked by link and qprev ---- */
+/* ---- its queue: doubly linked by link and qprev ---- */
 
 static void queue_push(struct lane *ln, struct lane_list *q, struct lane_tcp *pcb)
 {
@@ -102,136 +106,17 @@ void lane_tcp_unqueue(struct lane *ln, struct lane_tcp *pcb)
 {
 	struct lane_tcp *l = lane_tcp_get(ln, pcb->parent);
 
-	if (!l || !(pcb->flags & (LANE_TF_SYNQ | LANE_TF_ACCQ)))
+	if (!l || !(pcb->flags & LANE_TF_ACCQ))
 		return;
-	if (pcb->flags & LANE_TF_SYNQ) {
-		queue_remove(ln, &l->lq.syns, pcb);
-		l->lq.nr_syns--;
-	} else {
-		queue_remove(ln, &l->lq.waiting, pcb);
-		l->lq.nr_waiting--;
-	}
-	pcb->flags &= ~(LANE_TF_SYNQ | LANE_TF_ACCQ);
+	queue_remove(ln, &l->lq.waiting, pcb);
+	l->lq.nr_waiting--;
+	pcb->flags &= ~LANE_TF_ACCQ;
 	pcb->parent = LANE_NIL;
 }
 
 static bool accept_full(const struct lane_tcp *l)
 {
 	return l->lq.nr_waiting > l->lq.backlog;
-}
-
-/* ---- the handshake ---- */
-
-static uint32_t max_syns(const struct lane *ln, const struct lane_tcp *l)
-{
-	uint32_t n = l->lq.backlog > LANE_SYNQ_MIN ? l->lq.backlog : LANE_SYNQ_MIN;
-	uint32_t share = ln->st->tcp_pool.nr / 8 + 1;
-
-	return n < share ? n : share;
-}
-
-/* What a connection has of its listener. */
-static void inherit(struct lane_tcp *pcb, const struct lane_tcp *l)
-{
-	pcb->opts = l->opts;
-	pcb->flags |= l->flags & (LANE_TF_RCVBUF_SET | LANE_TF_SNDBUF_SET);
-	pcb->flags |= LANE_TF_PASSIVE | LANE_TF_SYNQ;
-}
-
-/*
- * True if there is room for one more half-open connection. In a full queue the oldest makes room, but
- * not one so young that its ACK may be on the way: a burst of clients waits for its next SYN instead
- * of being reset, and a flood still passes through.
- */
-static bool make_room(struct lane *ln, struct lane_tcp *l)
-{
-	struct lane_tcp *oldest = lane_tcp_get(ln, l->lq.syns.head);
-
-	if (!oldest || l->lq.nr_syns < max_syns(ln, l))
-		return true;
-	if (lane_now_ms(ln) - oldest->start_ms < SYN_YOUNG_MS)
-		return false;
-	lane_count_drop(ln, LANE_DROP_TCP_BACKLOG);
-	lane_tcp_free(ln, oldest);
-	return true;
-}
-
-/* Makes the SYN_RECEIVED connection that 'seg' asks for. */
-static struct lane_tcp *new_conn(struct lane *ln, struct lane_tcp *l, const struct lane_seg *seg)
-{
-	const struct lane_pkt *pkt = seg->pkt;
-	struct lane_tcp *pcb = lane_tcp_create(ln, 0);
-
-	if (!pcb)
-		return NULL;
-	inherit(pcb, l);
-	pcb->state = LANE_TCP_SYN_RECEIVED;
-	pcb->local_ip = pkt->ip.dst;
-	pcb->local_port = seg->ti.dport;
-	pcb->remote_ip = pkt->ip.src;
-	pcb->remote_port = seg->ti.sport;
-	pcb->path.mac = pkt->mac;
-	pcb->path.have_mac = 1;
-	pcb->path.from_peer = 1;
-	pcb->path.queue = pkt->b->queue;
-	pcb->path.ifi = pkt->ifi;
-	pcb->path.version = UINT32_MAX; /* looked up at the first output */
-	pcb->parent = lane_tcp_idx(ln, l);
-	queue_push(ln, &l->lq.syns, pcb);
-	l->lq.nr_syns++;
-	return pcb;
-}
-
-enum lane_drop lane_tcp_listen_in(struct lane *ln, struct lane_tcp *l, struct lane_seg *seg)
-{
-	struct lane_tcp *pcb;
-
-	if (seg->flags & LANE_WIRE_ACK) {
-		lane_tcp_reply_rst(ln, seg);
-		return LANE_DROP_TCP_NO_PORT;
-	}
-	if (!(seg->flags & LANE_WIRE_SYN) || (seg->flags & LANE_WIRE_FIN))
-		return LANE_DROP_TCP_FLAGS;
-	if (accept_full(l) || !make_room(ln, l))
-		return LANE_DROP_TCP_BACKLOG;
-	pcb = new_conn(ln, l, seg);
-	if (!pcb)
-		return LANE_DROP_TCP_NO_PCB;
-	/* The path's MTU bounds the MSS that we offer. */
-	if (lane_path_update(ln, &pcb->path, &pcb->local_ip, &pcb->remote_ip) < 0 &&
-	    !pcb->path.have_mac) {
-		lane_tcp_free(ln, pcb);
-		return LANE_DROP_NO_ROUTE;
-	}
-	if (lane_tcp_hash(ln, pcb) < 0) {
-		lane_tcp_free(ln, pcb);
-		return LANE_DROP_TCP_NO_PCB;
-	}
-	lane_tcp_claim(ln, pcb, LANE_CLAIM_ANY);
-	lane_tcp_start(ln, pcb, seg->iss);
-	lane_tcp_take_syn(ln, pcb, seg);
-	return LANE_OK;
-}
-
-bool lane_tcp_may_complete(struct lane *ln, struct lane_tcp *pcb, const struct lane_seg *seg)
-{
-	const struct lane_tcp *l = lane_tcp_get(ln, pcb->parent);
-	uint32_t defer_ms;
-
-	if (!(pcb->flags & LANE_TF_PASSIVE))
-		return true;
-	if (!l || accept_full(l))
-		return false;
-	/* TCP_DEFER_ACCEPT: wait for text, but not for ever. */
-	defer_ms = l->opts.defer_accept_us / 1000;
-	if (defer_ms && seg->len == 0 && !(seg->flags & LANE_WIRE_FIN) &&
-	    lane_now_ms(ln) - pcb->start_ms < defer_ms) {
-		pcb->flags |= LANE_TF_DEFER_ACKED;
-		lane_tcp_arm(ln, pcb, LANE_TT_RTX,
-			     (uint64_t)(defer_ms - (lane_now_ms(ln) - pcb->start_ms)) * 1000);
-		return false;
-	}
-	return true;
 }
 
 void lane_tcp_complete(struct lane *ln, struct lane_tcp *pcb)
@@ -241,12 +126,337 @@ void lane_tcp_complete(struct lane *ln, struct lane_tcp *pcb)
 	ln->st->stats.tcp_accepts++;
 	if (!l)
 		return;
-	queue_remove(ln, &l->lq.syns, pcb);
-	l->lq.nr_syns--;
-	pcb->flags = (pcb->flags & ~LANE_TF_SYNQ) | LANE_TF_ACCQ;
+	pcb->flags = (pcb->flags & ~LANE_TF_EMBRYO) | LANE_TF_ACCQ;
 	queue_push(ln, &l->lq.waiting, pcb);
 	l->lq.nr_waiting++;
 	lane_tcp_notify(ln, l, LANE_EV_ACCEPT);
+}
+
+/* ---- the connection that a handshake ends in ---- */
+
+static struct lane_path path_back(const struct lane_pkt *pkt)
+{
+	return (struct lane_path){
+		.mac = pkt->mac,
+		.have_mac = 1,
+		.from_peer = 1,
+		.queue = pkt->b->queue,
+		.ifi = pkt->ifi,
+		.version = UINT32_MAX, /* not looked up yet */
+	};
+}
+
+/* What a connection has of its listener, and of the packet that completes it. */
+static void inherit(struct lane *ln, struct lane_tcp *pcb, const struct lane_tcp *l,
+		    const struct lane_seg *seg)
+{
+	const struct lane_pkt *pkt = seg->pkt;
+
+	pcb->opts = l->opts;
+	pcb->flags |= l->flags & (LANE_TF_RCVBUF_SET | LANE_TF_SNDBUF_SET);
+	pcb->flags |= LANE_TF_PASSIVE;
+	pcb->state = LANE_TCP_SYN_RECEIVED;
+	pcb->local_ip = pkt->ip.dst;
+	pcb->local_port = seg->ti.dport;
+	pcb->remote_ip = pkt->ip.src;
+	pcb->remote_port = seg->ti.sport;
+	pcb->path = path_back(pkt);
+	pcb->parent = lane_tcp_idx(ln, l);
+}
+
+/* The SYN that left 'r', as far as it matters now. */
+static struct lane_seg syn_of(const struct lane_syn *r, const struct lane_seg *seg)
+{
+	struct lane_seg syn = {
+		.pkt = seg->pkt,
+		.wnd = seg->wnd,
+		.ti.seq = r->irs,
+		.ti.flags = LANE_WIRE_SYN,
+		.ti.opts.have = LANE_OPT_MSS,
+		.ti.opts.mss = r->mss,
+		.ti.opts.wscale = r->wscale,
+		.ti.opts.tsval = r->ts_recent,
+	};
+
+	if (r->wscale != LANE_SYN_NO_WSCALE)
+		syn.ti.opts.have |= LANE_OPT_WSCALE;
+	if (r->ts)
+		syn.ti.opts.have |= LANE_OPT_TS;
+	if (r->sack)
+		syn.ti.opts.have |= LANE_OPT_SACK_OK;
+	return syn;
+}
+
+/* The established connection whose handshake 'r' and 'seg' complete, in the accept queue. There is a pcb;
+ * NULL: there is no route any more. */
+static struct lane_tcp *open_conn(struct lane *ln, struct lane_tcp *l, const struct lane_seg *seg,
+				  const struct lane_syn *r, uint32_t iss)
+{
+	struct lane_seg syn = syn_of(r, seg);
+	struct lane_tcp *pcb = lane_tcp_create(ln, 0);
+
+	if (!pcb)
+		return NULL;
+	pcb->flags |= LANE_TF_EMBRYO;
+	inherit(ln, pcb, l, seg);
+	if ((lane_path_update(ln, &pcb->path, &pcb->local_ip, &pcb->remote_ip) < 0 &&
+	     !pcb->path.have_mac) ||
+	    lane_tcp_hash(ln, pcb) < 0) {
+		lane_tcp_free(ln, pcb);
+		return NULL;
+	}
+	lane_tcp_claim(ln, pcb, LANE_CLAIM_ANY);
+	lane_tcp_start(ln, pcb, iss);
+	pcb->rcv_wscale = r->rcv_wscale;
+	lane_tcp_take_syn(ln, pcb, &syn);
+	if (r->ecn)
+		pcb->ecn |= LANE_ECN_OK;
+	if (!r->resent)
+		pcb->ctl_tx_us = r->start_us;
+	pcb->nr_retrans = r->nr_timeouts;
+	lane_tcp_established(ln, pcb, seg);
+	return pcb;
+}
+
+/* ---- cookies ---- */
+
+/* The SYN-ACK that remembers 'r', which nobody else does. */
+static void answer_cookie(struct lane *ln, struct lane_syn *r, const struct lane_tcp *l,
+			  const struct lane_path *path)
+{
+	struct lane_ep local = {r->local_ip, l->local_port}, remote = {r->remote_ip, r->remote_port};
+	struct lane_cookie_opts o = {.wscale = r->wscale, .sack = r->sack, .ecn = r->ecn};
+	uint32_t offset = 0, stamp = 0, iss;
+
+	if (r->ts) {
+		offset = lane_ts_offset(&ln->st->key, &local, &remote);
+		stamp = lane_cookie_stamp(lane_now_ms(ln), &o) + offset;
+	} else {
+		/* There is no place to keep them in. */
+		r->wscale = LANE_SYN_NO_WSCALE;
+		r->sack = r->ecn = 0;
+	}
+	iss = lane_cookie_make(&ln->st->key, &local, &remote, r->irs, &r->mss, ln->now_us);
+	ln->st->cookies_us = ln->now_us;
+	ln->st->stats.tcp_cookies_sent++;
+	lane_tcp_syn_answer(ln, r, path, iss, stamp);
+}
+
+/* What the SYN of the cookie in 'seg' said. False: it is none of ours, or too old. */
+static bool read_cookie(struct lane *ln, const struct lane_tcp *l, const struct lane_seg *seg,
+			struct lane_syn *r)
+{
+	const struct lane_pkt *pkt = seg->pkt;
+	struct lane_ep local = {pkt->ip.dst, seg->ti.dport}, remote = {pkt->ip.src, seg->ti.sport};
+	const struct lane_config *cfg = &ln->st->cfg;
+	const struct lane_tcp_opts *opts = &seg->ti.opts;
+	struct lane_cookie_opts o;
+
+	*r = (struct lane_syn){
+		.listener = lane_tcp_idx(ln, l) + 1,
+		.irs = seg->seq - 1,
+		.wscale = LANE_SYN_NO_WSCALE,
+		.resent = 1, /* nothing tells when it left */
+	};
+	if (!lane_cookie_check(&ln->st->key, &local, &remote, r->irs, seg->ack - 1, ln->now_us,
+			       &r->mss))
+		return false;
+	if (!(opts->have & LANE_OPT_TS) || !opts->tsecr || !cfg->timestamps)
+		return true;
+	o = lane_cookie_read_stamp(opts->tsecr -
+				   lane_ts_offset(&ln->st->key, &local, &remote));
+	r->ts = 1;
+	r->ts_recent = opts->tsval;
+	r->sack = o.sack;
+	r->ecn = o.ecn;
+	if (o.wscale != LANE_COOKIE_NO_WSCALE && cfg->window_scaling) {
+		r->wscale = o.wscale & 0xf;
+		r->rcv_wscale = lane_tcp_pick_wscale(ln, l);
+	}
+	return true;
+}
+
+static bool may_follow(const struct lane *ln, const struct lane_seg *seg)
+{
+	const struct lane_pkt *pkt = seg->pkt;
+	struct lane_ep local = {pkt->ip.dst, seg->ti.dport}, remote = {pkt->ip.src, seg->ti.sport};
+
+	return lane_cookie_may_follow(&ln->st->key, &local, &remote, seg->seq - 1, seg->ack - 1,
+				      ln->now_us);
+}
+
+/* An ACK for a listener: it brings a cookie back, or it is a stray. */
+static enum lane_drop ack_in(struct lane *ln, struct lane_tcp *l, struct lane_seg *seg,
+			     struct lane_tcp **pcb)
+{
+	const struct lane_state *st = ln->st;
+	bool cookies = st->cfg.syncookies && st->cookies_us &&
+		       !(seg->flags & (LANE_WIRE_SYN | LANE_WIRE_RST)) &&
+		       ln->now_us - st->cookies_us <
+			       LANE_COOKIE_PERIODS * LANE_COOKIE_PERIOD_US;
+	struct lane_syn r;
+
+	if (!cookies || !read_cookie(ln, l, seg, &r)) {
+		/* It comes again behind the one that it follows. */
+		if (cookies && may_follow(ln, seg))
+			return LANE_DROP_TCP_COOKIE;
+		ln->st->stats.tcp_cookies_bad += cookies;
+		lane_tcp_reply_rst(ln, seg);
+		return LANE_DROP_TCP_NO_PORT;
+	}
+	if (accept_full(l))
+		return LANE_DROP_TCP_BACKLOG;
+	if (st->tcp_pool.nr_used == st->tcp_pool.nr)
+		return LANE_DROP_TCP_NO_PCB;
+	*pcb = open_conn(ln, l, seg, &r, seg->ack - 1);
+	if (!*pcb)
+		return LANE_DROP_NO_ROUTE;
+	ln->st->stats.tcp_cookies_good++;
+	return LANE_OK;
+}
+
+/* ---- input ---- */
+
+/* Without cookies Linux leaves the last quarter of tcp_max_syn_backlog to peers that it knows; we know none. */
+static bool no_room(const struct lane *ln, const struct lane_tcp *l, bool full)
+{
+	uint32_t max = ln->st->cfg.max_syn_backlog;
+
+	return !ln->st->cfg.syncookies && (full || l->lq.nr_syns > max - max / 4);
+}
+
+enum lane_drop lane_tcp_listen_in(struct lane *ln, struct lane_tcp *l, struct lane_seg *seg,
+				  uint32_t hash, struct lane_tcp **pcb)
+{
+	const struct lane_pkt *pkt = seg->pkt;
+	struct lane_path path = path_back(pkt);
+	struct lane_ip local = pkt->ip.dst;
+	struct lane_syn r;
+	/* What follows a TIME_WAIT needs a number beyond its own, which no cookie has. */
+	bool cookie = !seg->iss &&
+		      (ln->st->cfg.syncookies == 2 || lane_tcp_syn_is_full(ln, l));
+
+	if (seg->flags & LANE_WIRE_ACK)
+		return ack_in(ln, l, seg, pcb);
+	if (!(seg->flags & LANE_WIRE_SYN) || (seg->flags & LANE_WIRE_FIN))
+		return LANE_DROP_TCP_FLAGS;
+	if (accept_full(l) || no_room(ln, l, cookie))
+		return LANE_DROP_TCP_BACKLOG;
+	/* The path's MTU bounds the MSS that we offer. */
+	if (lane_path_update(ln, &path, &local, &pkt->ip.src) < 0 && !path.have_mac)
+		return LANE_DROP_NO_ROUTE;
+	lane_tcp_syn_fill(ln, l, seg, &r);
+	if (cookie) {
+		answer_cookie(ln, &r, l, &path);
+		return LANE_OK;
+	}
+	if (!lane_tcp_syn_add(ln, &r, hash))
+		return LANE_DROP_TCP_BACKLOG;
+	lane_tcp_syn_answer(ln, &r, &path, lane_tcp_syn_iss(ln, &r), lane_tcp_syn_stamp(ln, &r));
+	return LANE_OK;
+}
+
+/* RFC 9293 3.10.7.4, first, with SYN and FIN as a part of the segment. */
+static bool in_window(const struct lane_seg *seg, uint32_t nxt, uint32_t wnd)
+{
+	uint32_t end = seg->seq + seg->len + !!(seg->flags & LANE_WIRE_SYN) +
+		       !!(seg->flags & LANE_WIRE_FIN);
+
+	if (seg->seq == nxt)
+		return true;
+	if (lane_seq_gt(end, nxt) && lane_seq_lt(seg->seq, nxt + wnd))
+		return true;
+	return seg->seq == nxt + wnd && end == seg->seq;
+}
+
+/* RFC 7323 5; 0 in a SYN is no time, as Linux has it. */
+static bool is_old(const struct lane_syn *r, const struct lane_seg *seg)
+{
+	return r->ts && r->ts_recent && (seg->ti.opts.have & LANE_OPT_TS) &&
+	       !(seg->flags & LANE_WIRE_RST) && lane_seq_lt(seg->ti.opts.tsval, r->ts_recent);
+}
+
+/* RST ends it if it is exact (RFC 5961 3.2). */
+static enum lane_drop rst_in(struct lane *ln, struct lane_syn *r, const struct lane_seg *seg)
+{
+	if (seg->seq != r->irs + 1) {
+		lane_tcp_syn_challenge(ln, r, seg);
+		return LANE_DROP_TCP_RST_CHALLENGE;
+	}
+	ln->st->stats.tcp_resets_in++;
+	lane_tcp_syn_remove(ln, r);
+	return LANE_OK;
+}
+
+/* The ACK is good: the connection, unless it must wait. */
+static enum lane_drop complete(struct lane *ln, struct lane_tcp *l, struct lane_syn *r,
+			       const struct lane_seg *seg, uint32_t iss, struct lane_tcp **pcb)
+{
+	bool bare = seg->len == 0 && !(seg->flags & LANE_WIRE_FIN);
+	enum lane_drop why = LANE_OK;
+
+	if (bare && lane_tcp_syn_defers(l, r))
+		why = LANE_DROP_TCP_DEFER;
+	else if (accept_full(l))
+		why = LANE_DROP_TCP_BACKLOG;
+	else if (ln->st->tcp_pool.nr_used == ln->st->tcp_pool.nr)
+		why = LANE_DROP_TCP_NO_PCB;
+	else if ((*pcb = open_conn(ln, l, seg, r, iss)) == NULL)
+		why = LANE_DROP_NO_ROUTE;
+	r->acked = 1;
+	if (why == LANE_OK) {
+		lane_tcp_syn_remove(ln, r);
+	} else if (why != LANE_DROP_TCP_DEFER && ln->st->cfg.abort_on_overflow) {
+		lane_tcp_reply_rst(ln, seg);
+		lane_tcp_syn_remove(ln, r);
+	}
+	return why;
+}
+
+/* An ACK of another SYN-ACK than the record's, perhaps of a cookie. */
+static enum lane_drop other_ack(struct lane *ln, struct lane_tcp *l, struct lane_syn *r,
+				struct lane_seg *seg, struct lane_tcp **pcb)
+{
+	enum lane_drop why = ack_in(ln, l, seg, pcb);
+
+	if (*pcb)
+		lane_tcp_syn_remove(ln, r);
+	return why;
+}
+
+enum lane_drop lane_tcp_syn_in(struct lane *ln, struct lane_syn *r, struct lane_seg *seg,
+			       struct lane_tcp **pcb)
+{
+	static const uint8_t kinds = LANE_WIRE_SYN | LANE_WIRE_ACK | LANE_WIRE_RST;
+	struct lane_tcp *l = lane_tcp_get(ln, r->listener - 1);
+	uint32_t iss = lane_tcp_syn_iss(ln, r);
+	bool old = is_old(r, seg);
+
+	if ((seg->flags & kinds) == LANE_WIRE_SYN && seg->seq == r->irs && !old) {
+		lane_tcp_syn_answer_again(ln, r, seg->pkt);
+		return LANE_DROP_TCP_DUP;
+	}
+	if ((seg->flags & LANE_WIRE_ACK) && seg->ack != iss + 1)
+		return other_ack(ln, l, r, seg, pcb);
+	if (old || !in_window(seg, r->irs + 1, lane_tcp_syn_wnd(l))) {
+		if (!(seg->flags & LANE_WIRE_RST))
+			lane_tcp_syn_challenge(ln, r, seg);
+		return old ? LANE_DROP_TCP_PAWS : LANE_DROP_TCP_SEQ;
+	}
+	if (seg->flags & LANE_WIRE_RST)
+		return rst_in(ln, r, seg);
+	if (r->ts && (seg->ti.opts.have & LANE_OPT_TS) && lane_seq_le(seg->seq, r->irs + 1))
+		r->ts_recent = seg->ti.opts.tsval;
+	/* Another SYN in the window: the peer has begun anew. RFC 9293 3.10.7.4 goes back to LISTEN; Linux says
+	 * so by RST, and the peer tries again. */
+	if ((seg->flags & LANE_WIRE_SYN) && seg->seq != r->irs) {
+		lane_tcp_reply_rst(ln, seg);
+		lane_tcp_syn_remove(ln, r);
+		return LANE_DROP_TCP_SYN_CHALLENGE;
+	}
+	if (!(seg->flags & LANE_WIRE_ACK))
+		return LANE_DROP_TCP_NO_ACK;
+	return complete(ln, l, r, seg, iss, pcb);
 }
 
 /* ---- the program's side ---- */
@@ -294,8 +504,7 @@ void lane_tcp_listen_stop(struct lane *ln, struct lane_tcp *l)
 {
 	struct lane_tcp *pcb;
 
-	while ((pcb = lane_tcp_get(ln, l->lq.syns.head)) != NULL)
-		lane_tcp_free(ln, pcb);
+	lane_tcp_syn_stop(ln, l);
 	while ((pcb = lane_tcp_get(ln, l->lq.waiting.head)) != NULL) {
 		if (pcb->state != LANE_TCP_CLOSED && pcb->state != LANE_TCP_TIME_WAIT)
 			lane_tcp_xmit_rst(ln, pcb);
@@ -311,11 +520,8 @@ void lane_tcp_requeue(struct lane *ln, struct lane_tcp *pcb)
 	struct lane_tcp *l = lane_tcp_get(ln, pcb->parent);
 
 	if (!l || l->state != LANE_TCP_LISTEN) {
-		pcb->flags &= ~(LANE_TF_SYNQ | LANE_TF_ACCQ);
+		pcb->flags &= ~LANE_TF_ACCQ;
 		lane_tcp_free(ln, pcb);
-	} else if (pcb->flags & LANE_TF_SYNQ) {
-		queue_push(ln, &l->lq.syns, pcb);
-		l->lq.nr_syns++;
 	} else {
 		queue_push(ln, &l->lq.waiting, pcb);
 		l->lq.nr_waiting++;

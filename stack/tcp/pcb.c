@@ -1,7 +1,7 @@
 /*
  * pcb.c - TCP control blocks: making, finding and ending them
  */
-#include "stack/tcp/pcb.h"
+#include "stack/tcp/synq.h"
 
 #include <netinet/in.h>
 
@@ -55,7 +55,6 @@ void lane_tcp_reset_fields(struct lane_tcp *pcb)
 	pcb->out_next = pcb->ev_next = LANE_NIL;
 	pcb->rcvq_head = pcb->rcvq_tail = pcb->ooo_head = LANE_NIL;
 	pcb->sndq_head = pcb->sndq_tail = pcb->snd_unsent = pcb->rtx_frame = LANE_NIL;
-	pcb->lq.syns.head = pcb->lq.syns.tail = LANE_NIL;
 	pcb->lq.waiting.head = pcb->lq.waiting.tail = LANE_NIL;
 }
 
@@ -188,9 +187,7 @@ static void free_rcvq(struct lane *ln, struct lane_tcp *pcb)
 
 void lane_tcp_detach(struct lane *ln, struct lane_tcp *pcb)
 {
-	/* posix.md 71: what waits for accept is still accepted, so it stays in that queue. */
-	if (pcb->flags & LANE_TF_SYNQ)
-		lane_tcp_unqueue(ln, pcb);
+	/* posix.md 71: what waits for accept is still accepted, so it stays in its queue. */
 	lane_tcp_unhash(ln, pcb);
 	lane_tcp_unclaim(ln, pcb);
 	lane_timer_stop(&ln->timers, lane_tcp_idx(ln, pcb));
@@ -229,7 +226,7 @@ void lane_tcp_free(struct lane *ln, struct lane_tcp *pcb)
 void lane_tcp_done(struct lane *ln, struct lane_tcp *pcb)
 {
 	/* Nobody holds an orphan, nor what its listener has not made known yet. */
-	if (pcb->flags & (LANE_TF_ORPHAN | LANE_TF_SYNQ))
+	if (pcb->flags & (LANE_TF_ORPHAN | LANE_TF_EMBRYO))
 		lane_tcp_free(ln, pcb);
 	else
 		lane_tcp_detach(ln, pcb);
@@ -272,7 +269,7 @@ static struct lane_tcp *list_pop(struct lane *ln, struct lane_list *l, size_t li
 void lane_tcp_notify(struct lane *ln, struct lane_tcp *pcb, uint8_t events)
 {
 	/* What is not accepted yet has no program; accept() looks at the state. */
-	if (pcb->flags & (LANE_TF_ORPHAN | LANE_TF_SYNQ | LANE_TF_ACCQ))
+	if (pcb->flags & (LANE_TF_ORPHAN | LANE_TF_EMBRYO | LANE_TF_ACCQ))
 		return;
 	pcb->events |= events;
 	if (pcb->flags & LANE_TF_EVENTS)
@@ -336,6 +333,7 @@ void lane_tcp_init(struct lane *ln)
 	struct lane_state *st = ln->st;
 
 	lane_pool_init(&st->tcp_pool, ln->tcps, sizeof(struct lane_tcp), st->cfg.nr_tcp);
+	lane_tcp_syn_init(ln);
 	lane_pool_init(&st->tw_pool, ln->tws, lane_tcp_tw_size(), st->cfg.nr_tw);
 	lane_wheel_init(&st->wheel, ln->now_us);
 	st->events = st->output = st->tw_order = (struct lane_list){LANE_NIL, LANE_NIL};

@@ -3,7 +3,7 @@
  *
  * Theory of operation. A pcb lies in the lane's shared memory and is named by its index; all links
  * are indices. It is on up to four lists at once, each with a link of its own: the flow table (or
- * listener table), its listener's SYN or accept queue (link, qprev), the events list and the output
+ * listener table), its listener's accept queue (link, qprev), the events list and the output
  * list. The last two are drained once a turn, so a pcb that ends while it is on them is only
  * marked LANE_TF_DEAD and its slot is freed when it is taken off.
  *
@@ -41,7 +41,7 @@
 #define LANE_TF_OUTPUT      0x00000010U /* on st->output */
 #define LANE_TF_EVENTS      0x00000020U /* on st->events */
 #define LANE_TF_DEAD        0x00000040U /* free it when it leaves the lists */
-#define LANE_TF_SYNQ        0x00000080U /* in its listener's SYN queue */
+#define LANE_TF_EMBRYO      0x00000080U /* being made of a handshake: nobody holds it yet */
 #define LANE_TF_ACCQ        0x00000100U /* in its listener's accept queue */
 #define LANE_TF_TS          0x00000200U /* timestamps were agreed on */
 #define LANE_TF_SACK        0x00000400U /* SACK was agreed on */
@@ -63,7 +63,6 @@
 #define LANE_TF_SNDBUF_SET  0x04000000U /* the same for sndbuf */
 #define LANE_TF_V6ONLY      0x08000000U /* listener */
 #define LANE_TF_CWND_LIMITED 0x10000000U /* the window stopped output last time */
-#define LANE_TF_DEFER_ACKED 0x20000000U /* TCP_DEFER_ACCEPT: the third ACK came without text */
 #define LANE_TF_WAS_RESET   0x40000000U /* ended by error: read gives 0 and write EPIPE after it */
 #define LANE_TF_PASSIVE     0x80000000U /* opened by the peer */
 
@@ -119,13 +118,13 @@ enum lane_tcp_urg { LANE_URG_NONE, LANE_URG_AHEAD, LANE_URG_HERE, LANE_URG_READ 
 #define LANE_DUP_THRESH	    3	   /* RFC 5681 */
 #define LANE_REORDERING_MAX 300	   /* segments, as Linux */
 #define LANE_TXQ_HIGH	    128	   /* packets on st->txq beyond which no new text is sent */
-#define LANE_SYNQ_MIN	    128	   /* half-open connections that any listener may have */
+#define LANE_SYNQ_MIN	    128	   /* half-open connections that any listener may have, if the pool has them */
 
 /* A listener's own; it has no congestion control. */
 struct lane_tcp_lq {
-	struct lane_list syns;	  /* SYN_RECEIVED, oldest first */
 	struct lane_list waiting; /* for accept */
-	uint32_t nr_syns, nr_waiting, backlog;
+	uint32_t nr_syns, nr_young; /* half-open ones (synq.c), those without a time-out yet */
+	uint32_t nr_waiting, backlog;
 };
 
 /* Loss detection and recovery of a sender (RFC 8985, 6937, 5682, 3522). */
@@ -197,7 +196,7 @@ struct lane_tcp {
 	struct lane_tcp_lq lq;
 
 	uint32_t out_next, ev_next, qprev;
-	uint32_t parent; /* listener, while in one of its queues */
+	uint32_t parent; /* listener, while in its queue */
 	uint64_t cookie;
 	uint8_t events; /* LANE_EV_* */
 	uint8_t err;	/* pending errno */
@@ -334,27 +333,28 @@ void lane_tcp_free_frames(struct lane *ln, uint32_t head);
 /* A listener for a SYN to 'local' whose flow hash is 'hash', or NULL. */
 struct lane_tcp *lane_tcp_find_listener(const struct lane *ln, const struct lane_ep *local,
 					uint32_t hash);
-enum lane_drop lane_tcp_listen_in(struct lane *ln, struct lane_tcp *l, struct lane_seg *seg);
-/* A SYN_RECEIVED connection got its ACK: it is moved to the accept queue. False: that is full. */
-bool lane_tcp_may_complete(struct lane *ln, struct lane_tcp *pcb, const struct lane_seg *seg);
+/* A connection that a peer opened is established: it waits for accept. */
 void lane_tcp_complete(struct lane *ln, struct lane_tcp *pcb);
-/* Takes it out of its listener's queues. */
+/* Takes it out of its listener's queue. */
 void lane_tcp_unqueue(struct lane *ln, struct lane_tcp *pcb);
-/* Puts a pcb back into the queue that its flags name (recover.c). */
-void lane_tcp_requeue(struct lane *ln, struct lane_tcp *pcb);
 /* Ends a listener: its queued connections are reset. */
 void lane_tcp_listen_stop(struct lane *ln, struct lane_tcp *l);
 
 /* ---- connect.c, handshake of both kinds ---- */
 /* Takes what the peer's SYN (or SYN-ACK) offers; 'seg' also gives irs. */
 void lane_tcp_take_syn(struct lane *ln, struct lane_tcp *pcb, const struct lane_seg *seg);
-/* Sets up sequence numbers and windows of a new connection; 'iss' 0: RFC 6528. */
+/* Sets up sequence numbers and windows of a new connection. */
 void lane_tcp_start(struct lane *ln, struct lane_tcp *pcb, uint32_t iss);
 /* SYN_SENT or SYN_RECEIVED -> ESTABLISHED. */
 void lane_tcp_established(struct lane *ln, struct lane_tcp *pcb, const struct lane_seg *seg);
 /* snd_mss from the peer's MSS, the path's MTU and the options that each segment carries. */
 void lane_tcp_update_mss(struct lane *ln, struct lane_tcp *pcb);
-/* The MSS that we offer. */
+/* The scale of the windows that we offer; of a listener, that its connections will. */
+uint8_t lane_tcp_pick_wscale(const struct lane *ln, const struct lane_tcp *pcb);
+/* What a peer takes that does not say its MSS (RFC 9293 3.7.1). */
+uint16_t lane_tcp_default_mss(const struct lane_ip *remote);
+/* The MSS that we offer on a path, 'maxseg' (0: none) at most; and of a connection. */
+uint16_t lane_tcp_offer_mss(const struct lane_path *path, const struct lane_ip *remote, uint16_t maxseg);
 uint16_t lane_tcp_adv_mss(const struct lane *ln, const struct lane_tcp *pcb);
 enum lane_drop lane_tcp_in_syn_sent(struct lane *ln, struct lane_tcp *pcb, struct lane_seg *seg);
 
@@ -451,6 +451,8 @@ void lane_tcp_loss_sent(struct lane_tcp *pcb, struct lane_buf *b);
 uint8_t lane_tcp_ecn_syn(struct lane *ln, struct lane_tcp *pcb, bool answer, uint8_t *flags);
 /* A SYN asks for ECN, and the listener 'l' (or the pcb of a simultaneous open) accepts that. */
 bool lane_tcp_ecn_wanted(const struct lane *ln, const struct lane_tcp *l, const struct lane_seg *seg);
+/* The SYN-ACK of listener 'l' that says so leaves: as lane_tcp_ecn_out(). */
+uint8_t lane_tcp_ecn_synack(const struct lane_tcp *l, uint8_t *flags);
 /* What the peer's SYN or SYN-ACK says of ECN. */
 void lane_tcp_ecn_take_syn(struct lane *ln, struct lane_tcp *pcb, const struct lane_seg *seg);
 /* A SYN was answered by RST. True: it asked for ECN, and goes again without. */
@@ -490,6 +492,8 @@ void lane_tcp_ack_carried(struct lane *ln, struct lane_tcp *pcb);
 void lane_tcp_ack_text(struct lane *ln, struct lane_tcp *pcb, uint32_t len);
 /* An ACK for something wrong, at most 1000 a second (RFC 5961 7). */
 void lane_tcp_challenge(struct lane *ln, struct lane_tcp *pcb);
+/* Counts one such ACK; false: it must not be sent. */
+bool lane_tcp_may_challenge(struct lane *ln);
 /* A segment with our ACK has left. */
 void lane_tcp_ack_sent(struct lane *ln, struct lane_tcp *pcb);
 
@@ -536,7 +540,11 @@ bool lane_tcp_xmit_syn(struct lane *ln, struct lane_tcp *pcb);
 void lane_tcp_xmit_rst(struct lane *ln, struct lane_tcp *pcb);
 /* RST that answers a stray segment (RFC 9293 3.5.2). */
 void lane_tcp_reply_rst(struct lane *ln, const struct lane_seg *seg);
-/* Sends a segment of no pcb: 'info' has ports, seq, ack, flags, wnd, options. */
+/* Sends a segment of no pcb by 'path', which is up to date. */
+void lane_tcp_xmit_to(struct lane *ln, const struct lane_path *path, const struct lane_ip *src,
+		      const struct lane_ip *dst, const struct lane_tcp_info *info, uint8_t tos,
+		      uint8_t ttl);
+/* Answers with a segment of no pcb: 'info' has ports, seq, ack, flags, wnd, options. */
 void lane_tcp_reply(struct lane *ln, const struct lane_pkt *pkt, struct lane_tcp_info *info);
 /* Fills in the timestamp option. */
 void lane_tcp_put_ts(const struct lane *ln, const struct lane_tcp *pcb, struct lane_tcp_opts *o);

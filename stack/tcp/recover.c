@@ -4,6 +4,7 @@
  * Each pcb by itself is whole, but for the one under work, which is reset; everything that links
  * them (pools, tables, wheel, queues, counts) may be half written and is rebuilt from the pcbs' flags.
  */
+#include "stack/tcp/synq.h"
 #include "stack/tcp/timewait.h"
 
 #include <netinet/in.h>
@@ -17,8 +18,8 @@ static void reset_at_work(struct lane *ln)
 	ln->st->pcb_at_work = LANE_NIL;
 	if (!pcb || !(pcb->flags & LANE_TF_USED) || pcb->state == LANE_TCP_LISTEN)
 		return;
-	flags = pcb->flags & (LANE_TF_USED | LANE_TF_ORPHAN | LANE_TF_SYNQ);
-	if (flags & (LANE_TF_ORPHAN | LANE_TF_SYNQ)) {
+	flags = pcb->flags & (LANE_TF_ORPHAN | LANE_TF_EMBRYO);
+	if (flags) {
 		memset(pcb, 0, sizeof(*pcb));
 		lane_tcp_reset_fields(pcb);
 		return;
@@ -113,17 +114,17 @@ void lane_tcp_recover(struct lane *ln)
 
 		if (!(pcb->flags & LANE_TF_USED))
 			continue;
-		pcb->lq.syns.head = pcb->lq.syns.tail = LANE_NIL;
 		pcb->lq.waiting.head = pcb->lq.waiting.tail = LANE_NIL;
-		pcb->lq.nr_syns = pcb->lq.nr_waiting = 0;
+		pcb->lq.nr_syns = pcb->lq.nr_young = pcb->lq.nr_waiting = 0;
 		cut_bad_links(ln, &pcb->rcvq_head);
 		cut_bad_links(ln, &pcb->ooo_head);
 		cut_bad_links(ln, &pcb->sndq_head);
 		relink(ln, pcb);
 	}
 	for (uint32_t i = 0; i < nr; i++) {
-		if (ln->tcps[i].flags & (LANE_TF_SYNQ | LANE_TF_ACCQ))
+		if (ln->tcps[i].flags & LANE_TF_ACCQ)
 			lane_tcp_requeue(ln, &ln->tcps[i]);
 	}
+	lane_tcp_syn_recover(ln);
 	lane_tcp_tw_recover(ln);
 }

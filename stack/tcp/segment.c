@@ -257,18 +257,13 @@ void lane_tcp_xmit_rst(struct lane *ln, struct lane_tcp *pcb)
 	emit(ln, pcb, b, &info, 0);
 }
 
-void lane_tcp_reply(struct lane *ln, const struct lane_pkt *pkt, struct lane_tcp_info *info)
+void lane_tcp_xmit_to(struct lane *ln, const struct lane_path *path, const struct lane_ip *src,
+		      const struct lane_ip *dst, const struct lane_tcp_info *info, uint8_t tos,
+		      uint8_t ttl)
 {
-	struct lane_path path = {
-		.mac = pkt->mac, .have_mac = 1, .from_peer = 1, .queue = pkt->b->queue,
-		.ifi = pkt->ifi};
-	struct lane_ip src = pkt->ip.dst;
-	struct lane_buf *b;
+	struct lane_buf *b = ctl_frame(ln);
 	uint8_t hlen;
 
-	if (lane_path_update(ln, &path, &src, &pkt->ip.src) < 0)
-		return;
-	b = ctl_frame(ln);
 	if (!b)
 		return;
 	hlen = sizeof(struct lane_tcp_hdr) + lane_tcp_opts_len(&info->opts);
@@ -276,8 +271,19 @@ void lane_tcp_reply(struct lane *ln, const struct lane_pkt *pkt, struct lane_tcp
 	b->len = hlen;
 	b->pkt_len = hlen;
 	lane_tcp_emit(lane_buf_data(&ln->bufs, b), info);
-	put_csum(ln, b, &src, &pkt->ip.src);
-	lane_ip_out(ln, b, &path, &src, &pkt->ip.src, IPPROTO_TCP, 0, 0, CSUM_OFF);
+	put_csum(ln, b, src, dst);
+	lane_ip_out(ln, b, path, src, dst, IPPROTO_TCP, tos, ttl, CSUM_OFF);
+}
+
+void lane_tcp_reply(struct lane *ln, const struct lane_pkt *pkt, struct lane_tcp_info *info)
+{
+	struct lane_path path = {
+		.mac = pkt->mac, .have_mac = 1, .from_peer = 1, .queue = pkt->b->queue,
+		.ifi = pkt->ifi};
+	struct lane_ip src = pkt->ip.dst;
+
+	if (lane_path_update(ln, &path, &src, &pkt->ip.src) == 0)
+		lane_tcp_xmit_to(ln, &path, &src, &pkt->ip.src, info, 0, 0);
 }
 
 void lane_tcp_reply_rst(struct lane *ln, const struct lane_seg *seg)

@@ -7,7 +7,7 @@
  * deadline is only noted, and the flush starts the entry: a delayed ACK that leaves with text of the same
  * turn never touches the wheel, whose neighbours in a slot are far apart in memory.
  */
-#include "stack/tcp/pcb.h"
+#include "stack/tcp/synq.h"
 
 #define ORPHAN_RETRIES	  8 /* where tcp_orphan_retries is 0, as Linux */
 #define KEEP_IDLE_WAIT_US 1000000
@@ -92,18 +92,13 @@ static void next_try(struct lane *ln, struct lane_tcp *pcb)
 
 static void syn_timeout(struct lane *ln, struct lane_tcp *pcb)
 {
-	bool active = !(pcb->flags & LANE_TF_PASSIVE);
-	uint8_t max = active ? pcb->opts.syncnt : ln->st->cfg.synack_retries;
-
-	if (!(pcb->flags & LANE_TF_DEFER_ACKED)) {
-		if (given_up(ln, pcb, max)) {
-			give_up(ln, pcb);
-			return;
-		}
-		pcb->retries++;
-		lane_rto_backoff(&pcb->rto);
+	if (given_up(ln, pcb, pcb->opts.syncnt)) {
+		give_up(ln, pcb);
+		return;
 	}
-	pcb->flags = (pcb->flags & ~LANE_TF_DEFER_ACKED) | LANE_TF_SYN_DUE;
+	pcb->retries++;
+	lane_rto_backoff(&pcb->rto);
+	pcb->flags |= LANE_TF_SYN_DUE;
 	lane_tcp_want_output(ln, pcb);
 	next_try(ln, pcb);
 }
@@ -267,12 +262,15 @@ void lane_tcp_timers(struct lane *ln)
 		expire(ln, pcb);
 	}
 	ln->st->pcb_at_work = LANE_NIL;
+	lane_tcp_syn_timers(ln);
 	lane_tcp_tw_timers(ln);
 }
 
 uint64_t lane_tcp_next_timer(const struct lane *ln)
 {
-	uint64_t wheel = lane_wheel_next(&ln->st->wheel), tw = lane_tcp_tw_next(ln);
+	uint64_t at = lane_wheel_next(&ln->st->wheel), tw = lane_tcp_tw_next(ln);
+	uint64_t syn = lane_tcp_syn_next(ln);
 
-	return wheel < tw ? wheel : tw;
+	at = tw < at ? tw : at;
+	return syn < at ? syn : at;
 }

@@ -30,7 +30,6 @@ _TABLE = (
     (both("order-four-holes") + both("order-stamps-four-holes"), SACK_ORDER),
     (both("fin-out-of-order") + both("fin-alone-out-of-order"), FIN_SACK),
     (both("options-in-text"), "the kernel drops damaged options while it looks for TCP-MD5; lane ignores them"),
-    (["icmp-half-open/6"], "port unreachable ends a half-open connection of the kernel's IPv6 (not of its IPv4)"),
     (both("window-scaled"), HALF),
     (both("window-shrinks") + both("zero-window"), PROBE),
 )

@@ -181,6 +181,8 @@ static void check_end(struct sim *s, unsigned int i)
 	if (st->bufs.nr_free != st->bufs.nr)
 		sim_fail(s, "lane %u: %u of %u frames are lost", i, st->bufs.nr - st->bufs.nr_free,
 			 st->bufs.nr);
+	if (st->syn_pool.nr_used)
+		sim_fail(s, "lane %u: %u half-open connections left", i, st->syn_pool.nr_used);
 	if (st->tcp_pool.nr_used || st->tw_pool.nr_used || st->udp_pool.nr_used)
 		sim_fail(s, "lane %u: %u pcbs, %u TIME_WAIT records, %u UDP pcbs left", i,
 			 st->tcp_pool.nr_used, st->tw_pool.nr_used, st->udp_pool.nr_used);

@@ -132,6 +132,21 @@ static void draw_cuts(struct sim *s, struct world_config *cfg)
 	s->udp_cut = lane_rng_below(&rng, 2);
 }
 
+/* Few half-open connections, and SYN cookies. */
+static void draw_syns(struct sim *s, struct world_config *cfg)
+{
+	uint32_t nr[] = {1, 3, 64, 64}, cookies[] = {1, 1, 1, 2, 0};
+	struct lane_rng rng;
+
+	lane_rng_seed(&rng, s->seed ^ 0x73796e73796e73ULL);
+	for (unsigned int i = 0; i < 2; i++) {
+		cfg->lane[i].nr_syn = nr[lane_rng_below(&rng, 4)];
+		cfg->lane[i].syncookies = (uint8_t)cookies[lane_rng_below(&rng, 5)];
+		/* Without them a SYN may find no room too often for its patience. */
+		s->harsh |= cfg->lane[i].syncookies == 0 && cfg->lane[i].nr_syn < SIM_CONNS_MAX;
+	}
+}
+
 void sim_draw(struct sim *s, struct world_config *cfg)
 {
 	/* Microseconds and milliseconds are kept in 32 bits in places. */
@@ -145,6 +160,7 @@ void sim_draw(struct sim *s, struct world_config *cfg)
 	draw_lanes(s, cfg);
 	draw_cuts(s, cfg);
 	draw_congestion(s, cfg);
+	draw_syns(s, cfg);
 	s->backlog = (int)PICK(s, 0, 1, 5, 128);
 	s->listener_gap = sim_below(s, 10) == 0;
 	s->gap_us = s->t0_us + log_uniform(s, 1000000);

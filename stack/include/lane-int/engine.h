@@ -116,13 +116,14 @@ bool lane_claim_is_free(const struct lane *ln, uint8_t proto, uint16_t port);
 
 /* ---- TCP's part in a turn and at creation ---- */
 size_t lane_tcp_pcb_size(void);
+size_t lane_tcp_syn_size(void);
 size_t lane_tcp_tw_size(void);
 size_t lane_udp_pcb_size(void);
 void lane_tcp_init(struct lane *ln); /* pools, after the arrays are laid out */
 void lane_udp_init(struct lane *ln);
 void lane_tcp_attach(struct lane *ln); /* the handle's own pointers: ln->timers */
 void lane_tcp_timers(struct lane *ln); /* all that is due at ln->now_us */
-uint64_t lane_tcp_next_timer(const struct lane *ln); /* TIME_WAIT included */
+uint64_t lane_tcp_next_timer(const struct lane *ln); /* TIME_WAIT and half-open ones included */
 void lane_tcp_flush(struct lane *ln);  /* output of every pcb on st->output */
 bool lane_tcp_event(struct lane *ln, struct lane_event *ev);
 bool lane_udp_event(struct lane *ln, struct lane_event *ev);

@@ -22,11 +22,13 @@
 struct lane_tcp;
 struct lane_udp;
 struct lane_tw;
+struct lane_syn;
 
 /* Where each array lies, in bytes from the state. */
 struct lane_layout {
 	uint64_t size; /* of all */
-	uint64_t nettab, claims, tcp, tw, udp, conn_table, listen_table, tw_table, udp_table, meta, frames;
+	uint64_t nettab, claims, tcp, syn, tw, udp, meta, frames;
+	uint64_t conn_table, listen_table, syn_table, tw_table, udp_table;
 };
 
 /* A queue of pcbs by index, linked through a field of theirs. */
@@ -58,6 +60,16 @@ struct lane_seen {
 	struct lane_mac mac;
 	uint8_t used;
 	uint8_t ifi; /* the interface that it came by */
+};
+
+/* Where SYNs came from, for SYN-ACKs that are sent again: stack/tcp/synq.c. */
+#define LANE_NR_SYN_MACS 64 /* a power of two */
+#define LANE_NR_SYNQ	 16 /* queues of half-open connections, one for each number of time-outs */
+
+struct lane_seen_mac {
+	struct lane_mac mac;
+	uint8_t ifi;
+	uint8_t used;
 };
 
 /* What went by one interface. */
@@ -103,12 +115,13 @@ struct lane_state {
 	struct lane_rng rng;
 	struct lane_hash_key key;
 	struct lane_buf_pool bufs;
-	struct lane_pool tcp_pool, tw_pool, udp_pool;
+	struct lane_pool tcp_pool, syn_pool, tw_pool, udp_pool;
 	struct lane_wheel wheel; /* of tcp pcbs */
 	struct lane_list events; /* tcp pcbs with events */
 	struct lane_list udp_events;
 	struct lane_list output; /* tcp pcbs that may have something to send */
 	struct lane_list tw_order; /* TIME_WAIT records, oldest first */
+	struct lane_list synq[LANE_NR_SYNQ];
 	struct lane_list txq;	 /* packets that no queue took yet: first frames, by 'next' of the last */
 	uint32_t nr_txq;
 	uint32_t nr_orphans;
@@ -127,6 +140,8 @@ struct lane_state {
 	struct lane_reass reass[LANE_NR_REASS];
 	struct lane_pending pending[LANE_NR_PENDING];
 	struct lane_seen seen[LANE_NR_SEEN];
+	struct lane_seen_mac syn_macs[LANE_NR_SYN_MACS];
+	uint64_t cookies_us; /* when the last SYN cookie was made, 0: never */
 	uint32_t nr_pmtu, pmtu_version;
 	uint64_t pmtu_due_us; /* no entry expires before */
 	struct lane_pmtu pmtu[LANE_NR_PMTU];
@@ -143,9 +158,10 @@ struct lane {
 	unsigned int nr_ifs;
 	struct lane_claim_count *claims; /* [2][65536]: TCP, UDP */
 	struct lane_tcp *tcps;
+	struct lane_syn *syns;
 	struct lane_tw *tws;
 	struct lane_udp *udps;
-	struct lane_ftable *conns, *listeners, *tw_table, *udp_table;
+	struct lane_ftable *conns, *listeners, *syn_table, *tw_table, *udp_table;
 	struct lane_timers timers;
 	struct lane_queue *queues[LANE_QUEUES_ALL];
 	unsigned int nr_queues;

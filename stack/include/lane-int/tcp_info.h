@@ -6,6 +6,10 @@
 
 #include <stdint.h>
 
+#include <lane/types.h>
+
+struct lane;
+
 struct lane_tcp_info_out {
 	uint8_t state; /* enum lane_tcp_state */
 	uint8_t ca_state; /* 0 open, 1 disorder, 3 recovery, 4 loss, as Linux */
@@ -25,6 +29,10 @@ struct lane_tcp_info_out {
 	uint8_t rate_app_limited; /* it is a lower bound */
 	const char *cc_name;
 };
+
+/* The two ends of half-open connection 'index' (0 to nr_syn - 1 of the configuration). False: there is none. */
+bool lane_tcp_syn_at(const struct lane *ln, uint32_t index, struct lane_ep *local,
+		     struct lane_ep *remote);
 
 /* Index of a congestion control by Linux' name, for lane_tcp_opts_set.cc; -ENOENT. */
 int lane_cc_find(const char *name);

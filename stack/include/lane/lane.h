@@ -35,6 +35,7 @@ struct lane_config {
 	uint32_t buf_stride; /* no power of two */
 	uint32_t buf_size;
 	uint32_t nr_tcp;  /* pcbs */
+	uint32_t nr_syn;  /* half-open connections */
 	uint32_t nr_tw;   /* TIME_WAIT records */
 	uint32_t nr_udp;
 	uint32_t rto_min_us; /* RFC 6298: 200 ms by default */
@@ -55,7 +56,8 @@ struct lane_config {
 	uint32_t min_pmtu;	        /* bytes: the least that ICMP may tell of an IPv4 path */
 	uint8_t keepalive_probes, syn_retries, synack_retries, retries1, retries2, orphan_retries;
 	uint8_t timestamps, window_scaling, sack, dsack, ecn, ttl, cc;
-	uint8_t syncookies, abort_on_overflow, tw_reuse;
+	uint8_t syncookies; /* 0 never, 1 when a SYN queue is full, 2 always */
+	uint8_t abort_on_overflow, tw_reuse;
 	uint8_t slow_start_after_idle, moderate_rcvbuf, mtu_probing;
 	uint8_t listen_spill; /* the kernel listens too: when pcbs run out, SYNs are left to it */
 	uint8_t nr_ifs; /* interfaces, at most LANE_IFS_MAX; 0 is 1 */

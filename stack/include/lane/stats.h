@@ -54,6 +54,8 @@
 	X(TCP_OOO_FULL, "out-of-order queue full")                                                 \
 	X(TCP_RCV_FULL, "receive buffer full")                                                     \
 	X(TCP_BACKLOG, "accept queue or SYN queue full")                                           \
+	X(TCP_DEFER, "ACK without text while TCP_DEFER_ACCEPT waits for some")                        \
+	X(TCP_COOKIE, "segment that seems to follow an ACK of a SYN cookie that did not get through")  \
 	X(TCP_NO_PCB, "TCP pcb pool empty")                                                        \
 	X(TCP_TIME_WAIT, "segment for a connection in TIME_WAIT")                                  \
 	X(TCP_CLOSED, "text for a socket that the program has closed: answered with RST")          \
@@ -81,6 +83,10 @@ enum lane_drop {
 	X(pmtu_black_holes, "paths found to lose large packets without a word (RFC 4821)")         \
 	X(tcp_accepts, "TCP connections opened by peers")                                          \
 	X(tcp_connects, "TCP connections opened by programs")                                      \
+	X(tcp_synacks_again, "SYN-ACKs sent again")                                                \
+	X(tcp_cookies_sent, "SYN cookies sent: a SYN queue was full")                              \
+	X(tcp_cookies_good, "connections opened by SYN cookies")                                   \
+	X(tcp_cookies_bad, "ACKs that no SYN cookie explains, while some are out")                 \
 	X(tcp_rtos, "retransmission time-outs")                                                    \
 	X(tcp_fast_retransmits, "entries into fast recovery")                                      \
 	X(tcp_retransmits, "segments retransmitted")                                               \

@@ -76,7 +76,7 @@ static void test_passive__synack_again_with_backoff(void **state)
 	/* Given up: silence, and the record is gone. */
 	script_run_ms(40000);
 	script_silent();
-	assert_int_equal(s.ln->st->tcp_pool.nr_used, 1);
+	assert_int_equal(s.ln->st->syn_pool.nr_used, 0);
 	script_close();
 }
 
@@ -104,7 +104,7 @@ static void test_passive__rst_forgets_the_syn(void **state)
 	script_out("S. 0 ack 1");
 	script_in("R 1");
 	script_silent();
-	assert_int_equal(s.ln->st->tcp_pool.nr_used, 1);
+	assert_int_equal(s.ln->st->syn_pool.nr_used, 0);
 	script_close();
 }
 
@@ -285,34 +285,6 @@ static void test_backlog(void **state)
 	script_close();
 }
 
-static void many_pcbs(struct lane_config *cfg)
-{
-	cfg->nr_tcp = 2048; /* one listener's half-open ones may be an eighth */
-}
-
-/* 128 half-open ones fill the queue of a listener: a young one is not given up for the next SYN. */
-static void test_backlog__half_open_makes_room_when_old(void **state)
-{
-	(void)state;
-	script_open(many_pcbs);
-	script_listen(8);
-	for (s.peer = 4000; s.peer < 4000 + LANE_SYNQ_MIN; s.peer++) {
-		script_in("S 0 mss 1460");
-		script_out("S. 0 ack 1");
-	}
-	script_in("S 0 mss 1460");
-	script_silent();
-	assert_int_equal(s.ln->st->stats.drops[LANE_DROP_TCP_BACKLOG], 1);
-	script_run_ms(150);
-	script_in("S 0 mss 1460");
-	script_out("S. 0 ack 1");
-	script_in(". 1 ack 1");
-	s.pcb = lane_tcp_accept(s.ln, s.listener, 7);
-	assert_non_null(s.pcb);
-	script_skip();
-	script_close();
-}
-
 static void few_pcbs(struct lane_config *cfg)
 {
 	cfg->nr_tcp = 64;
@@ -446,7 +418,7 @@ static void test_syn_received__other_syn(void **state)
 	script_out(". 1 ack 1");
 	script_in("S 5000 mss 1460");
 	script_skip();
-	assert_int_equal(s.ln->st->tcp_pool.nr_used, 1);
+	assert_int_equal(s.ln->st->syn_pool.nr_used, 0);
 	script_in("S 5000 mss 1460");
 	script_out("S. 0 ack 5001");
 	script_close();
@@ -483,7 +455,6 @@ int main(void)
 		cmocka_unit_test(test_active__icmp_is_hard),
 		cmocka_unit_test(test_simultaneous_open),
 		cmocka_unit_test(test_backlog),
-		cmocka_unit_test(test_backlog__half_open_makes_room_when_old),
 		cmocka_unit_test(test_listen_in__spill),
 		cmocka_unit_test(test_backlog__full_at_third_ack),
 		cmocka_unit_test(test_listener__close_resets_the_queue),

@@ -132,6 +132,7 @@ void script_open(void (*tune)(struct lane_config *cfg))
 	lane_config_default(&cfg);
 	cfg.nr_bufs = 512;
 	cfg.nr_tcp = 64;
+	cfg.nr_syn = 64;
 	cfg.nr_tw = 16;
 	cfg.nr_udp = 4;
 	cfg.tcp_rmem[1] = 131072;
@@ -188,6 +189,7 @@ void script_close(void)
 	assert_int_equal(s.ln->st->bufs.nr_free, s.ln->st->bufs.nr);
 	assert_int_equal(s.ln->st->tcp_pool.nr_used, 0);
 	assert_int_equal(s.ln->st->tw_pool.nr_used, 0);
+	assert_int_equal(s.ln->st->syn_pool.nr_used, 0);
 	lane_detach(s.ln);
 	free(t.mem);
 }
