@@ -258,9 +258,12 @@ static enum lane_drop in_text(struct lane *ln, struct lane_tcp *pcb, struct lane
 /* The peer's FIN is next. */
 static void take_fin(struct lane *ln, struct lane_tcp *pcb, struct lane_seg *seg)
 {
+	/* What waits out of order lies behind it, and no sound peer sent that. */
+	if (pcb->ooo_head != LANE_NIL)
+		lane_count_drop(ln, LANE_DROP_TCP_SECOND_FIN);
+	lane_tcp_ooo_free(ln, pcb);
 	pcb->rcv_nxt++;
 	pcb->flags |= LANE_TF_PEER_FIN;
-	pcb->flags &= ~LANE_TF_OOO_FIN;
 	lane_tcp_ack_now(ln, pcb);
 	lane_tcp_notify(ln, pcb, LANE_EV_EOF | LANE_EV_READABLE);
 	switch (pcb->state) {

@@ -15,7 +15,7 @@
 
 #define START_US    1000000
 #define STEPS_MAX   96
-#define REFRESH_MAX 2 /* looks at all ports */
+#define REFRESH_MAX 1 /* looks at all ports */
 
 struct world w;
 

@@ -319,6 +319,22 @@ static void test_time_wait__oldest_gives_way(void **state)
 	script_close();
 }
 
+/* A peer that sends text behind its FIN: it is no text, and nothing of it stays. */
+static void test_fin__before_text_that_waits(void **state)
+{
+	(void)state;
+	script_open(NULL);
+	script_accept("S 0 mss 1000");
+	script_in(". 2 ack 1 len 16");
+	script_out(". 1 ack 1");
+	script_in("F. 1 ack 1");
+	script_out(". 1 ack 2");
+	assert_int_equal(script_state(), LANE_TCP_CLOSE_WAIT);
+	assert_int_equal(s.ln->st->stats.drops[LANE_DROP_TCP_SECOND_FIN], 1);
+	assert_int_equal(s.ln->st->bufs.nr_free, s.ln->st->bufs.nr);
+	script_close();
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -338,6 +354,7 @@ int main(void)
 		cmocka_unit_test(test_time_wait__reuse_by_timestamp),
 		cmocka_unit_test(test_time_wait__rst),
 		cmocka_unit_test(test_time_wait__oldest_gives_way),
+		cmocka_unit_test(test_fin__before_text_that_waits),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
