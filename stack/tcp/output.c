@@ -293,15 +293,15 @@ static bool path_ready(struct lane *ln, struct lane_tcp *pcb)
 			retry_soon(ln, pcb);
 		else
 			lane_tcp_fail(ln, pcb, EHOSTUNREACH);
-	} else if (r == -EAGAIN) {
-		retry_soon(ln, pcb);
-	} else {
-		pcb->soft_err = (uint8_t)(r == -EXDEV ? ENETUNREACH : -r);
-		/* The timers go on: RFC 1122 4.2.3.9. */
-		if (pcb->snd_una != pcb->snd_nxt || pcb->snd_unsent != LANE_NIL ||
-		    lane_tcp_fin_due(pcb))
-			arm_rtx(ln, pcb, WINDOW_FULL);
+		return false;
 	}
+	if (r == -EAGAIN)
+		retry_soon(ln, pcb);
+	else
+		pcb->soft_err = (uint8_t)(r == -EXDEV ? ENETUNREACH : -r);
+	/* The timers go on: RFC 1122 4.2.3.9. */
+	if (pcb->snd_una != pcb->snd_nxt || pcb->snd_unsent != LANE_NIL || lane_tcp_fin_due(pcb))
+		arm_rtx(ln, pcb, WINDOW_FULL);
 	return false;
 }
 

@@ -217,6 +217,39 @@ static void set_mtu(uint32_t mtu)
 	lane_net_write_end(nt, true);
 }
 
+static void set_neighbour(const struct lane_mac *mac, bool failed)
+{
+	struct lane_nettab *nt = lane_nettab(s.ln);
+	struct lane_ip peer = lane_ip4(0x0200000a);
+
+	lane_net_write_begin(nt);
+	assert_int_equal(lane_net_neigh_set(nt, &peer, mac, failed), 0);
+	lane_net_write_end(nt, false);
+}
+
+/* A neighbour that is never resolved is no reason to wait for ever (RFC 1122 4.2.3.9). */
+static void test_neighbour__that_stays_unknown(void **state)
+{
+	struct lane_mac mac = {{2, 0, 0, 0, 0, 2}};
+
+	(void)state;
+	script_open(few_retries);
+	script_connect("S. 0 ack 1 mss 1000");
+	script_events(s.pcb);
+	/* The kernel gave up, and then forgot that it did. */
+	set_neighbour(&mac, true);
+	script_in(". 1 ack 1 len 10");
+	script_silent();
+	set_neighbour(NULL, false);
+	script_events(s.pcb);
+	script_write(100);
+	script_run_ms(200 + 400 + 800 + 1600 + 20);
+	script_silent();
+	assert_int_equal(script_events(s.pcb), LANE_EV_ERROR);
+	assert_int_equal(lane_tcp_write(s.ln, s.pcb, "x", 1, false, NULL), -EHOSTUNREACH);
+	script_close();
+}
+
 /* The loss window of small segments is no window for large ones (RFC 5681 3.1). */
 static void test_mtu__grows_after_a_timeout(void **state)
 {
@@ -287,6 +320,7 @@ int main(void)
 		cmocka_unit_test(test_resend__held_frame_is_copied),
 		cmocka_unit_test(test_partial_ack__of_a_frame),
 		cmocka_unit_test(test_icmp__too_big),
+		cmocka_unit_test(test_neighbour__that_stays_unknown),
 		cmocka_unit_test(test_mtu__grows_after_a_timeout),
 		cmocka_unit_test(test_icmp__soft_error_names_the_reason),
 		cmocka_unit_test(test_karn__timestamps_measure_resent),
