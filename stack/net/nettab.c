@@ -246,6 +246,9 @@ int lane_net_route(const struct lane_nettab *t, const struct lane_ip *dst,
 	} while (read_again(t, seq, &nr_tries));
 	if (lane_ip_is_any(src))
 		return r;
+	/* A socket with an IPv6 address that sends to a mapped one: the kernel says what it says. */
+	if (lane_ip_is4(src) != lane_ip_is4(dst))
+		return -EXDEV;
 	/* With a source given it does not matter that we found none. */
 	hop->src = *src;
 	return r == -EADDRNOTAVAIL ? 0 : r;

@@ -85,7 +85,8 @@ struct lane_net_hop {
 
 /* ---- reading ---- */
 /* 0 and *hop, -ENETUNREACH: no route or an unreachable one, -EADDRNOTAVAIL: no source address,
- * -EXDEV: the route leaves by another interface, is local to the host or leads to a group. 'src' (any: none) is a source already chosen. */
+ * -EXDEV: the route leaves by another interface, is local to the host or leads to a group, or 'src' is of the other family.
+ * 'src' (any: none) is a source already chosen. */
 int lane_net_route(const struct lane_nettab *t, const struct lane_ip *dst, const struct lane_ip *src,
 		   struct lane_net_hop *hop);
 /* 0 and *mac; -EAGAIN: not known yet, a request was left; -EHOSTUNREACH: resolution failed. */

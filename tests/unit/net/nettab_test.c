@@ -157,6 +157,16 @@ static void test_route__not_ours(void **state)
 	assert_int_equal(route(state, "224.0.0.1", &hop), -EXDEV);
 }
 
+/* A source of IPv6 has no way to a mapped address: its packets would be of no family. */
+static void test_route__source_of_the_other_family(void **state)
+{
+	struct lane_ip src = ip("2001:db8::1"), dst = ip("192.0.2.7");
+	struct lane_net_hop hop;
+
+	assert_int_equal(lane_net_route(*state, &dst, &src, &hop), -EXDEV);
+	assert_int_equal(lane_net_route(*state, &src, &dst, &hop), -EXDEV);
+}
+
 static void test_route__metric_decides_between_equals(void **state)
 {
 	struct lane_nettab *t = *state;
@@ -316,6 +326,7 @@ int main(void)
 		T(test_is_group__kinds),
 		T(test_route__longest_prefix_and_source),
 		T(test_route__not_ours),
+		T(test_route__source_of_the_other_family),
 		T(test_route__metric_decides_between_equals),
 		T(test_route__loopback_is_on_link),
 		T(test_route_add__full),
