@@ -426,7 +426,7 @@ static int consider(const struct nlmsghdr *h, void *data)
 	struct best *b = data;
 	uint32_t ifindex, metric;
 
-	if (r->rtm_family != b->family || !lane_mirror_default_route(h, &ifindex, &metric))
+	if (!lane_mirror_default_route(h, &ifindex, &metric) || r->rtm_family != b->family)
 		return MNL_CB_OK;
 	if (!b->ifindex || metric < b->metric) {
 		b->ifindex = ifindex;

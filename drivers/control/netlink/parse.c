@@ -42,6 +42,12 @@ static struct attrs attrs_of(const struct nlmsghdr *h, size_t header)
 	return t;
 }
 
+/* The header of a message, of 'size' bytes, or NULL: it is cut short. */
+static const void *header_of(const struct nlmsghdr *h, size_t size)
+{
+	return mnl_nlmsg_get_payload_len(h) >= size ? mnl_nlmsg_get_payload(h) : NULL;
+}
+
 static uint32_t u32_or(const struct nlattr *a, uint32_t otherwise)
 {
 	return a && mnl_attr_get_payload_len(a) >= 4 ? mnl_attr_get_u32(a) : otherwise;
@@ -67,12 +73,12 @@ static bool get_ip(const struct nlattr *a, int family, struct lane_ip *ip)
 
 int lane_mirror_link(const struct nlmsghdr *h, void *data)
 {
-	const struct ifinfomsg *i = mnl_nlmsg_get_payload(h);
+	const struct ifinfomsg *i = header_of(h, sizeof(*i));
 	struct mirror *m = data;
 	struct attrs t = attrs_of(h, sizeof(*i));
 	const struct nlattr *mac = t.at[IFLA_ADDRESS];
 
-	if ((uint32_t)i->ifi_index != m->ifindex)
+	if (!i || (uint32_t)i->ifi_index != m->ifindex)
 		return MNL_CB_OK;
 	m->up = i->ifi_flags & IFF_UP && i->ifi_flags & LINK_LOWER_UP;
 	m->loopback = i->ifi_flags & IFF_LOOPBACK;
@@ -84,14 +90,18 @@ int lane_mirror_link(const struct nlmsghdr *h, void *data)
 
 int lane_mirror_addr(const struct nlmsghdr *h, void *data)
 {
-	const struct ifaddrmsg *i = mnl_nlmsg_get_payload(h);
+	const struct ifaddrmsg *i = header_of(h, sizeof(*i));
 	struct mirror *m = data;
 	struct attrs t = attrs_of(h, sizeof(*i));
-	uint32_t flags = u32_or(t.at[IFA_FLAGS], i->ifa_flags);
-	struct lane_net_addr a = {.plen = i->ifa_prefixlen, .used = 1};
+	struct lane_net_addr a = {.used = 1};
+	uint32_t flags;
 
-	if (i->ifa_index != m->ifindex || flags & (IFA_F_TENTATIVE | IFA_F_DADFAILED))
+	if (!i || i->ifa_index != m->ifindex)
 		return MNL_CB_OK;
+	flags = u32_or(t.at[IFA_FLAGS], i->ifa_flags);
+	if (flags & (IFA_F_TENTATIVE | IFA_F_DADFAILED))
+		return MNL_CB_OK;
+	a.plen = i->ifa_prefixlen;
 	/* On a point-to-point link IFA_ADDRESS is the peer's. */
 	if (!get_ip(t.at[IFA_LOCAL], i->ifa_family, &a.ip) &&
 	    !get_ip(t.at[IFA_ADDRESS], i->ifa_family, &a.ip))
@@ -115,7 +125,8 @@ static void get_gateway(const struct attrs *t, int family, struct lane_ip *gw)
 	const struct rtvia *v;
 	uint32_t be;
 
-	if (get_ip(t->at[RTA_GATEWAY], family, gw) || !via)
+	if (get_ip(t->at[RTA_GATEWAY], family, gw) || !via ||
+	    mnl_attr_get_payload_len(via) < sizeof(*v))
 		return;
 	v = mnl_attr_get_payload(via);
 	if (v->rtvia_family == AF_INET6 && mnl_attr_get_payload_len(via) >= sizeof(*v) + 16)
@@ -185,14 +196,15 @@ static bool wanted_route(const struct rtmsg *r, const struct attrs *t, uint8_t *
 
 int lane_mirror_route(const struct nlmsghdr *h, void *data)
 {
-	const struct rtmsg *i = mnl_nlmsg_get_payload(h);
+	const struct rtmsg *i = header_of(h, sizeof(*i));
 	struct mirror *m = data;
 	struct attrs t = attrs_of(h, sizeof(*i));
-	struct lane_net_route r = {.plen = i->rtm_dst_len, .metric = u32_or(t.at[RTA_PRIORITY], 0)};
+	struct lane_net_route r = {.metric = u32_or(t.at[RTA_PRIORITY], 0)};
 	uint32_t ifindex = u32_or(t.at[RTA_OIF], 0);
 
-	if (!wanted_route(i, &t, &r.kind))
+	if (!i || !wanted_route(i, &t, &r.kind))
 		return MNL_CB_OK;
+	r.plen = i->rtm_dst_len;
 	if (!get_ip(t.at[RTA_DST], i->rtm_family, &r.dst))
 		r.dst = i->rtm_family == AF_INET ? lane_ip4(0) : (struct lane_ip){.d = {0, 0}};
 	get_gateway(&t, i->rtm_family, &r.gw);
@@ -214,7 +226,7 @@ int lane_mirror_route(const struct nlmsghdr *h, void *data)
 
 int lane_mirror_neigh(const struct nlmsghdr *h, void *data)
 {
-	const struct ndmsg *i = mnl_nlmsg_get_payload(h);
+	const struct ndmsg *i = header_of(h, sizeof(*i));
 	struct mirror *m = data;
 	struct attrs t = attrs_of(h, sizeof(*i));
 	const struct nlattr *mac = t.at[NDA_LLADDR];
@@ -222,7 +234,7 @@ int lane_mirror_neigh(const struct nlmsghdr *h, void *data)
 	const uint16_t good =
 		NUD_REACHABLE | NUD_STALE | NUD_DELAY | NUD_PROBE | NUD_PERMANENT | NUD_NOARP;
 
-	if ((uint32_t)i->ndm_ifindex != m->ifindex || i->ndm_flags & NTF_PROXY ||
+	if (!i || (uint32_t)i->ndm_ifindex != m->ifindex || i->ndm_flags & NTF_PROXY ||
 	    i->ndm_type == RTN_MULTICAST || i->ndm_type == RTN_BROADCAST ||
 	    !get_ip(t.at[NDA_DST], i->ndm_family, &n.ip))
 		return MNL_CB_OK;
@@ -242,12 +254,12 @@ int lane_mirror_neigh(const struct nlmsghdr *h, void *data)
 
 bool lane_mirror_default_route(const struct nlmsghdr *h, uint32_t *ifindex, uint32_t *metric)
 {
-	const struct rtmsg *i = mnl_nlmsg_get_payload(h);
+	const struct rtmsg *i = header_of(h, sizeof(*i));
 	struct attrs t = attrs_of(h, sizeof(*i));
 	struct lane_ip gw;
 	uint8_t kind;
 
-	if (i->rtm_dst_len != 0 || u32_or(t.at[RTA_TABLE], i->rtm_table) != RT_TABLE_MAIN ||
+	if (!i || i->rtm_dst_len != 0 || u32_or(t.at[RTA_TABLE], i->rtm_table) != RT_TABLE_MAIN ||
 	    !wanted_route(i, &t, &kind) || kind != LANE_ROUTE_UNICAST)
 		return false;
 	*ifindex = u32_or(t.at[RTA_OIF], 0);

@@ -104,6 +104,17 @@ static void test_link__figures(void **state)
 	assert_false(m->up);
 }
 
+/* What lies behind the end of a message is not of it. */
+static void test_link__cut_short(void **state)
+{
+	struct ifinfomsg i = {.ifi_index = OURS, .ifi_flags = IFF_UP | LOWER_UP};
+	struct nlmsghdr *h = begin(RTM_NEWLINK, &i, sizeof(i));
+
+	h->nlmsg_len -= 4;
+	lane_mirror_link(h, m);
+	assert_false(m->up);
+}
+
 /* ---- addresses ---- */
 
 static void addr(uint32_t ifindex, unsigned char family, unsigned char plen, uint32_t flags,
@@ -338,6 +349,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		CASE(test_link__figures),
+		CASE(test_link__cut_short),
 		CASE(test_addr__local_not_the_peers),
 		CASE(test_addr__tentative_and_deprecated),
 		CASE(test_addr__loopback_has_the_whole_prefix),
