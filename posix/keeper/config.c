@@ -379,7 +379,7 @@ static int parse_line(struct lane_settings *s, char *line, uint16_t nr, char *er
 	return fail(err, "unknown key", key);
 }
 
-static int parse_text(struct lane_settings *s, char *text, const char *path, char *err)
+int lane_settings_parse(struct lane_settings *s, char *text, const char *path, char *err)
 {
 	char why[CONFIG_ERR], *next;
 	uint16_t nr = 0;
@@ -418,7 +418,7 @@ static int load_file(struct lane_settings *s, char *err)
 	if (len == CONFIG_FILE_MAX)
 		return fail(err, "longer than 16 KB", path);
 	text[len] = 0;
-	return parse_text(s, text, path, err);
+	return lane_settings_parse(s, text, path, err);
 }
 
 int lane_settings_load(struct lane_settings *s, char *err)

@@ -74,6 +74,8 @@ struct lane_settings {
 /* From the environment and lane.conf; unknown keys are errors. 0 or -EINVAL with text in err[256]. */
 int lane_settings_load(struct lane_settings *s, char *err);
 void lane_settings_default(struct lane_settings *s);
+/* Reads the text of a lane.conf, which it changes; 'path' is for err[256]. 0 or -EINVAL. */
+int lane_settings_parse(struct lane_settings *s, char *text, const char *path, char *err);
 /* Sets one from its text. 0, or -EINVAL with what is wrong in err[256]. */
 int lane_settings_set(struct lane_settings *s, enum lane_setting which, const char *value,
 		      enum lane_setting_from from, char *err);

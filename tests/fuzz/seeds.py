@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
-"""seeds.py DIR - writes seeds for the engine target: one program for each state of a connection, and more
+"""seeds.py DIR - writes seeds: DIR/engine, programs for each state of a connection; DIR/control, settings and netlink messages
 
-The language is engine.c's: two bytes of configuration, then steps.
+The languages are those of engine.c (two bytes of configuration, then steps) and control.c.
 """
 import os
+import struct
 import sys
 
 FIN, SYN, RST, PSH, ACK, URG, ECE, CWR = (1 << i for i in range(8))
@@ -119,12 +120,55 @@ def programs():
     yield 'raw', bytes([13, 8, 40]) + bytes.fromhex('45000028000100004006000a0a0000020a0000010fa0005000001388000000005002040000000000')
 
 
+def attrs(*pairs):
+    return b''.join(struct.pack('<HH', 4 + len(v), t) + v + bytes(-len(v) % 4) for t, v in pairs)
+
+
+def message(kind, body):
+    body += bytes(len(body) % 2)
+    return bytes([kind, len(body) // 2]) + body
+
+
+def tables():
+    """Netlink: a link, its addresses, routes and neighbours."""
+    u32 = struct.Struct('<I').pack
+    four, gate, six = bytes([10, 0, 0, 1]), bytes([10, 0, 0, 2]), bytes([0xfd] + [0] * 14 + [1])
+    ours = u32(4)
+    link = message(0, struct.pack('<BBHiII', 0, 0, 1, 4, 0x10001, 0) + attrs((1, bytes([2, 0, 0, 0, 0, 1])), (4, u32(1500))))
+    addr4 = message(1, struct.pack('<BBBBI', 2, 24, 0, 0, 4) + attrs((1, four), (2, four), (4, bytes([10, 0, 0, 255])), (8, u32(0x80))))
+    addr6 = message(1, struct.pack('<BBBBI', 10, 64, 0x20, 0, 4) + attrs((1, six)))
+    route = struct.Struct('<BBBBBBBBI').pack
+    plain = message(2, route(2, 24, 0, 0, 254, 2, 253, 1, 0) + attrs((1, bytes([10, 0, 0, 0])), (4, ours), (7, four), (15, u32(254))))
+    default = message(2, route(2, 0, 0, 0, 254, 3, 0, 1, 0) + attrs((5, gate), (4, ours), (6, u32(100)), (8, attrs((2, u32(1400))))))
+    hops = struct.pack('<HBBi', 16, 0, 0, 9) + attrs((5, gate)) + struct.pack('<HBBi', 16, 0, 0, 4) + attrs((5, gate))
+    many = message(2, route(2, 8, 0, 0, 254, 3, 0, 1, 0) + attrs((1, bytes([11, 0, 0, 0])), (9, hops)))
+    via = message(2, route(2, 16, 0, 0, 254, 3, 0, 1, 0) + attrs((18, struct.pack('<H', 10) + six), (4, ours)))
+    dead = message(2, route(10, 64, 0, 0, 254, 3, 0, 7, 0) + attrs((1, six), (4, u32(1))))
+    neigh = message(3, struct.pack('<BBHiHBB', 2, 0, 0, 4, 2, 0, 1) + attrs((1, gate), (2, bytes([2, 0, 0, 0, 0, 2]))))
+    failed = message(3, struct.pack('<BBHiHBB', 10, 0, 0, 4, 0x20, 0, 1) + attrs((1, six)))
+    kinds = {'link': link, 'addr4': addr4, 'addr6': addr6, 'route': plain, 'default': default, 'multipath': many, 'via': via,
+             'unreachable': dead, 'neigh': neigh, 'failed': failed}
+    for name, m in kinds.items():
+        yield f'netlink-{name}', bytes([0, 0]) + m
+        yield f'netlink-{name}-linked', bytes([0, 2]) + link + addr4 + m
+    yield 'netlink-all', bytes([0, 7]) + link + addr4 + addr6 + plain + default + many + neigh + failed
+
+
+def settings():
+    texts = ['if = eth0', 'if=eth0, lo\n', 'memory = 64M', 'memory = 8589934592', 'spin_us = 20', 'profile = latency',
+             'mode = native', 'zerocopy = off', 'without = sg,busy-poll', 'ports = 80,8000-8100', '# nothing', 'x = y', 'if',
+             'profile=throughput\r\nspin_us=7 # more\n\n\tmode = generic']
+    for i, text in enumerate(texts):
+        yield f'conf-{i}', bytes([1, 80, 0]) + text.encode()
+
+
 def main(folder):
-    os.makedirs(folder, exist_ok=True)
-    for name, steps in programs():
-        for config in ((0, 0), (9, 0x59), (0x14, 0xa2)):
-            with open(os.path.join(folder, f'{name}-{config[0]:02x}{config[1]:02x}'), 'wb') as f:
-                f.write(bytes(config) + steps)
+    for target, seeds in (('engine', programs()), ('control', list(tables()) + list(settings()))):
+        os.makedirs(os.path.join(folder, target), exist_ok=True)
+        for name, steps in seeds:
+            for config in ((0, 0), (9, 0x59), (0x14, 0xa2)) if target == 'engine' else ((),):
+                with open(os.path.join(folder, target, name + ''.join(f'-{c:02x}' for c in config)), 'wb') as f:
+                    f.write(bytes(config) + steps)
 
 
 if __name__ == '__main__':
