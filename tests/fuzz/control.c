@@ -56,7 +56,9 @@ static void feed(struct fuzz_in *in, struct mirror *m)
 	memcpy(bytes, &h, sizeof(h));
 	for (uint32_t i = sizeof(h); i < n; i++)
 		bytes[i] = fuzz_u8(in);
-	copy = fuzz_copy(bytes, n);
+	/* The kernel's messages end at a multiple of four, and libmnl reads up to there. */
+	memset(bytes + n, 0, 3);
+	copy = fuzz_copy(bytes, NLMSG_ALIGN(n));
 	mnl_cb_run(copy, n, 0, 0, on_message, m);
 	free(copy);
 	FUZZ_CHECK(m->nr_addrs <= LANE_NET_ADDRS && m->nr_routes <= LANE_NET_ROUTES);
