@@ -50,6 +50,7 @@ static uint64_t arena_layout(struct shim_arena *a, size_t memory)
 	return a->watch_off + page_round((uint64_t)a->nr_watches * sizeof(struct shim_watch));
 }
 
+/* Without priority inheritance: decision 0009. */
 static int lock_init(pthread_mutex_t *lock)
 {
 	pthread_mutexattr_t attr;
@@ -59,8 +60,6 @@ static int lock_init(pthread_mutex_t *lock)
 		r = pthread_mutexattr_setpshared(&attr, PTHREAD_PROCESS_SHARED);
 	if (!r)
 		r = pthread_mutexattr_setrobust(&attr, PTHREAD_MUTEX_ROBUST);
-	if (!r)
-		r = pthread_mutexattr_setprotocol(&attr, PTHREAD_PRIO_INHERIT);
 	if (!r)
 		r = pthread_mutex_init(lock, &attr);
 	pthread_mutexattr_destroy(&attr);

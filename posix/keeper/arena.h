@@ -193,7 +193,7 @@ struct shim_arena {
 	char warning[256];	     /* netfilter rules and the like, for `lane stat` */
 	struct shim_row row[SHIM_ROWS];
 	struct lane_xdp_share xdp[LANE_IFS_MAX]; /* of the lane's interfaces */
-	pthread_mutex_t lock __attribute__((aligned(64))); /* robust, PI, process-shared */
+	pthread_mutex_t lock __attribute__((aligned(64))); /* robust, process-shared */
 };
 
 enum shim_keeper_state {

@@ -1,5 +1,5 @@
 /*
- * lock.c - the lane's lock: robust, priority-inheriting, shared by processes
+ * lock.c - the lane's lock: robust, shared by processes
  *
  * It is held inside a lane call only, for microseconds. trylock comes first, so that contention
  * is counted and the free case stays one compare-and-swap. On the way out the keeper is rung when
