@@ -84,12 +84,14 @@ static bool few_frames(struct lane *ln, uint64_t mask)
 }
 
 /* True if the kick may wait for this thread's next wait. */
-static bool may_defer(struct shim_view *v, struct shim_waiter *me, uint64_t now_us)
+static bool may_defer(struct shim_view *v, struct shim_waiter *me)
 {
 	uint32_t keeper;
+	uint64_t now_us;
 
 	if (me->nr_events < 2)
 		return false;
+	now_us = shim_now_us();
 	keeper = atomic_load_explicit(&v->a->keeper_state, memory_order_relaxed);
 	if (keeper == SHIM_KEEPER_ASLEEP && now_us - me->rung_us > RING_EVERY_US) {
 		me->rung_us = now_us;
@@ -111,7 +113,7 @@ void shim_kick_or_defer(struct shim_view *v)
 	struct shim_waiter *me = &shim_self;
 
 	shim_defer_take(v);
-	if (me->deferred && !may_defer(v, me, shim_now_us()))
+	if (me->deferred && !may_defer(v, me))
 		shim_kick_deferred();
 }
 
@@ -131,6 +133,6 @@ void shim_leave(struct shim_view *v)
 	v->kick_mask |= lane_flush(v->ln);
 	shim_defer_take(v);
 	shim_leave_quiet(v);
-	if (shim_self.deferred && !may_defer(v, &shim_self, shim_now_us()))
+	if (shim_self.deferred && !may_defer(v, &shim_self))
 		shim_kick_deferred();
 }

@@ -25,8 +25,8 @@ static bool is_busy(struct shim_view *v, struct shim_sock *s)
 	return false;
 }
 
-/* Takes the lock when no other reader copies. NULL (unlocked): the sock is gone. */
-static struct lane_tcp *enter_reader(struct shim_local *l, struct shim_sock **s)
+/* Takes the lock ('locked': it is held) when no other reader copies. NULL (unlocked): the sock is gone. */
+static struct lane_tcp *enter_reader(struct shim_local *l, struct shim_sock **s, bool locked)
 {
 	struct timespec ts = {.tv_nsec = 50000};
 	struct shim_view *v = &shim.view;
@@ -34,7 +34,8 @@ static struct lane_tcp *enter_reader(struct shim_local *l, struct shim_sock **s)
 	unsigned int i;
 
 	for (i = 0;; i++) {
-		shim_enter(v);
+		if (i || !locked)
+			shim_enter(v);
 		pcb = shim_tcp_of(l, s);
 		if (pcb && !is_busy(v, *s))
 			return pcb;
@@ -179,9 +180,10 @@ static ssize_t read_frames(struct shim_local *l, struct shim_sock *s, struct lan
 	return used ? (ssize_t)bytes : -EFAULT;
 }
 
-/* One bracket. '*more': there was more text when it ended, on this side of the urgent mark. */
+/* One bracket, which was begun when 'locked'. '*more': there was more text when it ended, on this side
+ * of the urgent mark. */
 static ssize_t recv_once(struct shim_local *l, struct shim_cursor *c, size_t want, int flags,
-			 size_t got, bool *more)
+			 size_t got, bool *more, bool locked)
 {
 	struct shim_view *v = &shim.view;
 	struct lane_tcp_status st;
@@ -190,10 +192,10 @@ static ssize_t recv_once(struct shim_local *l, struct shim_cursor *c, size_t wan
 	ssize_t r;
 
 	*more = false;
-	pcb = enter_reader(l, &s);
+	pcb = enter_reader(l, &s, locked);
 	if (!pcb)
 		return -EBADF;
-	lane_tcp_get_status(v->ln, pcb, &st);
+	lane_tcp_get_rcv_status(pcb, &st);
 	if (flags & MSG_PEEK)
 		st.rcv_queued = st.rcv_queued > got ? st.rcv_queued - (uint32_t)got : 0;
 	/* An error behind text that this call has already delivered stays for the next one. */
@@ -239,16 +241,17 @@ static ssize_t recv_oob(struct shim_local *l, const struct iovec *iov, int iovcn
 	return flags & MSG_TRUNC ? 1 : shim_copy_out(p, &byte, 1) < 0 ? -EFAULT : 1;
 }
 
-/* Sleeps until there is more than 'have' (MSG_PEEK leaves it queued); 0: go on, else recv's result. */
+/* Sleeps until there is more than 'have' (MSG_PEEK leaves it queued); 0: go on, with the lock if
+ * *locked, else recv's result. */
 static ssize_t wait_readable(struct shim_local *l, int64_t timeo, uint64_t *start, size_t got,
-			     size_t have, const struct shim_sig_mark *mark)
+			     size_t have, const struct shim_sig_mark *mark, bool *locked)
 {
 	int64_t left = shim_time_left(timeo, start);
 	bool restart = timeo < 0 && !got;
 	int r = -EINTR;
 
 	if (!shim_sig_ends(mark, restart))
-		r = left ? shim_io_wait(l, POLLIN, left, restart, have) : 0;
+		r = left ? shim_io_wait_locked(l, POLLIN, left, restart, have, locked) : 0;
 	if (r > 0)
 		return 0;
 	if (got)
@@ -271,14 +274,15 @@ static ssize_t recv_stream(struct shim_local *l, const struct iovec *iov, int io
 	int64_t timeo = shim_rcvtimeo_us(l);
 	struct shim_sig_mark mark = shim_sig_mark();
 	uint64_t start = 0;
-	bool more, looked = false;
+	bool more, looked = false, locked = false;
 	size_t got = 0, least;
 
 	if (total < 0)
 		return total;
 	least = flags & MSG_WAITALL ? (size_t)total : low_water(l);
 	for (;;) {
-		r = recv_once(l, &c, (size_t)total - got, flags, got, &more);
+		r = recv_once(l, &c, (size_t)total - got, flags, got, &more, locked);
+		locked = false;
 		if (r > 0)
 			got += (size_t)r;
 		if (got == (size_t)total && r != -EAGAIN)
@@ -295,7 +299,7 @@ static ssize_t recv_stream(struct shim_local *l, const struct iovec *iov, int io
 			looked = true;
 			continue;
 		}
-		r = wait_readable(l, timeo, &start, got, flags & MSG_PEEK ? got : 0, &mark);
+		r = wait_readable(l, timeo, &start, got, flags & MSG_PEEK ? got : 0, &mark, &locked);
 		if (r)
 			return r;
 	}

@@ -108,17 +108,26 @@ static void io_abandon(void *arg)
 	shim_put(((struct io_wait *)arg)->l);
 }
 
-int shim_io_wait(struct shim_local *l, uint32_t events, int64_t timeout_us, bool restart, size_t have)
+int shim_io_wait_locked(struct shim_local *l, uint32_t events, int64_t timeout_us, bool restart,
+			size_t have, bool *locked)
 {
 	struct io_wait io = {.l = l, .events = events, .have = have};
 	struct pollfd shadow = {.fd = l->shadow, .events = (short)events};
 	struct shim_wait w = {.ready = io_ready, .arg = &io, .socks = &l->index, .nr_socks = 1,
 			      .ep = LANE_NIL, .kernel_epfd = -1, .kernel_fds = &shadow,
 			      .nr_kernel_fds = l->shadow >= 0, .timeout_us = timeout_us,
-			      .restart = restart,
+			      .restart = restart, .keep_lock = locked && l->shadow < 0,
 			      .abandon = io_abandon};
+	int r = shim_wait(&w);
 
-	return shim_wait(&w);
+	if (locked)
+		*locked = r > 0 && w.keep_lock;
+	return r;
+}
+
+int shim_io_wait(struct shim_local *l, uint32_t events, int64_t timeout_us, bool restart, size_t have)
+{
+	return shim_io_wait_locked(l, events, timeout_us, restart, have, NULL);
 }
 
 /* Space there is, frames there are not: the pool fills again within a round trip. */

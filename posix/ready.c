@@ -8,6 +8,8 @@
 #include <lane/tcp.h>
 #include <lane/udp.h>
 
+#include "lane-int/state.h"
+
 #include "posix/watch.h"
 
 #define IN_BITS  ((uint32_t)(EPOLLIN | EPOLLRDNORM))
@@ -163,7 +165,7 @@ void shim_drain(struct shim_view *v)
 
 unsigned int shim_turn(struct shim_view *v)
 {
-	uint64_t now_us = shim_now_us();
+	uint64_t now_us = v->ln->now_us; /* the lock has just read it */
 	unsigned int n = lane_poll(v->ln, now_us);
 
 	shim_drain(v);

@@ -199,6 +199,7 @@ struct shim_wait {
 	int64_t timeout_us;	     /* < 0: for ever, 0: only look */
 	void (*abandon)(void *arg);  /* the thread is cancelled in its sleep: lets go of the caller's holds */
 	bool restart;		     /* restart after a handler with SA_RESTART (blocking I/O, not epoll) */
+	bool keep_lock;		     /* what 'ready' returned is given with the lock held: for shim_leave() */
 };
 #define SHIM_WAIT_KERNEL 0x40000000
 /* > 0: what 'ready' returned, or SHIM_WAIT_KERNEL; 0: timed out; -EINTR. Flushes deferred kicks first. */

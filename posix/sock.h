@@ -72,6 +72,9 @@ int shim_dup_done(struct shim_local *l, int new);
 /* ---- io ---- */
 /* As shim_wait_sock(), but POLLIN counts only beyond 'have' queued bytes, and 'restart' is the caller's. */
 int shim_io_wait(struct shim_local *l, uint32_t events, int64_t timeout_us, bool restart, size_t have);
+/* The same; *locked: the lock is held, for shim_leave(). */
+int shim_io_wait_locked(struct shim_local *l, uint32_t events, int64_t timeout_us, bool restart,
+			size_t have, bool *locked);
 /* A turn, if packets wait: a program that never sleeps must see them too. True: look again. */
 bool shim_look(void);
 /* Sleeps 'us' (at most) while turns go on: frames may come back. 0 or -EINTR. */

@@ -80,7 +80,7 @@ static void note_stolen(struct pause *p, struct shim_waiter *me, uint64_t now_us
 	p->spun_us = 0;
 }
 
-/* The lane's part: a turn and the question. Not 0: the answer. */
+/* The lane's part: a turn and the question. Not 0: the answer, and the lock is kept if so wished. */
 static int look(struct pause *p, bool arm)
 {
 	struct shim_view *v = &shim.view;
@@ -90,6 +90,10 @@ static int look(struct pause *p, bool arm)
 
 	enter_and_turn(v);
 	r = w->ready(v, w->arg);
+	if (r && w->keep_lock) {
+		shim_waiter_disarm(v);
+		return r;
+	}
 	if (!r && arm) {
 		shim_waiter_arm(v, w);
 		p->timer_us = lane_next_due(v->ln);

@@ -305,9 +305,10 @@ void shim_waiter_disarm(struct shim_view *v)
 		if (row >= 0)
 			atomic_fetch_sub(&a->row[row].nr_waiting, 1);
 	}
-	was = atomic_exchange(&me->state, SHIM_WAITER_IDLE);
-	if (was == SHIM_WAITER_IDLE)
+	/* Only this thread arms it. */
+	if (atomic_load_explicit(&me->state, memory_order_relaxed) == SHIM_WAITER_IDLE)
 		return;
+	was = atomic_exchange(&me->state, SHIM_WAITER_IDLE);
 	if (atomic_fetch_sub(&nr_armed, 1) == 1 && v)
 		clear_bits(v, me);
 	if (was == SHIM_WAITER_WOKEN)

@@ -24,6 +24,7 @@
 #define PACKET_MAX (65535 + 18) /* bytes: an IP packet behind Ethernet and a tag */
 #define KICKS      64 /* system calls in one kick(), each of which sends 32 frames: a full ring */
 #define BAD_MAX    8  /* packets dropped in one burst */
+#define PREFETCH   256 /* bytes of each packet */
 
 static uint32_t peek(const uint32_t *position)
 {
@@ -192,6 +193,9 @@ static void note_unkicked(struct lane_xdp_queue *q)
 {
 	uint32_t n = unkicked(q), was;
 
+	if (!n && !__atomic_load_n(&q->q.nr_unkicked, __ATOMIC_RELAXED) &&
+	    !__atomic_load_n(q->unkicked, __ATOMIC_RELAXED))
+		return;
 	do {
 		was = n;
 		__atomic_store_n(&q->q.nr_unkicked, n, __ATOMIC_RELAXED);
@@ -222,8 +226,11 @@ static uint16_t rx_burst(struct lane_queue *lq, struct lane_buf *bufs[], uint16_
 			bad[nr_bad++] = b;
 			continue;
 		}
-		__builtin_prefetch(lane_buf_data(lq->bufs, b));
+		/* Headers and a small request: the lines come from the kernel's core, together. */
+		for (uint32_t at = 0; at < b->len && at < PREFETCH; at += 64)
+			__builtin_prefetch(lane_buf_data(lq->bufs, b) + at);
 		bufs[nr++] = b;
+		q->nr_taken += len;
 	}
 	if (pos != peek(q->rx.consumer)) {
 		publish(q->rx.consumer, pos);
@@ -236,7 +243,11 @@ static uint16_t rx_burst(struct lane_queue *lq, struct lane_buf *bufs[], uint16_
 		lane_buf_free_packet(lq->bufs, bad[i]);
 	}
 	reap(q);
-	refill(q);
+	/* The kernel's position in the fill ring is looked at when it may have moved by some frames. */
+	if (q->nr_taken >= LANE_BURST / 2 || nr == 0) {
+		q->nr_taken = 0;
+		refill(q);
+	}
 	note_unkicked(q);
 	return nr;
 }

@@ -12,11 +12,9 @@ static bool told_less(const struct lane_tcp *pcb)
 	       pcb->rcv_adv - pcb->rcv_nxt <= pcb->rcv_mss;
 }
 
-void lane_tcp_get_status(const struct lane *ln, const struct lane_tcp *pcb, struct lane_tcp_status *st)
+void lane_tcp_get_rcv_status(const struct lane_tcp *pcb, struct lane_tcp_status *st)
 {
-	uint32_t end = pcb->snd_end, pos = lane_tcp_copied_seq(pcb);
-	uint32_t to_mark = pcb->urg_seq - pos;
-	bool live = pcb->flags & LANE_TF_HASHED;
+	uint32_t pos = lane_tcp_copied_seq(pcb), to_mark = pcb->urg_seq - pos;
 	/* The mark lies in what is queued, and its byte is not for reads. */
 	bool hidden = pcb->urg_state != LANE_URG_NONE && !pcb->opts.oobinline &&
 		      to_mark < pcb->rcv_queued;
@@ -33,17 +31,23 @@ void lane_tcp_get_status(const struct lane *ln, const struct lane_tcp *pcb, stru
 		.was_connected = pcb->flags & LANE_TF_CONNECTED,
 		.urgent = pcb->urg_state == LANE_URG_AHEAD &&
 			  lane_seq_lt(pcb->urg_seq, pos + pcb->rcv_queued),
-		.rcv_full = live && told_less(pcb),
+		.rcv_full = (pcb->flags & LANE_TF_HASHED) && told_less(pcb),
 		.at_mark = pcb->urg_state != LANE_URG_NONE && pcb->urg_seq == pos,
 	};
-	if (!live || pcb->state == LANE_TCP_LISTEN)
+}
+
+void lane_tcp_get_status(const struct lane *ln, const struct lane_tcp *pcb, struct lane_tcp_status *st)
+{
+	uint32_t end = pcb->snd_end;
+
+	lane_tcp_get_rcv_status(pcb, st);
+	if (!(pcb->flags & LANE_TF_HASHED) || pcb->state == LANE_TCP_LISTEN ||
+	    !(pcb->flags & LANE_TF_CONNECTED))
 		return;
-	if (pcb->flags & LANE_TF_CONNECTED) {
-		st->snd_queued = lane_seq_gt(end, pcb->snd_una) ? end - pcb->snd_una : 0;
-		st->snd_unsent = lane_seq_gt(end, pcb->snd_nxt) ? end - pcb->snd_nxt : 0;
-		st->snd_space = lane_tcp_snd_space(ln, pcb);
-		st->writable = lane_tcp_is_writable(ln, pcb);
-	}
+	st->snd_queued = lane_seq_gt(end, pcb->snd_una) ? end - pcb->snd_una : 0;
+	st->snd_unsent = lane_seq_gt(end, pcb->snd_nxt) ? end - pcb->snd_nxt : 0;
+	st->snd_space = lane_tcp_snd_space(ln, pcb);
+	st->writable = lane_tcp_is_writable(ln, pcb);
 }
 
 int lane_tcp_take_error(struct lane *ln, struct lane_tcp *pcb)

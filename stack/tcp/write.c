@@ -13,9 +13,12 @@
 uint32_t lane_tcp_fair_share(const struct lane *ln)
 {
 	const struct lane_state *st = ln->st;
-	uint64_t share = (uint64_t)st->bufs.nr * 512 / (st->tcp_pool.nr_used + 1);
+	uint64_t share;
 
-	if (st->bufs.nr_free >= st->bufs.nr / 2 || share > UINT32_MAX)
+	if (st->bufs.nr_free >= st->bufs.nr / 2)
+		return UINT32_MAX;
+	share = (uint64_t)st->bufs.nr * 512 / (st->tcp_pool.nr_used + 1);
+	if (share > UINT32_MAX)
 		return UINT32_MAX;
 	return share > BYTES_PER_FRAME ? (uint32_t)share : BYTES_PER_FRAME;
 }
