@@ -28,6 +28,17 @@ static void tell(struct lane *ln, unsigned int ifi, uint8_t proto, uint16_t port
 	}
 }
 
+void lane_tell_flow(struct lane *ln, const struct lane_ep *local, const struct lane_ep *remote, bool on)
+{
+	for (unsigned int i = 0; i < ln->nr_queues; i++) {
+		struct lane_queue *q = ln->queues[i];
+
+		/* The queues of an interface share what they know. */
+		if (q->drv->flow && (i == 0 || q->ifi != ln->queues[i - 1]->ifi))
+			q->drv->flow(q, local, remote, on);
+	}
+}
+
 uint32_t lane_tcp_listen_mask(const struct lane *ln, unsigned int ifi, uint16_t port)
 {
 	uint32_t hash = lane_port_hash(&ln->st->key, LANE_PROTO_TCP, port), mask = 0;

@@ -1,5 +1,5 @@
 /*
- * claims.h - the memory that the XDP program and lanes share: claims, addresses, counters
+ * claims.h - the memory that the XDP program and lanes share: claims, flows, addresses, counters
  *
  * One global variable of the BPF object, in a map of its own that every member maps. A claim is a
  * store into it (design.md 3): the next frame obeys. Both sides include this file, so only types
@@ -14,6 +14,7 @@
 #define LANE_XDP_ADDRS 32
 #define LANE_XDP_TCP   0 /* first index of claim[][] */
 #define LANE_XDP_UDP   1
+#define LANE_XDP_FLOWS 16384 /* a power of two */
 #define LANE_XDP_CPUS  16 /* sets of counters, by processor number modulo this; a power of two */
 
 /* Switches of the program, set before it is loaded. */
@@ -47,6 +48,31 @@ struct lane_xdp_addr {
 	__u32 mask[4];
 };
 
+/*
+ * A lane's connections by the keyed tag of their addresses and ports, each in the one place that its
+ * low bits name; one that another has driven out is found by asking the kernel, as before it was
+ * entered. Of 64 bits, with a key that nobody outside knows, two connections never share one.
+ */
+static inline __u64 lane_xdp_tag_mix(__u64 h, __u64 w)
+{
+	h = (h ^ w) * 0x9e3779b97f4a7c15ULL;
+	return h ^ h >> 29;
+}
+
+/* Addresses and ports in network order. Never 0. */
+static inline __u64 lane_xdp_tag(__u64 key, const __u32 local[4], const __u32 remote[4], _Bool is4,
+				 __u32 lport, __u32 rport)
+{
+	__u64 h = lane_xdp_tag_mix(key, (__u64)local[3] << 32 | remote[3]);
+
+	if (!is4) {
+		h = lane_xdp_tag_mix(h, (__u64)local[2] << 32 | remote[2]);
+		h = lane_xdp_tag_mix(h, (__u64)local[1] << 32 | remote[1]);
+		h = lane_xdp_tag_mix(h, (__u64)local[0] << 32 | remote[0]);
+	}
+	return lane_xdp_tag_mix(h, (__u64)is4 << 32 | lport << 16 | rport) | 1ULL << 63;
+}
+
 struct lane_xdp_claims {
 	struct lane_xdp_claim claim[2][65536]; /* by protocol and local port in host order */
 	struct lane_xdp_addr addr[LANE_XDP_ADDRS];
@@ -54,6 +80,8 @@ struct lane_xdp_claims {
 	__u8 mac[6];     /* frames to any other station pass */
 	__u8 loopback;   /* MAC addresses mean nothing */
 	__u8 reserved;
+	__u64 flow_key;
+	__u64 flow[LANE_XDP_FLOWS]; /* lane_xdp_tag(), 0: none */
 	struct {
 		__u64 n[LANE_XDP_NR_COUNTERS];
 	} __attribute__((aligned(64))) counter[LANE_XDP_CPUS];

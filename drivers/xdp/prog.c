@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <linux/if_link.h>
 #include <string.h>
+#include <sys/random.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -69,6 +70,8 @@ static int load(struct lane_xdp_dev *dev, char *err)
 	}
 	dev->prog_fd = bpf_program__fd(sg ? dev->bpf->progs.lane_xdp_sg : dev->bpf->progs.lane_xdp);
 	dev->claims = &dev->bpf->bss->lane_claims;
+	if (getrandom(&dev->claims->flow_key, sizeof(dev->claims->flow_key), 0) < 0)
+		return lane_xdp_fail(err, -errno, "getrandom: %s", strerror(errno));
 	dev->share->claims_size = bpf_map__value_size(dev->bpf->maps.bss);
 	return 0;
 }

@@ -338,6 +338,26 @@ static void claim(struct lane_queue *lq, uint8_t proto, uint16_t port, uint32_t 
 	__atomic_store_n(&c->listen, listen, __ATOMIC_RELEASE);
 }
 
+static void flow(struct lane_queue *lq, const struct lane_ep *local, const struct lane_ep *remote,
+		 bool on)
+{
+	struct lane_xdp_claims *c = ((struct lane_xdp_queue *)lq)->claims;
+	uint64_t tag;
+	__u64 *place;
+
+	if (!local) {
+		memset(c->flow, 0, sizeof(c->flow));
+		return;
+	}
+	tag = lane_xdp_tag(c->flow_key, local->ip.w, remote->ip.w, lane_ip_is4(&local->ip),
+			   htons(local->port), htons(remote->port));
+	place = &c->flow[tag & (LANE_XDP_FLOWS - 1)];
+	if (on)
+		__atomic_store_n(place, tag, __ATOMIC_RELAXED);
+	else if (__atomic_load_n(place, __ATOMIC_RELAXED) == tag)
+		__atomic_store_n(place, 0, __ATOMIC_RELAXED);
+}
+
 const struct lane_driver lane_xdp_driver = {
 	.name = "xdp",
 	.rx_burst = rx_burst,
@@ -346,5 +366,6 @@ const struct lane_driver lane_xdp_driver = {
 	.pending = pending,
 	.arm = arm,
 	.claim = claim,
+	.flow = flow,
 	.close = lane_xdp_queue_close,
 };

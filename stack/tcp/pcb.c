@@ -113,13 +113,23 @@ static struct lane_ftable *pcb_table(const struct lane *ln, const struct lane_tc
 	return pcb->state == LANE_TCP_LISTEN ? ln->listeners : ln->conns;
 }
 
+static void tell_flow(struct lane *ln, const struct lane_tcp *pcb, bool on)
+{
+	struct lane_ep local = lane_tcp_local_ep(pcb), remote = lane_tcp_remote_ep(pcb);
+
+	if (pcb->state != LANE_TCP_LISTEN)
+		lane_tell_flow(ln, &local, &remote, on);
+}
+
 int lane_tcp_hash(struct lane *ln, struct lane_tcp *pcb)
 {
 	int r = lane_ftable_insert(pcb_table(ln, pcb), pcb_hash(ln, pcb), lane_tcp_idx(ln, pcb));
 
-	if (r == 0)
-		pcb->flags |= LANE_TF_HASHED;
-	return r;
+	if (r < 0)
+		return r;
+	pcb->flags |= LANE_TF_HASHED;
+	tell_flow(ln, pcb, true);
+	return 0;
 }
 
 void lane_tcp_unhash(struct lane *ln, struct lane_tcp *pcb)
@@ -128,6 +138,7 @@ void lane_tcp_unhash(struct lane *ln, struct lane_tcp *pcb)
 		return;
 	lane_ftable_remove(pcb_table(ln, pcb), pcb_hash(ln, pcb), lane_tcp_idx(ln, pcb));
 	pcb->flags &= ~LANE_TF_HASHED;
+	tell_flow(ln, pcb, false);
 }
 
 struct lane_tcp *lane_tcp_find(const struct lane *ln, uint32_t hash, const struct lane_ep *local,

@@ -78,6 +78,7 @@ static void empty_lists(struct lane *ln)
 	lane_ftable_init(ln->conns, st->cfg.nr_tcp);
 	lane_ftable_init(ln->listeners, st->cfg.nr_tcp);
 	lane_ftable_init(ln->tw_table, st->cfg.nr_tw);
+	lane_tell_flow(ln, NULL, NULL, false);
 	memset(ln->claims, 0, 65536 * sizeof(*ln->claims));
 }
 

@@ -105,6 +105,8 @@ enum lane_claim_kind { LANE_CLAIM_ANY, LANE_CLAIM_LISTEN };
 void lane_claim(struct lane *ln, uint8_t proto, const struct lane_ep *local, bool v6only,
 		enum lane_claim_kind kind);
 void lane_unclaim(struct lane *ln, uint8_t proto, uint16_t port, enum lane_claim_kind kind);
+/* A connection is in the flow table, or no longer: tells the drivers. Both NULL: none is. */
+void lane_tell_flow(struct lane *ln, const struct lane_ep *local, const struct lane_ep *remote, bool on);
 /* The addresses (mask) of interface 'ifi' that listeners, or UDP sockets, of 'port' take packets to. */
 uint32_t lane_tcp_listen_mask(const struct lane *ln, unsigned int ifi, uint16_t port);
 uint32_t lane_udp_mask(const struct lane *ln, unsigned int ifi, uint16_t port);

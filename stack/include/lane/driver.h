@@ -11,6 +11,7 @@
 #include <lane/buf.h>
 
 struct lane_queue;
+struct lane_ep;
 
 #define LANE_CAP_TX_CSUM 0x01 /* completes LANE_BUF_CSUM frames */
 #define LANE_CAP_SG 0x02      /* sends chains */
@@ -51,6 +52,13 @@ struct lane_driver {
 	 */
 	void (*claim)(struct lane_queue *q, uint8_t proto, uint16_t port, uint32_t any,
 		      uint32_t listen);
+
+	/*
+	 * A hint for steering: the lane has (or no longer has) the TCP connection between these two;
+	 * both NULL: it has none at all. Costs a store. May be NULL.
+	 */
+	void (*flow)(struct lane_queue *q, const struct lane_ep *local, const struct lane_ep *remote,
+		     bool on);
 
 	/* Frees the queue and every frame still in its rings. NULL is ignored. */
 	void (*close)(struct lane_queue *q);

@@ -24,118 +24,15 @@
 
 #include <bpf/bpf.h>
 
-#include "drivers/xdp/claims.h"
+#include "frame.h"
+#include "drivers/xdp/queue.h"
 #include <xdp.bpf.skel.h>
 
 #define SKIP_CODE 77
-#define SYN       0x02
-#define RST       0x04
-#define ACK       0x10
 #define PORT      80
 
 static struct lane_xdp_bpf *bpf;
 static struct lane_xdp_claims *claims;
-
-static const uint8_t our_mac[6] = {2, 0, 0, 0, 0, 1}, peer_mac[6] = {2, 0, 0, 0, 0, 2};
-static const uint8_t our4[4] = {10, 9, 0, 1}, peer4[4] = {10, 9, 0, 2}, other4[4] = {10, 9, 0, 3};
-static const uint8_t our6[16] = {0xfd, 0x77, [15] = 1}, peer6[16] = {0xfd, 0x77, [15] = 2};
-
-struct frame {
-	uint8_t b[512];
-	size_t len;
-};
-
-static void put(struct frame *f, const void *p, size_t n)
-{
-	memcpy(f->b + f->len, p, n);
-	f->len += n;
-}
-
-static void put8(struct frame *f, unsigned int v)
-{
-	f->b[f->len++] = (uint8_t)v;
-}
-
-static void put16(struct frame *f, unsigned int v)
-{
-	put8(f, v >> 8);
-	put8(f, v);
-}
-
-static void put32(struct frame *f, uint32_t v)
-{
-	put16(f, v >> 16);
-	put16(f, v);
-}
-
-static struct frame eth(const uint8_t *dst, unsigned int type)
-{
-	struct frame f = {.len = 0};
-
-	put(&f, dst, 6);
-	put(&f, peer_mac, 6);
-	put16(&f, type);
-	return f;
-}
-
-/* 'options' is a multiple of 4; 'frag' is the field with its flags. */
-static void ip4(struct frame *f, unsigned int proto, const uint8_t *src, const uint8_t *dst,
-		unsigned int options, unsigned int frag)
-{
-	static const uint8_t nops[40] = {[0 ... 39] = 1};
-
-	put8(f, 0x40 | (5 + options / 4));
-	put8(f, 0);
-	put16(f, 20 + options + 20);
-	put16(f, 77); /* id */
-	put16(f, frag);
-	put8(f, 64);
-	put8(f, proto);
-	put16(f, 0);
-	put(f, src, 4);
-	put(f, dst, 4);
-	put(f, nops, options);
-}
-
-static void ip6(struct frame *f, unsigned int next, const uint8_t *src, const uint8_t *dst)
-{
-	put32(f, 0x60000000);
-	put16(f, 40);
-	put8(f, next);
-	put8(f, 64);
-	put(f, src, 16);
-	put(f, dst, 16);
-}
-
-static void tcp(struct frame *f, unsigned int sport, unsigned int dport, unsigned int flags)
-{
-	put16(f, sport);
-	put16(f, dport);
-	put32(f, 1000);
-	put32(f, 2000);
-	put16(f, 0x5000 | flags);
-	put16(f, 65535);
-	put32(f, 0);
-}
-
-static void udp(struct frame *f, unsigned int sport, unsigned int dport)
-{
-	put16(f, sport);
-	put16(f, dport);
-	put16(f, 16);
-	put16(f, 0);
-	put32(f, 0);
-	put32(f, 0);
-}
-
-static struct frame tcp4(unsigned int dport, unsigned int flags)
-{
-	struct frame f = eth(our_mac, 0x0800);
-
-	ip4(&f, IPPROTO_TCP, peer4, our4, 0, 0);
-	tcp(&f, 5555, dport, flags);
-	return f;
-}
 
 static uint64_t counter(enum lane_xdp_counter what)
 {
@@ -534,6 +431,75 @@ static void test_kernel__keeps_its_connections_not_its_listeners(void **state)
 	close(k.listener);
 }
 
+/* ---- flows, as the driver enters them ---- */
+
+static struct lane_ep ep(const void *ip, size_t len, uint16_t port)
+{
+	struct lane_ep e = {.port = port};
+
+	if (len == 4)
+		e.ip.w[2] = htonl(0xffff);
+	memcpy((uint8_t *)e.ip.w + 16 - len, ip, len);
+	return e;
+}
+
+static void enter_flow(const struct lane_ep *local, const struct lane_ep *remote, bool on)
+{
+	struct lane_xdp_queue q = {.claims = claims};
+
+	lane_xdp_driver.flow(&q.q, local, remote, on);
+}
+
+static void test_flow__comes_before_the_kernels_connection(void **state)
+{
+	static const uint8_t lo[4] = {127, 0, 0, 1};
+	struct lane_ep local, remote;
+	struct kernel_pair k;
+	struct frame f;
+
+	kernel_pair_open(&k);
+	set_addr(0, lo, 4, UINT32_MAX);
+	claim(LANE_XDP_TCP, k.lport, UINT32_MAX, 0);
+	local = ep(lo, 4, k.lport);
+	remote = ep(lo, 4, k.cport);
+	f = lo_frame(k.cport, k.lport, ACK);
+	assert_false(to_lane(&f));
+	enter_flow(&local, &remote, true);
+	assert_true(to_lane(&f));
+	enter_flow(&remote, &local, false); /* another one */
+	assert_true(to_lane(&f));
+	f = lo_frame(k.cport, k.lport, SYN); /* is asked of listeners */
+	assert_false(to_lane(&f));
+	f = lo_frame(k.cport, k.lport, ACK);
+	enter_flow(&local, &remote, false);
+	assert_false(to_lane(&f));
+	enter_flow(&local, &remote, true);
+	claim(LANE_XDP_TCP, k.lport, 0, 0); /* a port that is not claimed any more */
+	assert_false(to_lane(&f));
+	claim(LANE_XDP_TCP, k.lport, UINT32_MAX, 0);
+	assert_true(to_lane(&f));
+	enter_flow(NULL, NULL, false); /* all of them */
+	assert_false(to_lane(&f));
+	close(k.client);
+	close(k.server);
+	close(k.listener);
+}
+
+static void test_flow__ip6(void **state)
+{
+	struct lane_ep local = ep(our6, 16, PORT), remote = ep(peer6, 16, 5555);
+	struct frame f = eth(our_mac, 0x86dd);
+
+	ip6(&f, IPPROTO_TCP, peer6, our6);
+	tcp(&f, 5555, PORT, ACK);
+	claims->addr_used = 0; /* a flow's address is not asked for */
+	assert_false(to_lane(&f));
+	enter_flow(&local, &remote, true);
+	assert_true(to_lane(&f));
+	f.b[14 + 8 + 15] ^= 1; /* another peer */
+	assert_false(to_lane(&f));
+}
+
 /* ---- */
 
 /* A namespace of our own with lo up, so that nothing of the machine's is met. */
@@ -586,6 +552,8 @@ int main(void)
 		cmocka_unit_test_setup(test_icmp6__by_the_quoted_source_port, setup),
 		cmocka_unit_test_setup(test_short__every_length_passes_or_is_whole, setup),
 		cmocka_unit_test_setup(test_kernel__keeps_its_connections_not_its_listeners, setup),
+		cmocka_unit_test_setup(test_flow__comes_before_the_kernels_connection, setup),
+		cmocka_unit_test_setup(test_flow__ip6, setup),
 	};
 	int r;
 
