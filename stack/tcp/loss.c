@@ -39,9 +39,11 @@ static void begin_episode(struct lane *ln, struct lane_tcp *pcb)
 
 	r->bits |= LANE_RB_UNDO;
 	r->undo_una = pcb->snd_una;
-	r->undo_ms = lane_now_ms(ln);
-	r->nr_undo = 0;
-	r->nr_undo_seen = 0;
+	/* What the last episode sent again, and is still on its way, is no original of this one. */
+	if (r->retrans == 0)
+		r->undo_ms = lane_now_ms(ln);
+	r->nr_undo = (r->retrans + pcb->snd_mss - 1) / pcb->snd_mss;
+	r->nr_undo_seen = (uint8_t)(r->nr_undo < UINT8_MAX ? r->nr_undo : UINT8_MAX);
 }
 
 static void undo(struct lane *ln, struct lane_tcp *pcb, const struct lane_acked *a)

@@ -177,11 +177,48 @@ static void test_dsack(void **state)
 	script_close();
 }
 
+/* What one recovery sent again and the next acknowledges is no original of the next (once each such pair
+ * was undone, and the window came back whole). */
+static void test_eifel__retransmission_of_the_recovery_before(void **state)
+{
+	uint32_t ts, again;
+
+	(void)state;
+	script_open(NULL);
+	script_accept_far("S 0 mss 1012 sackok ts 1000:0", 20);
+	script_write(40000);
+	script_out(". 1 ack 1 len 1000");
+	ts = s.last.opts.tsval;
+	script_skip();
+	script_run_ms(20);
+	ack_ts(". 1 ack 1 sack 1001-10001", 1010, ts);
+	script_out(". 1 ack 1 len 1000");
+	script_out(". 10001 ack 1 len 1000");
+	script_out(". 11001 ack 1 len 1000");
+	script_skip();
+	script_run_ms(20);
+	/* New text is lost, too, and goes again within the same recovery. */
+	ack_ts(". 1 ack 1 sack 11001-12001 1001-10001", 1030, ts + 20);
+	script_out(". 1 ack 1 len 1000");
+	script_out(". 10001 ack 1 len 1000");
+	again = s.last.opts.tsval;
+	script_skip();
+	script_run_ms(2);
+	ack_ts(". 1 ack 10001 sack 11001-12001", 1032, ts + 20);
+	assert_int_equal(info().ca_state, 3);
+	assert_int_equal(s.ln->st->stats.tcp_fast_retransmits, 2);
+	script_run_ms(18);
+	ack_ts(". 1 ack 12001", 1050, again);
+	assert_int_equal(s.ln->st->stats.tcp_undone, 0);
+	script_close();
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_eifel__fast_recovery),
 		cmocka_unit_test(test_eifel__real_loss),
+		cmocka_unit_test(test_eifel__retransmission_of_the_recovery_before),
 		cmocka_unit_test(test_eifel__time_out),
 		cmocka_unit_test(test_frto__spurious),
 		cmocka_unit_test(test_frto__real),
