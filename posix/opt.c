@@ -57,6 +57,26 @@ static int get_int(int level, const void *user, socklen_t len, int *val)
 	return 0;
 }
 
+/* SO_MAX_PACING_RATE: an unsigned int or an unsigned long; what an int cannot hold is no limit here. */
+static int get_rate(const void *user, socklen_t len, int *val)
+{
+	unsigned long rate;
+
+	if (len < sizeof(rate))
+		return get_int(SOL_SOCKET, user, len, val);
+	if (shim_copy_in(&rate, user, sizeof(rate)) < 0)
+		return -EFAULT;
+	*val = rate < UINT32_MAX ? (int)(uint32_t)rate : -1;
+	return 0;
+}
+
+static int put_rate(void *user, socklen_t *len, int val)
+{
+	unsigned long rate = val == -1 ? ~0UL : (uint32_t)val;
+
+	return *len >= sizeof(rate) ? put_bytes(user, len, &rate, sizeof(rate)) : put_int(user, len, val);
+}
+
 static int put_timeo(void *user, socklen_t *len, uint32_t ms)
 {
 	struct timeval tv = {.tv_sec = ms / 1000, .tv_usec = (suseconds_t)(ms % 1000) * 1000};
@@ -284,7 +304,8 @@ static int set_connection(int fd, struct shim_local *l, int level, int name, con
 		if (r < 0)
 			return r;
 	}
-	r = get_int(level, val, len, &n);
+	r = level == SOL_SOCKET && name == SO_MAX_PACING_RATE ? get_rate(val, len, &n)
+							      : get_int(level, val, len, &n);
 	if (r == 0) {
 		r = shim_tcp_setopt(l, level, name, n);
 		if (r != -ENOPROTOOPT)
@@ -503,6 +524,8 @@ static int get_connection(int fd, struct shim_local *l, int level, int name, voi
 	if (level == IPPROTO_IPV6 && name == IPV6_V6ONLY && l->v6)
 		return put_int(val, len, (shim_sock_flags(l) & SHIM_SOCK_V6ONLY) != 0);
 	r = shim_tcp_getopt(l, level, name, &n);
+	if (r == 0 && level == SOL_SOCKET && name == SO_MAX_PACING_RATE)
+		return put_rate(val, len, n);
 	if (r != -ENOPROTOOPT)
 		return r < 0 ? r : put_int(val, len, n);
 	if (kept_find(l, level, name))

@@ -72,6 +72,9 @@ static int store_so(struct lane_tcp_opts_set *o, const struct lane_config *cfg, 
 	case SO_OOBINLINE:
 		o->oobinline = val != 0;
 		return 0;
+	case SO_MAX_PACING_RATE: /* -1, as an unsigned: none */
+		o->max_pacing_rate = val == -1 ? 0 : (uint32_t)val;
+		return 0;
 	case SO_RCVBUF:
 		o->rcvbuf = buffer(val, cfg->rmem_max, RCVBUF_MIN);
 		return 0;
@@ -236,6 +239,9 @@ static int load_other(const struct lane_tcp_opts_set *o, uint32_t key, int *val)
 	case KEY(SOL_SOCKET, SO_OOBINLINE):
 		*val = o->oobinline;
 		return 0;
+	case KEY(SOL_SOCKET, SO_MAX_PACING_RATE):
+		*val = o->max_pacing_rate ? (int)(uint32_t)o->max_pacing_rate : -1;
+		return 0;
 	case KEY(SOL_SOCKET, SO_RCVBUF):
 		*val = (int)o->rcvbuf;
 		return 0;
@@ -384,8 +390,8 @@ static void fill_info(struct tcp_info *i, const struct lane_tcp_info_out *o)
 	i->tcpi_reordering = 3;
 	i->tcpi_rcv_space = o->rcv_wnd;
 	i->tcpi_total_retrans = o->total_retrans;
-	i->tcpi_pacing_rate = UINT64_MAX;
-	i->tcpi_max_pacing_rate = UINT64_MAX;
+	i->tcpi_pacing_rate = o->pacing_rate ? o->pacing_rate : UINT64_MAX;
+	i->tcpi_max_pacing_rate = o->max_pacing_rate ? o->max_pacing_rate : UINT64_MAX;
 	i->tcpi_bytes_acked = o->bytes_acked;
 	i->tcpi_bytes_received = o->bytes_received;
 	i->tcpi_segs_out = o->segs_out;

@@ -70,6 +70,7 @@ int lane_config_memory(struct lane_config *cfg, size_t bytes)
 	cfg->nr_tw = (uint32_t)(pcbs * 2);
 	cfg->nr_syn = (uint32_t)(pcbs / 2 < SYNS_MAX ? pcbs / 2 : SYNS_MAX);
 	cfg->nr_udp = (uint32_t)(pcbs / 8);
+	cfg->nr_pace = (uint32_t)(pcbs / 4);
 	cfg->nr_bufs = 0;
 	fixed = lane_size(cfg) + 2 * (size_t)PAGE;
 	if (fixed + 64 * per_buf > bytes)
@@ -104,6 +105,7 @@ void lane_layout_make(const struct lane_config *cfg, struct lane_layout *at)
 	at->syn = take(&end, (uint64_t)cfg->nr_syn * lane_tcp_syn_size(), LINE);
 	at->tw = take(&end, (uint64_t)cfg->nr_tw * lane_tcp_tw_size(), LINE);
 	at->udp = take(&end, (uint64_t)cfg->nr_udp * lane_udp_pcb_size(), LINE);
+	at->pace = take(&end, (uint64_t)cfg->nr_pace * lane_tcp_pace_size(), LINE);
 	at->conn_table = take(&end, lane_ftable_size(cfg->nr_tcp), LINE);
 	at->listen_table = take(&end, lane_ftable_size(cfg->nr_tcp), LINE);
 	at->syn_table = take(&end, lane_ftable_size(cfg->nr_syn), LINE);

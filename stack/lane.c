@@ -24,6 +24,7 @@ static void map_arrays(struct lane *ln, struct lane_state *st)
 	ln->syns = (void *)(base + st->at.syn);
 	ln->tws = (void *)(base + st->at.tw);
 	ln->udps = (void *)(base + st->at.udp);
+	ln->paces = (void *)(base + st->at.pace);
 	ln->conns = (void *)(base + st->at.conn_table);
 	ln->listeners = (void *)(base + st->at.listen_table);
 	ln->syn_table = (void *)(base + st->at.syn_table);

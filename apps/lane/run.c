@@ -46,7 +46,7 @@ static void help(void)
 	     "      --zerocopy Z     auto, on or off\n"
 	     "      --memory N       bytes of the arena (K, M, G); 64M\n"
 	     "      --ports LIST     serve these local ports only: 80,443,8000-8100\n"
-	     "      --congestion C   cubic, reno or dctcp; else net.ipv4.tcp_congestion_control\n"
+	     "      --congestion C   cubic, reno, dctcp or bbr; else net.ipv4.tcp_congestion_control\n"
 	     "      --without LIST   do not use these kernel features (for tests): sg,\n"
 	     "                       tx-metadata, map-late, need-wakeup, sk-lookup, syncookie,\n"
 	     "                       unaligned, busy-poll, zerocopy\n"

@@ -265,7 +265,7 @@ bool lane_settings_port_ok(const struct lane_settings *s, uint16_t port)
 static int set_congestion(struct lane_settings *s, const char *value, char *err)
 {
 	if (*value && lane_cc_find(value) < 0)
-		return fail(err, "congestion: cubic, reno or dctcp", value);
+		return fail(err, "congestion: cubic, reno, dctcp or bbr", value);
 	snprintf(s->congestion, sizeof(s->congestion), "%s", value);
 	return 0;
 }

@@ -176,8 +176,14 @@ static uint32_t steps_to(uint64_t bits, uint32_t from)
 
 void lane_wheel_init(struct lane_wheel *w, uint64_t now_us)
 {
+	lane_wheel_init_ticks(w, LANE_WHEEL_TICK_US, now_us);
+}
+
+void lane_wheel_init_ticks(struct lane_wheel *w, uint32_t tick_us, uint64_t now_us)
+{
 	memset(w, 0, sizeof(*w));
-	w->now_tick = now_us / LANE_WHEEL_TICK_US;
+	w->tick_us = tick_us;
+	w->now_tick = now_us / tick_us;
 	w->due = LANE_NIL;
 	for (uint32_t i = 0; i < LANE_WHEEL_SLOTS; i++)
 		w->slot[i] = LANE_NIL;
@@ -187,7 +193,7 @@ void lane_timer_start(struct lane_timers *ts, uint32_t i, uint64_t at_us)
 {
 	struct lane_wheel *w = ts->wheel;
 	struct lane_timer *t = timer_at(ts, i);
-	uint64_t tick = at_us / LANE_WHEEL_TICK_US + (at_us % LANE_WHEEL_TICK_US != 0);
+	uint64_t tick = at_us / w->tick_us + (at_us % w->tick_us != 0);
 
 	assert(i < ts->nr);
 	/* Within half the 32-bit circle: what is due in more than 24 days fires early, and its
@@ -216,7 +222,7 @@ void lane_timer_stop(struct lane_timers *ts, uint32_t i)
 uint32_t lane_timer_expire(struct lane_timers *ts, uint64_t now_us)
 {
 	struct lane_wheel *w = ts->wheel;
-	uint64_t to = now_us / LANE_WHEEL_TICK_US;
+	uint64_t to = now_us / w->tick_us;
 	uint32_t i;
 
 	if (w->nr_started == 0) {
@@ -234,7 +240,7 @@ uint32_t lane_timer_expire(struct lane_timers *ts, uint64_t now_us)
 
 uint64_t lane_wheel_next(const struct lane_wheel *w)
 {
-	uint64_t tick = UINT64_MAX / LANE_WHEEL_TICK_US;
+	uint64_t tick = UINT64_MAX / w->tick_us;
 	uint32_t at0 = (uint32_t)w->now_tick & MASK0;
 	uint32_t slot = first_from(w, at0);
 	const uint64_t *occupied1 = &w->occupied[FIRST1 / 64];
@@ -243,7 +249,7 @@ uint64_t lane_wheel_next(const struct lane_wheel *w)
 	if (w->nr_started == 0)
 		return UINT64_MAX;
 	if (w->due != LANE_NIL)
-		return (w->now_tick - 1) * LANE_WHEEL_TICK_US;
+		return (w->now_tick - 1) * w->tick_us;
 	/* Slots before the current one are of the next 256 ticks. */
 	if (slot == SPAN0)
 		slot = SPAN0 + first_from(w, 0);
@@ -261,5 +267,5 @@ uint64_t lane_wheel_next(const struct lane_wheel *w)
 
 		tick = t < tick ? t : tick;
 	}
-	return tick * LANE_WHEEL_TICK_US;
+	return tick * w->tick_us;
 }

@@ -1,5 +1,5 @@
 /*
- * wheel.h - hierarchical timing wheel: 256 x 64 x 64 slots of 1 ms
+ * wheel.h - hierarchical timing wheel: 256 x 64 x 64 slots of 1 ms, or of another tick
  *
  * Theory of operation. One entry per object, moved lazily: an object that pushes its deadline out
  * stores the new deadline and leaves the entry where it is; when the entry fires, its owner looks
@@ -26,6 +26,8 @@ struct lane_wheel {
 	uint64_t now_tick;   /* the next to fire: everything before it has fired or is 'due' */
 	uint32_t nr_started; /* entries in the wheel */
 	uint32_t due;	     /* list of those whose tick has passed, not popped yet */
+	uint32_t tick_us;
+	uint32_t reserved;
 	uint64_t occupied[LANE_WHEEL_SLOTS / 64]; /* one bit a slot */
 	uint32_t slot[LANE_WHEEL_SLOTS];	  /* head of each slot's list */
 };
@@ -39,6 +41,8 @@ struct lane_timers {
 };
 
 void lane_wheel_init(struct lane_wheel *w, uint64_t now_us);
+/* The same with another tick: the spans are so many ticks as above. */
+void lane_wheel_init_ticks(struct lane_wheel *w, uint32_t tick_us, uint64_t now_us);
 /* Starts or moves the timer of object 'i' to fire at 'at_us' or up to a tick later. */
 void lane_timer_start(struct lane_timers *ts, uint32_t i, uint64_t at_us);
 void lane_timer_stop(struct lane_timers *ts, uint32_t i);

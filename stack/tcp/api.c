@@ -98,6 +98,10 @@ void lane_tcp_set_opts(struct lane *ln, struct lane_tcp *pcb, const struct lane_
 		return;
 	if (o->cc != old.cc)
 		lane_tcp_cc_change(ln, pcb);
+	if (o->max_pacing_rate != old.max_pacing_rate) {
+		lane_tcp_pace_fit(ln, pcb);
+		lane_tcp_want_output(ln, pcb);
+	}
 	if (o->maxseg != old.maxseg)
 		lane_tcp_update_mss(ln, pcb);
 	if (o->keepalive != old.keepalive || o->keepidle_us != old.keepidle_us)
@@ -182,6 +186,8 @@ void lane_tcp_get_info(const struct lane *ln, const struct lane_tcp *pcb, struct
 			lane_seq_gt(pcb->snd_end, pcb->snd_nxt) ? pcb->snd_end - pcb->snd_nxt : 0,
 		.delivery_rate = pcb->rate.interval_us ? (uint64_t)pcb->rate.bytes * 1000000 / pcb->rate.interval_us : 0,
 		.rate_app_limited = pcb->rate.sample_limited,
+		.pacing_rate = lane_tcp_pace_rate(ln, pcb),
+		.max_pacing_rate = pcb->opts.max_pacing_rate,
 		.cc_name = lane_cc_ops_at(pcb->opts.cc)->name,
 	};
 	count_marks(ln, pcb, out);

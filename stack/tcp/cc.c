@@ -14,6 +14,7 @@ static const struct lane_cc_ops *const controls[] = {
 	[LANE_CC_DEFAULT] = &lane_cc_cubic,
 	&lane_cc_newreno,
 	&lane_cc_dctcp,
+	&lane_cc_bbr,
 };
 
 #define NR_CONTROLS (sizeof(controls) / sizeof(controls[0]))

@@ -33,10 +33,21 @@ struct lane_cc {
 
 _Static_assert(sizeof(struct lane_cc) == 48, "its share of the pcb");
 
+/* What a control has that paces, from a pool (pace.h). */
+struct lane_cc_ext {
+	uint64_t pacing_rate; /* bytes a second, headers included; 0: none */
+	uint32_t quantum;     /* bytes that may leave at once */
+	uint8_t begun;	      /* init was called */
+	uint8_t mark_limited; /* on_ack: what leaves from now on says nothing of the bandwidth */
+	uint8_t reserved[2];
+	uint64_t priv[26];    /* the control's own */
+};
+
 /* What one ACK told. Bytes, except where a unit is given. Calls other than on_ack have the first part only. */
 struct lane_cc_sample {
 	uint64_t now_us;
 	uint64_t delivered;        /* of the connection so far, SACKed ones included */
+	struct lane_cc_ext *ext;   /* NULL, unless the control has LANE_CC_PACED */
 	uint32_t mss;              /* effective send MSS */
 	uint32_t srtt_us;          /* smoothed, 0: none */
 	uint32_t flight;           /* FlightSize of RFC 5681: sent and not acknowledged; before the loss was found */
@@ -65,6 +76,7 @@ struct lane_cc_sample {
 };
 
 #define LANE_CC_NEEDS_ECN 0x1 /* asks for ECN, whatever the lane's configuration says */
+#define LANE_CC_PACED	  0x2 /* has an extension; its window is its own in recovery, too (no PRR) */
 
 /* No function is NULL. on_loss and on_rto use s->flight. */
 struct lane_cc_ops {
@@ -100,7 +112,7 @@ uint32_t lane_cc_initial_window(uint32_t mss);
 
 /* ---- for the controls themselves ---- */
 
-extern const struct lane_cc_ops lane_cc_cubic, lane_cc_newreno, lane_cc_dctcp;
+extern const struct lane_cc_ops lane_cc_cubic, lane_cc_newreno, lane_cc_dctcp, lane_cc_bbr;
 
 /* Zeroes 'cc' and sets the initial window. */
 void lane_cc_start(struct lane_cc *cc, const struct lane_cc_sample *s);

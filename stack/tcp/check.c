@@ -138,6 +138,7 @@ void lane_tcp_check_all(struct lane *ln)
 			assert(!(pcb->flags & (LANE_TF_HASHED | LANE_TF_ORPHAN)) && !pcb->armed);
 	}
 	lane_tcp_syn_check(ln);
+	lane_tcp_pace_check(ln);
 	assert(used == ln->st->tcp_pool.nr_used && orphans == ln->st->nr_orphans);
 }
 

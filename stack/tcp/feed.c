@@ -8,7 +8,10 @@
 /* What all calls tell. */
 static struct lane_cc_sample sample(const struct lane *ln, const struct lane_tcp *pcb)
 {
+	struct lane_tcp_pace *p = lane_tcp_pace(ln, pcb);
+
 	return (struct lane_cc_sample){
+		.ext = p ? &p->cc : NULL,
 		.now_us = ln->now_us,
 		.delivered = pcb->delivered,
 		.mss = pcb->snd_mss,
@@ -20,16 +23,36 @@ static struct lane_cc_sample sample(const struct lane *ln, const struct lane_tcp
 	};
 }
 
-static const struct lane_cc_ops *ops_of(const struct lane_tcp *pcb)
+/* A control without the extension that it needs, or not begun with it, is CUBIC. */
+static const struct lane_cc_ops *ops_of(const struct lane *ln, const struct lane_tcp *pcb)
 {
-	return lane_cc_ops_at(pcb->opts.cc);
+	const struct lane_cc_ops *ops = lane_cc_ops_at(pcb->opts.cc);
+	const struct lane_tcp_pace *p;
+
+	if (!(ops->flags & LANE_CC_PACED))
+		return ops;
+	p = lane_tcp_pace(ln, pcb);
+	return p && p->cc.begun ? ops : lane_cc_ops_at(LANE_CC_DEFAULT);
+}
+
+bool lane_tcp_cc_wants_prr(const struct lane *ln, const struct lane_tcp *pcb)
+{
+	return !(ops_of(ln, pcb)->flags & LANE_CC_PACED);
 }
 
 void lane_tcp_cc_init(struct lane *ln, struct lane_tcp *pcb)
 {
-	struct lane_cc_sample s = sample(ln, pcb);
+	struct lane_tcp_pace *p;
+	struct lane_cc_sample s;
 
-	ops_of(pcb)->init(&pcb->cc, &s);
+	lane_tcp_pace_fit(ln, pcb);
+	p = lane_tcp_pace(ln, pcb);
+	if (p) {
+		memset(&p->cc, 0, sizeof(p->cc));
+		p->cc.begun = !!(lane_cc_ops_at(pcb->opts.cc)->flags & LANE_CC_PACED);
+	}
+	s = sample(ln, pcb);
+	ops_of(ln, pcb)->init(&pcb->cc, &s);
 }
 
 /* It starts anew on the window that there is. */
@@ -71,7 +94,11 @@ void lane_tcp_cc_ack(struct lane *ln, struct lane_tcp *pcb, const struct lane_ac
 	s.in_recovery = pcb->ca_state == LANE_CA_RECOVERY || pcb->ca_state == LANE_CA_CWR;
 	s.ce_bytes = a->ece ? a->delivered : 0;
 	take_rate(ln, pcb, a, &s);
-	ops_of(pcb)->on_ack(&pcb->cc, &s);
+	ops_of(ln, pcb)->on_ack(&pcb->cc, &s);
+	if (s.ext && s.ext->mark_limited) {
+		s.ext->mark_limited = 0;
+		lane_rate_app_limited(&pcb->rate, pcb->delivered, s.in_flight);
+	}
 }
 
 void lane_tcp_cc_echo(struct lane *ln, struct lane_tcp *pcb, uint32_t flight)
@@ -81,7 +108,7 @@ void lane_tcp_cc_echo(struct lane *ln, struct lane_tcp *pcb, uint32_t flight)
 	s.ecn = true;
 	s.flight = flight;
 	lane_tcp_ecn_reduced(pcb);
-	ops_of(pcb)->on_loss(&pcb->cc, &s);
+	ops_of(ln, pcb)->on_loss(&pcb->cc, &s);
 }
 
 void lane_tcp_cc_loss(struct lane *ln, struct lane_tcp *pcb, uint32_t flight)
@@ -90,7 +117,7 @@ void lane_tcp_cc_loss(struct lane *ln, struct lane_tcp *pcb, uint32_t flight)
 
 	s.flight = flight;
 	lane_tcp_ecn_reduced(pcb);
-	ops_of(pcb)->on_loss(&pcb->cc, &s);
+	ops_of(ln, pcb)->on_loss(&pcb->cc, &s);
 }
 
 void lane_tcp_cc_rto(struct lane *ln, struct lane_tcp *pcb, bool first)
@@ -98,34 +125,36 @@ void lane_tcp_cc_rto(struct lane *ln, struct lane_tcp *pcb, bool first)
 	struct lane_cc_sample s = sample(ln, pcb);
 
 	lane_tcp_ecn_reduced(pcb);
-	ops_of(pcb)->on_rto(&pcb->cc, &s, first);
+	ops_of(ln, pcb)->on_rto(&pcb->cc, &s, first);
 }
 
 void lane_tcp_cc_recovered(struct lane *ln, struct lane_tcp *pcb)
 {
 	struct lane_cc_sample s = sample(ln, pcb);
 
-	ops_of(pcb)->on_recovery_end(&pcb->cc, &s);
+	ops_of(ln, pcb)->on_recovery_end(&pcb->cc, &s);
 }
 
 void lane_tcp_cc_idle(struct lane *ln, struct lane_tcp *pcb, uint64_t idle_us)
 {
 	struct lane_cc_sample s = sample(ln, pcb);
 
-	ops_of(pcb)->on_idle(&pcb->cc, &s, idle_us, pcb->rto.rto_us);
+	s.app_limited = pcb->rate.limited;
+	ops_of(ln, pcb)->on_idle(&pcb->cc, &s, idle_us, pcb->rto.rto_us);
 }
 
 void lane_tcp_cc_undo(struct lane *ln, struct lane_tcp *pcb)
 {
 	struct lane_cc_sample s = sample(ln, pcb);
 
-	ops_of(pcb)->undo(&pcb->cc, &s);
+	ops_of(ln, pcb)->undo(&pcb->cc, &s);
 }
 
 void lane_tcp_cc_sent(struct lane *ln, struct lane_tcp *pcb, struct lane_buf *b)
 {
 	uint32_t out = lane_tcp_in_flight(pcb);
 
+	lane_tcp_pace_sent(ln, pcb, b->text_len);
 	lane_rate_sent(&pcb->rate, b, ln->now_us, pcb->delivered, pcb->snd_nxt == pcb->snd_una,
 		       (out + b->text_len + pcb->snd_mss - 1) / pcb->snd_mss);
 }

@@ -141,18 +141,18 @@ static void enter_cwr(struct lane *ln, struct lane_tcp *pcb, const struct lane_a
 	pcb->rec.bits &= (uint8_t)~LANE_RB_UNDO;
 	begin_prr(pcb, a);
 	pcb->ca_state = LANE_CA_CWR;
-	lane_tcp_cc_echo(ln, pcb, pcb->rec.prr_fs);
+	lane_tcp_cc_echo(ln, pcb, pcb->cc.cwnd);
 }
 
 /* RFC 6937 3, with the safe ACKs of RFC 9937. */
-static void prr(struct lane_tcp *pcb, const struct lane_acked *a)
+static void prr(const struct lane *ln, struct lane_tcp *pcb, const struct lane_acked *a)
 {
 	struct lane_tcp_rec *r = &pcb->rec;
 	uint32_t pipe = lane_tcp_in_flight(pcb), ssthresh = pcb->cc.ssthresh;
 	int64_t send;
 
 	/* The first goes out at once. */
-	if (a->delivered == 0 && r->prr_out)
+	if ((a->delivered == 0 && r->prr_out) || !lane_tcp_cc_wants_prr(ln, pcb))
 		return;
 	r->prr_delivered += a->delivered;
 	if (pipe > ssthresh) {
@@ -285,7 +285,7 @@ void lane_tcp_loss_found(struct lane *ln, struct lane_tcp *pcb, struct lane_acke
 	if (pcb->ca_state < LANE_CA_RECOVERY)
 		enter_recovery(ln, pcb, a);
 	if (pcb->ca_state == LANE_CA_RECOVERY)
-		prr(pcb, a);
+		prr(ln, pcb, a);
 	lane_tcp_want_output(ln, pcb);
 }
 
@@ -312,12 +312,12 @@ void lane_tcp_loss_ack(struct lane *ln, struct lane_tcp *pcb, const struct lane_
 		advanced(ln, pcb, a);
 	if (pcb->ca_state < LANE_CA_CWR)
 		pcb->ca_state = pcb->rec.nr_sacked || pcb->rec.lost ? LANE_CA_DISORDER : LANE_CA_OPEN;
-	if (a->ece && pcb->ca_state < LANE_CA_CWR && pcb->snd_una != pcb->snd_nxt)
+	if (a->ece && pcb->ca_state < LANE_CA_CWR)
 		enter_cwr(ln, pcb, a);
 	if (pcb->rec.lost && pcb->ca_state < LANE_CA_RECOVERY)
 		enter_recovery(ln, pcb, a);
 	if (pcb->ca_state == LANE_CA_RECOVERY || pcb->ca_state == LANE_CA_CWR)
-		prr(pcb, a);
+		prr(ln, pcb, a);
 	lane_tcp_want_output(ln, pcb);
 }
 

@@ -90,7 +90,7 @@ static bool retransmit(struct lane *ln, struct lane_tcp *pcb)
 	while ((b = lane_tcp_next_lost(ln, pcb)) != NULL) {
 		uint32_t out = lane_tcp_in_flight(pcb);
 
-		if (out && out + b->text_len > pcb->cc.cwnd)
+		if ((out && out + b->text_len > pcb->cc.cwnd) || !lane_tcp_pace_may(ln, pcb))
 			return true;
 		if (!resend(ln, pcb, b))
 			return false;
@@ -139,7 +139,7 @@ static void after_idle(struct lane *ln, struct lane_tcp *pcb)
 		lane_tcp_cc_idle(ln, pcb, (uint64_t)idle_ms * 1000);
 }
 
-enum send_result { SENT, HELD, WINDOW_FULL, CWND_FULL, NO_MEANS };
+enum send_result { SENT, HELD, WINDOW_FULL, CWND_FULL, PACED, NO_MEANS };
 
 /* Sends a frame that never left. */
 static bool xmit_new(struct lane *ln, struct lane_tcp *pcb, struct lane_buf *b)
@@ -166,6 +166,8 @@ static enum send_result send_next(struct lane *ln, struct lane_tcp *pcb, struct 
 		n = pcb->snd_mss;
 	if (out && out + n > pcb->cc.cwnd)
 		return CWND_FULL;
+	if (!lane_tcp_pace_may(ln, pcb))
+		return PACED;
 	if (n < b->text_len && !split(ln, pcb, b, n))
 		return NO_MEANS;
 	if (pcb->snd_nxt == pcb->snd_una)

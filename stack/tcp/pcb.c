@@ -10,6 +10,11 @@ size_t lane_tcp_pcb_size(void)
 	return sizeof(struct lane_tcp);
 }
 
+size_t lane_tcp_pace_size(void)
+{
+	return sizeof(struct lane_tcp_pace);
+}
+
 void lane_tcp_attach(struct lane *ln)
 {
 	ln->timers = (struct lane_timers){
@@ -17,6 +22,12 @@ void lane_tcp_attach(struct lane *ln)
 		.base = &ln->tcps[0].timer,
 		.stride = sizeof(struct lane_tcp),
 		.nr = ln->st->tcp_pool.nr,
+	};
+	ln->pace_timers = (struct lane_timers){
+		.wheel = &ln->st->pace_wheel,
+		.base = &ln->paces[0].timer,
+		.stride = sizeof(struct lane_tcp_pace),
+		.nr = ln->st->pace_pool.nr,
 	};
 }
 
@@ -52,7 +63,7 @@ struct lane_ep lane_tcp_remote_ep(const struct lane_tcp *pcb)
 void lane_tcp_reset_fields(struct lane_tcp *pcb)
 {
 	pcb->link = pcb->qprev = pcb->parent = LANE_NIL;
-	pcb->out_next = pcb->ev_next = LANE_NIL;
+	pcb->out_next = pcb->ev_next = pcb->pace = LANE_NIL;
 	pcb->rcvq_head = pcb->rcvq_tail = pcb->ooo_head = LANE_NIL;
 	pcb->sndq_head = pcb->sndq_tail = pcb->snd_unsent = pcb->rtx_frame = LANE_NIL;
 	pcb->lq.waiting.head = pcb->lq.waiting.tail = LANE_NIL;
@@ -202,6 +213,7 @@ void lane_tcp_detach(struct lane *ln, struct lane_tcp *pcb)
 	lane_tcp_unhash(ln, pcb);
 	lane_tcp_unclaim(ln, pcb);
 	lane_timer_stop(&ln->timers, lane_tcp_idx(ln, pcb));
+	lane_tcp_pace_put(ln, pcb);
 	pcb->armed = 0;
 	lane_tcp_free_frames(ln, pcb->sndq_head);
 	pcb->sndq_head = pcb->sndq_tail = pcb->snd_unsent = pcb->rtx_frame = LANE_NIL;
@@ -347,6 +359,7 @@ void lane_tcp_init(struct lane *ln)
 	lane_tcp_syn_init(ln);
 	lane_pool_init(&st->tw_pool, ln->tws, lane_tcp_tw_size(), st->cfg.nr_tw);
 	lane_wheel_init(&st->wheel, ln->now_us);
+	lane_tcp_pace_init(ln);
 	st->events = st->output = st->tw_order = (struct lane_list){LANE_NIL, LANE_NIL};
 	st->pcb_at_work = LANE_NIL;
 }

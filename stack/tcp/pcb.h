@@ -30,6 +30,7 @@
 #include "lane-int/engine.h"
 #include "stack/base/seq.h"
 #include "stack/tcp/cc.h"
+#include "stack/tcp/pace.h"
 #include "stack/tcp/rate.h"
 #include "stack/tcp/rto.h"
 #include "stack/wire/tcp.h"
@@ -192,6 +193,7 @@ struct lane_tcp {
 	struct lane_cc cc; /* unused by a listener, as is what follows */
 	struct lane_tcp_rec rec;
 	struct lane_rate rate;
+	uint32_t pace; /* index of what pacing has, LANE_NIL: not paced */
 	uint64_t delivered; /* bytes, SACKed ones included */
 	struct lane_tcp_lq lq;
 
@@ -446,42 +448,6 @@ void lane_tcp_loss_too_big(struct lane *ln, struct lane_tcp *pcb);
 /* 'b' leaves, again if nr_tx says so. */
 void lane_tcp_loss_sent(struct lane_tcp *pcb, struct lane_buf *b);
 
-/* ---- ecn.c: RFC 3168 ---- */
-/* A SYN leaves, or the SYN-ACK that is an 'answer': as lane_tcp_ecn_out(). */
-uint8_t lane_tcp_ecn_syn(struct lane *ln, struct lane_tcp *pcb, bool answer, uint8_t *flags);
-/* A SYN asks for ECN, and the listener 'l' (or the pcb of a simultaneous open) accepts that. */
-bool lane_tcp_ecn_wanted(const struct lane *ln, const struct lane_tcp *l, const struct lane_seg *seg);
-/* The SYN-ACK of listener 'l' that says so leaves: as lane_tcp_ecn_out(). */
-uint8_t lane_tcp_ecn_synack(const struct lane_tcp *l, uint8_t *flags);
-/* What the peer's SYN or SYN-ACK says of ECN. */
-void lane_tcp_ecn_take_syn(struct lane *ln, struct lane_tcp *pcb, const struct lane_seg *seg);
-/* A SYN was answered by RST. True: it asked for ECN, and goes again without. */
-bool lane_tcp_ecn_refused(struct lane *ln, struct lane_tcp *pcb);
-/* A segment leaves: adds to its TCP flags; returns its ECN field. */
-uint8_t lane_tcp_ecn_out(struct lane_tcp *pcb, bool new_text, uint8_t *flags);
-/* The window was reduced, for whatever reason. */
-void lane_tcp_ecn_reduced(struct lane_tcp *pcb);
-/* Text comes in. Only with LANE_ECN_OK. */
-void lane_tcp_ecn_in(struct lane *ln, struct lane_tcp *pcb, const struct lane_seg *seg);
-
-/* ---- feed.c: all that the congestion control is told ---- */
-void lane_tcp_cc_init(struct lane *ln, struct lane_tcp *pcb);
-/* opts.cc has changed while the connection stands. */
-void lane_tcp_cc_change(struct lane *ln, struct lane_tcp *pcb);
-void lane_tcp_cc_ack(struct lane *ln, struct lane_tcp *pcb, const struct lane_acked *a);
-/* The peer echoes congestion for the first time in this round trip; 'flight' bytes were on their way. */
-void lane_tcp_cc_echo(struct lane *ln, struct lane_tcp *pcb, uint32_t flight);
-/* Recovery begins; 'flight' bytes were sent and not acknowledged. */
-void lane_tcp_cc_loss(struct lane *ln, struct lane_tcp *pcb, uint32_t flight);
-void lane_tcp_cc_rto(struct lane *ln, struct lane_tcp *pcb, bool first);
-void lane_tcp_cc_recovered(struct lane *ln, struct lane_tcp *pcb);
-void lane_tcp_cc_idle(struct lane *ln, struct lane_tcp *pcb, uint64_t idle_us);
-void lane_tcp_cc_undo(struct lane *ln, struct lane_tcp *pcb);
-/* 'b' leaves, and is not booked yet. */
-void lane_tcp_cc_sent(struct lane *ln, struct lane_tcp *pcb, struct lane_buf *b);
-/* All that could leave has. */
-void lane_tcp_cc_ran_dry(struct lane *ln, struct lane_tcp *pcb);
-
 /* ---- ackpolicy.c: when we acknowledge (tcp.md 1) ---- */
 void lane_tcp_ack_now(struct lane *ln, struct lane_tcp *pcb);
 /* The next segments are ACKed at once: after loss, and when a delay did harm. */
@@ -593,5 +559,7 @@ bool lane_tcp_tw_yield(struct lane *ln, struct lane_tw *tw, uint32_t *iss);
 void lane_tcp_tw_recover(struct lane *ln);
 void lane_tcp_tw_timers(struct lane *ln);
 uint64_t lane_tcp_tw_next(const struct lane *ln);
+
+#include "stack/tcp/congest.h"
 
 #endif

@@ -29,6 +29,7 @@ static void reset_at_work(struct lane *ln)
 	pcb->nr_sndq = pcb->rcv_queued = pcb->rcv_used = 0;
 	memset(&pcb->rec, 0, sizeof(pcb->rec));
 	pcb->nr_ooo = 0;
+	pcb->pace = LANE_NIL;
 	pcb->armed = 0;
 	pcb->state = LANE_TCP_CLOSED;
 	pcb->err = ECONNRESET;
@@ -127,5 +128,6 @@ void lane_tcp_recover(struct lane *ln)
 			lane_tcp_requeue(ln, &ln->tcps[i]);
 	}
 	lane_tcp_syn_recover(ln);
+	lane_tcp_pace_recover(ln);
 	lane_tcp_tw_recover(ln);
 }

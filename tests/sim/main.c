@@ -186,6 +186,9 @@ static void check_end(struct sim *s, unsigned int i)
 	if (st->tcp_pool.nr_used || st->tw_pool.nr_used || st->udp_pool.nr_used)
 		sim_fail(s, "lane %u: %u pcbs, %u TIME_WAIT records, %u UDP pcbs left", i,
 			 st->tcp_pool.nr_used, st->tw_pool.nr_used, st->udp_pool.nr_used);
+	if (st->pace_pool.nr_used || st->pace_wheel.nr_started)
+		sim_fail(s, "lane %u: %u paced, %u of their timers left", i, st->pace_pool.nr_used,
+			 st->pace_wheel.nr_started);
 	if (st->wheel.nr_started || ln->conns->nr || ln->listeners->nr || ln->udp_table->nr)
 		sim_fail(s, "lane %u: %u timers, %u flows, %u listeners, %u UDP flows left", i,
 			 st->wheel.nr_started, ln->conns->nr, ln->listeners->nr, ln->udp_table->nr);

@@ -58,6 +58,7 @@ static void set_opts(struct sim *s, struct lane *ln, struct lane_tcp *pcb)
 	o.keepidle_us = 5000000;
 	o.keepintvl_us = 1000000;
 	o.maxseg = s->maxseg;
+	o.max_pacing_rate = s->max_pacing_rate;
 	if (s->rcvbuf)
 		o.rcvbuf = s->rcvbuf;
 	if (s->sndbuf)

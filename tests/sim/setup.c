@@ -94,10 +94,13 @@ static void draw_congestion(struct sim *s, struct world_config *cfg)
 	for (unsigned int i = 0; i < 2; i++) {
 		cfg->lane[i].cc = (uint8_t)lane_rng_below(&rng, lane_cc_count());
 		cfg->lane[i].ecn = (uint8_t)lane_rng_below(&rng, 3);
+		cfg->lane[i].nr_pace = lane_rng_below(&rng, 3) ? 64 : lane_rng_below(&rng, 4);
 		cfg->fault[i].mark = marks[lane_rng_below(&rng, 6)];
 		if (cfg->fault[i].rate_kbps && lane_rng_below(&rng, 2))
 			cfg->fault[i].mark_bytes = 1 + lane_rng_below(&rng, 20000);
 	}
+	if (lane_rng_below(&rng, 4) == 0)
+		s->max_pacing_rate = 20000U << lane_rng_below(&rng, 14);
 }
 
 static void draw_side(struct sim *s, struct sim_side *side)

@@ -81,6 +81,7 @@ struct sim {
 	bool no_sack; /* senders do without, as if their peers lacked it */
 	uint32_t rcvbuf, sndbuf;
 	uint16_t maxseg;
+	uint32_t max_pacing_rate;
 	uint64_t nr_steps;
 	/* UDP beside it: numbered datagrams both ways */
 	struct lane_udp *udp[2];

@@ -47,6 +47,7 @@ void world_config_default(struct world_config *cfg)
 		c->nr_tcp = 64;
 		c->nr_tw = 64;
 		c->nr_udp = 16;
+		c->nr_pace = 64;
 		c->seed = 1 + i;
 		c->hash_key[0] = 0x1234 + i;
 		c->hash_key[1] = 0x5678;

@@ -120,6 +120,7 @@ bool lane_claim_is_free(const struct lane *ln, uint8_t proto, uint16_t port);
 size_t lane_tcp_pcb_size(void);
 size_t lane_tcp_syn_size(void);
 size_t lane_tcp_tw_size(void);
+size_t lane_tcp_pace_size(void);
 size_t lane_udp_pcb_size(void);
 void lane_tcp_init(struct lane *ln); /* pools, after the arrays are laid out */
 void lane_udp_init(struct lane *ln);

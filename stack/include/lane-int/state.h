@@ -23,11 +23,12 @@ struct lane_tcp;
 struct lane_udp;
 struct lane_tw;
 struct lane_syn;
+struct lane_tcp_pace;
 
 /* Where each array lies, in bytes from the state. */
 struct lane_layout {
 	uint64_t size; /* of all */
-	uint64_t nettab, claims, tcp, syn, tw, udp, meta, frames;
+	uint64_t nettab, claims, tcp, syn, tw, udp, pace, meta, frames;
 	uint64_t conn_table, listen_table, syn_table, tw_table, udp_table;
 };
 
@@ -117,6 +118,8 @@ struct lane_state {
 	struct lane_buf_pool bufs;
 	struct lane_pool tcp_pool, syn_pool, tw_pool, udp_pool;
 	struct lane_wheel wheel; /* of tcp pcbs */
+	struct lane_pool pace_pool;
+	struct lane_wheel pace_wheel; /* in microseconds */
 	struct lane_list events; /* tcp pcbs with events */
 	struct lane_list udp_events;
 	struct lane_list output; /* tcp pcbs that may have something to send */
@@ -160,9 +163,10 @@ struct lane {
 	struct lane_tcp *tcps;
 	struct lane_syn *syns;
 	struct lane_tw *tws;
+	struct lane_tcp_pace *paces;
 	struct lane_udp *udps;
 	struct lane_ftable *conns, *listeners, *syn_table, *tw_table, *udp_table;
-	struct lane_timers timers;
+	struct lane_timers timers, pace_timers;
 	struct lane_queue *queues[LANE_QUEUES_ALL];
 	unsigned int nr_queues;
 	uint32_t kick_mask; /* queues with frames that were not kicked */

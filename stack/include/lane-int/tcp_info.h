@@ -25,6 +25,7 @@ struct lane_tcp_info_out {
 	uint64_t bytes_acked, bytes_received, bytes_sent, bytes_retrans;
 	uint32_t segs_out, segs_in, total_retrans;
 	uint32_t notsent_bytes;
+	uint64_t pacing_rate, max_pacing_rate; /* bytes a second, 0: none */
 	uint64_t delivery_rate; /* bytes a second, the latest sample */
 	uint8_t rate_app_limited; /* it is a lower bound */
 	const char *cc_name;

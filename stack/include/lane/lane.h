@@ -38,6 +38,7 @@ struct lane_config {
 	uint32_t nr_syn;  /* half-open connections */
 	uint32_t nr_tw;   /* TIME_WAIT records */
 	uint32_t nr_udp;
+	uint32_t nr_pace; /* connections that can be paced at once, by BBR or SO_MAX_PACING_RATE */
 	uint32_t rto_min_us; /* RFC 6298: 200 ms by default */
 	uint32_t time_wait_us;
 	uint64_t seed;	     /* of the lane's random numbers */

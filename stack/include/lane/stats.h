@@ -99,6 +99,7 @@ enum lane_drop {
 	X(tcp_ce_in, "text segments that the path marked CE (ECN)")                                \
 	X(tcp_ecn_reduced, "windows reduced because the peer echoed CE")                            \
 	X(tcp_ecn_refused, "SYNs sent again without ECN")                                          \
+	X(tcp_unpaced, "connections not paced, and with CUBIC for BBR, for want of memory")           \
 	X(tcp_resets_in, "connections reset by the peer")                                          \
 	X(tcp_resets_out, "resets sent")                                                           \
 	X(tcp_orphans_reset, "connections reset at close: too many that no program holds")         \

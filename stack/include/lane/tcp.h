@@ -66,6 +66,7 @@ struct lane_tcp_opts_set {
 	uint32_t defer_accept_us; /* listener: 0: off */
 	uint32_t notsent_lowat;	  /* bytes, UINT32_MAX: the lane's (lane_config) */
 	uint32_t window_clamp;	  /* 0: none */
+	uint64_t max_pacing_rate; /* bytes a second, 0: none */
 	uint16_t maxseg;	  /* 0: from the MTU */
 	uint8_t keepcnt, syncnt;
 	uint8_t tos, ttl;

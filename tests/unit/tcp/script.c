@@ -135,6 +135,7 @@ void script_open(void (*tune)(struct lane_config *cfg))
 	cfg.nr_syn = 64;
 	cfg.nr_tw = 16;
 	cfg.nr_udp = 4;
+	cfg.nr_pace = 8;
 	cfg.tcp_rmem[1] = 131072;
 	if (tune)
 		tune(&cfg);
@@ -190,6 +191,8 @@ void script_close(void)
 	assert_int_equal(s.ln->st->tcp_pool.nr_used, 0);
 	assert_int_equal(s.ln->st->tw_pool.nr_used, 0);
 	assert_int_equal(s.ln->st->syn_pool.nr_used, 0);
+	assert_int_equal(s.ln->st->pace_pool.nr_used, 0);
+	assert_int_equal(s.ln->st->pace_wheel.nr_started, 0);
 	lane_detach(s.ln);
 	free(t.mem);
 }
