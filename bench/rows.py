@@ -224,6 +224,7 @@ def rows():
         wrk_row('nginx-keepalive', 'nginx 612 B keep-alive, wrk -c64'),
         wrk_row('nginx-close', 'nginx 612 B, new connection each', '-H', 'Connection: close'),
         sockperf_row(False, False, False, 'default'),
+        sockperf_row(False, False, False, 'throughput'),  # both sleep for each message
         sockperf_row(False, False, False, 'latency'),
         sockperf_row(False, False, True, 'latency'),
         sockperf_row(False, True, True, 'latency'),
