@@ -3,13 +3,15 @@
  */
 #include <time.h>
 
+#include <linux/errqueue.h>
+
 #include "lane-int/ifs.h"
 #include "posix/cmsg.h"
 #include "posix/sock.h"
 
 #define CONTROL_MAX 256
 
-int shim_cmsg_source(const struct msghdr *m, struct lane_ip *src)
+int shim_cmsg_sender(const struct msghdr *m, struct lane_ip *src, uint16_t *segment)
 {
 	_Alignas(struct cmsghdr) uint8_t own[CONTROL_MAX];
 	struct msghdr copy = {.msg_control = own, .msg_controllen = m->msg_controllen};
@@ -30,6 +32,9 @@ int shim_cmsg_source(const struct msghdr *m, struct lane_ip *src)
 		else if (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_PKTINFO &&
 			 c->cmsg_len == CMSG_LEN(sizeof(*six)))
 			*src = lane_ip6(&six->ipi6_addr);
+		else if (c->cmsg_level == IPPROTO_UDP && c->cmsg_type == SHIM_UDP_SEGMENT &&
+			 c->cmsg_len == CMSG_LEN(sizeof(*segment)))
+			memcpy(segment, CMSG_DATA(c), sizeof(*segment));
 		else
 			return -EOPNOTSUPP;
 	}
@@ -68,14 +73,19 @@ static void append(struct msghdr *m, uint8_t *buf, size_t *at, int level, int ty
 	*at += CMSG_SPACE(len);
 }
 
-static void append_time(struct msghdr *m, uint8_t *buf, size_t *at, uint32_t wanted)
+/* When a datagram came, on the wall's clock. */
+static void append_time(struct msghdr *m, uint8_t *buf, size_t *at, uint32_t wanted, uint64_t rx_us)
 {
+	uint64_t now_us = shim_now_us(), ago_us = now_us > rx_us && rx_us ? now_us - rx_us : 0, us;
 	struct timespec ts;
 	struct timeval tv;
 
 	clock_gettime(CLOCK_REALTIME, &ts);
-	tv.tv_sec = ts.tv_sec;
-	tv.tv_usec = ts.tv_nsec / 1000;
+	us = (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000 - ago_us;
+	tv.tv_sec = (time_t)(us / 1000000);
+	tv.tv_usec = (suseconds_t)(us % 1000000);
+	ts.tv_sec = tv.tv_sec;
+	ts.tv_nsec = tv.tv_usec * 1000;
 	if (wanted & SHIM_CMSG_TIMESTAMPNS)
 		append(m, buf, at, SOL_SOCKET, SO_TIMESTAMPNS, &ts, sizeof(ts));
 	else
@@ -99,10 +109,54 @@ static void append_pktinfo(struct msghdr *m, uint8_t *buf, size_t *at, const str
 	append(m, buf, at, IPPROTO_IP, IP_PKTINFO, &four, sizeof(four));
 }
 
-int shim_cmsg_put(struct msghdr *m, const struct lane_udp_msg *msg, uint32_t wanted, bool v6)
+/* Hands 'at' bytes of control messages to the program. */
+static int put_control(struct msghdr *m, const uint8_t *buf, size_t at)
+{
+	if (at > m->msg_controllen)
+		at = m->msg_controllen;
+	if (shim_copy_out(m->msg_control, buf, at) < 0)
+		return -EFAULT;
+	m->msg_controllen = at;
+	return 0;
+}
+
+/* The sockaddr of who says so, behind what is said. */
+struct recverr {
+	struct sock_extended_err ee;
+	union {
+		struct sockaddr_in v4;
+		struct sockaddr_in6 v6;
+	} from;
+};
+
+int shim_cmsg_put_error(struct msghdr *m, const struct lane_udp_error *e, bool v6)
 {
 	_Alignas(struct cmsghdr) uint8_t buf[CONTROL_MAX];
-	int ttl = msg->ttl, tos = msg->tos;
+	struct recverr r = {.ee = {.ee_errno = (uint32_t)e->err,
+				   .ee_origin = e->is4 ? SO_EE_ORIGIN_ICMP : SO_EE_ORIGIN_ICMP6,
+				   .ee_type = e->type,
+				   .ee_code = e->code,
+				   .ee_info = e->info}};
+	struct lane_ep from = {.ip = e->offender};
+	struct sockaddr_storage ss;
+	socklen_t len = shim_addr_fill(&from, v6, &ss);
+	size_t at = 0;
+
+	if (!m->msg_control) {
+		m->msg_controllen = 0;
+		return 0;
+	}
+	memcpy(&r.from, &ss, len);
+	append(m, buf, &at, v6 ? IPPROTO_IPV6 : IPPROTO_IP, v6 ? IPV6_RECVERR : IP_RECVERR, &r,
+	       sizeof(r.ee) + len);
+	return put_control(m, buf, at);
+}
+
+int shim_cmsg_put(struct msghdr *m, const struct lane_udp_msg *msg, uint16_t size, uint32_t wanted,
+		  bool v6)
+{
+	_Alignas(struct cmsghdr) uint8_t buf[CONTROL_MAX];
+	int ttl = msg->ttl, tos = msg->tos, each = size;
 	uint8_t tos4 = msg->tos;
 	size_t at = 0;
 
@@ -111,7 +165,12 @@ int shim_cmsg_put(struct msghdr *m, const struct lane_udp_msg *msg, uint32_t wan
 		return 0;
 	}
 	if (wanted & (SHIM_CMSG_TIMESTAMP | SHIM_CMSG_TIMESTAMPNS))
-		append_time(m, buf, &at, wanted);
+		append_time(m, buf, &at, wanted, msg->rx_us);
+	if ((wanted & SHIM_CMSG_OVFL) && msg->nr_dropped)
+		append(m, buf, &at, SOL_SOCKET, SO_RXQ_OVFL, &msg->nr_dropped,
+		       sizeof(msg->nr_dropped));
+	if (size)
+		append(m, buf, &at, IPPROTO_UDP, SHIM_UDP_GRO, &each, sizeof(each));
 	if (wanted & SHIM_CMSG_PKTINFO)
 		append_pktinfo(m, buf, &at, &msg->local, v6);
 	if (wanted & SHIM_CMSG_TTL)
@@ -121,10 +180,5 @@ int shim_cmsg_put(struct msghdr *m, const struct lane_udp_msg *msg, uint32_t wan
 		append(m, buf, &at, IPPROTO_IPV6, IPV6_TCLASS, &tos, sizeof(tos));
 	else if (wanted & SHIM_CMSG_TOS)
 		append(m, buf, &at, IPPROTO_IP, IP_TOS, &tos4, sizeof(tos4));
-	if (at > m->msg_controllen)
-		at = m->msg_controllen;
-	if (shim_copy_out(m->msg_control, buf, at) < 0)
-		return -EFAULT;
-	m->msg_controllen = at;
-	return 0;
+	return put_control(m, buf, at);
 }

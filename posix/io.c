@@ -49,7 +49,7 @@ LANE_EXPORT ssize_t send(int fd, const void *buf, size_t len, int flags)
 	l = shim_get_sock(fd);
 	if (!l)
 		return shim_libc()->send(fd, buf, len, flags);
-	r = shim_sock_send(l, &iov, 1, flags);
+	r = shim_sock_send(l, &iov, 1, flags & ~SHIM_MSG_BATCH);
 	shim_put(l);
 	return shim_ret(r);
 }

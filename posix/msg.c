@@ -147,7 +147,7 @@ LANE_EXPORT ssize_t sendto(int fd, const void *buf, size_t len, int flags,
 	l = get_sender(fd, addr, addr_len);
 	if (!l)
 		return shim_libc()->sendto(fd, buf, len, flags, addr, addr_len);
-	r = shim_sendmsg(l, &m, flags);
+	r = shim_sendmsg(l, &m, flags & ~SHIM_MSG_BATCH);
 	shim_put(l);
 	return shim_ret(r);
 }
@@ -196,26 +196,41 @@ LANE_EXPORT ssize_t sendmsg(int fd, const struct msghdr *m, int flags)
 	l = get_msg_sender(fd, m);
 	if (!l)
 		return send_other(fd, m, flags);
-	r = send_header(l, m, flags);
+	r = send_header(l, m, flags & ~SHIM_MSG_BATCH);
 	shim_put(l);
 	return shim_ret(r);
 }
 
 /* ---- several at once ---- */
 
+/* Datagrams that went to the driver without a kick leave now. */
+static void batch_leaves(void)
+{
+	struct shim_view *v = &shim.view;
+
+	shim_enter(v);
+	shim_leave(v);
+}
+
 static int send_many(struct shim_local *l, struct mmsghdr *v, unsigned int n, int flags)
 {
 	unsigned int i, len;
 	ssize_t r = 0;
 
-	for (i = 0; i < n && i < SHIM_IOV_MAX; i++) {
-		r = send_header(l, &v[i].msg_hdr, flags);
+	if (n > SHIM_IOV_MAX)
+		n = SHIM_IOV_MAX;
+	for (i = 0; i < n; i++) {
+		r = send_header(l, &v[i].msg_hdr, flags | (i + 1 < n ? SHIM_MSG_BATCH : 0));
 		if (r < 0)
 			break;
 		len = (unsigned int)r;
-		if (shim_copy_out(&v[i].msg_len, &len, sizeof(len)) < 0)
-			return i ? (int)i : -EFAULT;
+		if (shim_copy_out(&v[i].msg_len, &len, sizeof(len)) < 0) {
+			r = -EFAULT;
+			break;
+		}
 	}
+	if (i < n && i && l->dgram)
+		batch_leaves();
 	return i ? (int)i : (int)r;
 }
 
@@ -228,7 +243,7 @@ LANE_EXPORT int sendmmsg(int fd, struct mmsghdr *v, unsigned int n, int flags)
 	l = n ? get_msg_sender(fd, &v->msg_hdr) : shim_get_sock(fd);
 	if (!l)
 		return shim_libc()->sendmmsg(fd, v, n, flags);
-	r = send_many(l, v, n, flags);
+	r = send_many(l, v, n, flags & ~SHIM_MSG_BATCH);
 	shim_put(l);
 	return (int)shim_ret(r);
 }

@@ -320,33 +320,6 @@ static int set_connection(int fd, struct shim_local *l, int level, int name, con
 
 /* ---- set: listeners and UDP, after the kernel took it ---- */
 
-static void mirror_udp(int fd, struct shim_local *l, int level, int name)
-{
-	struct lane_tcp_opts_set o = {.tos = 0};
-	struct shim_view *v = &shim.view;
-	uint32_t bit = shim_opt_cmsg(level, name);
-	socklen_t len = sizeof(int);
-	struct lane_udp *pcb;
-	struct shim_sock *s;
-	int val = 0, r;
-
-	if (level == SOL_SOCKET && name == SO_RCVBUFFORCE)
-		name = SO_RCVBUF;
-	if (kernel_get(fd, level, name, &val, &len) < 0)
-		return;
-	shim_enter(v);
-	pcb = shim_udp_of(l, &s);
-	if (pcb && bit)
-		s->cmsg = val ? s->cmsg | bit : s->cmsg & ~bit;
-	o.ttl = v->ln->st->cfg.ttl;
-	r = pcb ? shim_tcp_opt_store(&o, &v->ln->st->cfg, LANE_TCP_CLOSED, level, name, val) : -1;
-	if (r == 0 && level == SOL_SOCKET && name == SO_RCVBUF)
-		lane_udp_set_rcvbuf(pcb, (uint32_t)val);
-	else if (r == 0 && level != SOL_SOCKET && level != IPPROTO_TCP)
-		lane_udp_set_tos_ttl(pcb, o.tos, o.ttl);
-	shim_leave(v);
-}
-
 static int set_shadowed(int fd, struct shim_local *l, int level, int name, const void *val,
 			socklen_t len)
 {
@@ -357,7 +330,7 @@ static int set_shadowed(int fd, struct shim_local *l, int level, int name, const
 	if (level == SOL_SOCKET && set_own(l, name, val, len) == 0)
 		return 0;
 	if (l->dgram) {
-		mirror_udp(fd, l, level, name);
+		shim_udp_mirror_opt(fd, l, level, name);
 		return 0;
 	}
 	if (level == IPPROTO_TCP && name == TCP_CONGESTION)

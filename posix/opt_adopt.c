@@ -70,6 +70,10 @@ static const struct {
 	{IPPROTO_IPV6, IPV6_RECVTCLASS, SHIM_CMSG_TOS},
 	{SOL_SOCKET, SO_TIMESTAMP, SHIM_CMSG_TIMESTAMP},
 	{SOL_SOCKET, SO_TIMESTAMPNS, SHIM_CMSG_TIMESTAMPNS},
+	{SOL_SOCKET, SO_RXQ_OVFL, SHIM_CMSG_OVFL},
+	{IPPROTO_UDP, SHIM_UDP_GRO, SHIM_CMSG_GRO},
+	{IPPROTO_IP, IP_RECVERR, SHIM_CMSG_RECVERR4},
+	{IPPROTO_IPV6, IPV6_RECVERR, SHIM_CMSG_RECVERR6},
 };
 
 uint32_t shim_opt_cmsg(int level, int name)
@@ -93,7 +97,6 @@ bool shim_opt_is_kernels(int level, int name)
 		{SOL_SOCKET, SO_TIMESTAMPING},	 {IPPROTO_TCP, TCP_MD5SIG},
 		{IPPROTO_TCP, TCP_MD5SIG_EXT},	 {IPPROTO_TCP, TCP_REPAIR},
 		{IPPROTO_TCP, TCP_ULP},		 {IPPROTO_UDP, 100 /* UDP_ENCAP */},
-		{IPPROTO_UDP, 103 /* UDP_SEGMENT */}, {IPPROTO_UDP, 104 /* UDP_GRO */},
 		{IPPROTO_IP, IP_TRANSPARENT},	 {IPPROTO_IP, IP_OPTIONS},
 		{IPPROTO_IP, IP_HDRINCL},	 {IPPROTO_IPV6, IPV6_TRANSPARENT},
 	};
@@ -201,6 +204,9 @@ void shim_kopts_read(int fd, const struct shim_local *fresh, struct shim_kopts *
 		read_so(fd, k);
 	if (!fresh->dgram || !fresh->opts_set)
 		return;
+	k->udp_segment = (uint16_t)ask(fd, IPPROTO_UDP, SHIM_UDP_SEGMENT);
+	k->pmtudisc = (uint8_t)ask(fd, IPPROTO_IP, IP_MTU_DISCOVER);
+	k->has_pmtudisc = true;
 	for (i = 0; i < sizeof(cmsgs) / sizeof(cmsgs[0]); i++) {
 		if ((cmsgs[i].level != IPPROTO_IPV6 || fresh->v6) &&
 		    ask(fd, cmsgs[i].level, cmsgs[i].name))
@@ -208,7 +214,8 @@ void shim_kopts_read(int fd, const struct shim_local *fresh, struct shim_kopts *
 	}
 }
 
-static void apply_udp(struct shim_sock *s, const struct lane_tcp_opts_set *o, bool rcvbuf)
+static void apply_udp(struct shim_sock *s, const struct shim_kopts *k,
+		      const struct lane_tcp_opts_set *o, bool rcvbuf)
 {
 	struct lane_udp *pcb = lane_udp_at(shim.view.ln, s->pcb);
 
@@ -216,7 +223,10 @@ static void apply_udp(struct shim_sock *s, const struct lane_tcp_opts_set *o, bo
 		return;
 	if (rcvbuf)
 		lane_udp_set_rcvbuf(pcb, o->rcvbuf);
+	if (k->has_pmtudisc)
+		lane_udp_set_pmtudisc(pcb, k->pmtudisc);
 	lane_udp_set_tos_ttl(pcb, o->tos, o->ttl);
+	lane_udp_set_recverr(pcb, s->cmsg & SHIM_CMSG_RECVERR4, s->cmsg & SHIM_CMSG_RECVERR6);
 }
 
 static bool is_lowat(unsigned int i)
@@ -251,6 +261,7 @@ void shim_kopts_apply(struct shim_sock *s, const struct shim_kopts *k)
 	s->sndtimeo_ms = k->sndtimeo_ms;
 	s->cmsg = k->cmsg;
 	s->so_bits = k->so_bits;
+	s->udp_segment = k->udp_segment;
 	if (s->kind != SHIM_SOCK_UDP) {
 		pcb = lane_tcp_at(shim.view.ln, s->pcb);
 		if (!pcb)
@@ -274,7 +285,7 @@ void shim_kopts_apply(struct shim_sock *s, const struct shim_kopts *k)
 		any = true;
 	}
 	if (s->kind == SHIM_SOCK_UDP)
-		apply_udp(s, &o, rcvbuf);
+		apply_udp(s, k, &o, rcvbuf);
 	else if (any)
 		lane_tcp_set_opts(shim.view.ln, pcb, &o);
 }

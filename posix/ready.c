@@ -66,7 +66,7 @@ static uint32_t datagram_mask(const struct shim_sock *s, const struct lane_udp *
 	uint32_t mask = OUT_BITS | EPOLLWRBAND;
 	bool rd_shut = s->flags & SHIM_SOCK_RD_SHUT;
 
-	if (lane_udp_err(pcb))
+	if (lane_udp_err(pcb) || lane_udp_nr_errors(pcb))
 		mask |= EPOLLERR;
 	if (rd_shut)
 		mask |= IN_BITS | EPOLLRDHUP;

@@ -13,6 +13,9 @@
 #define SHIM_COPY_LOCKED 2048	/* payload copied inside the lock; more is copied outside */
 #define SHIM_RW_MAX 0x7ffff000	/* Linux' MAX_RW_COUNT */
 #define SHIM_IOV_MAX 1024
+#define SHIM_UDP_SEGMENT 103 /* UDP_SEGMENT, UDP_GRO: missing in older headers */
+#define SHIM_UDP_GRO 104
+#define SHIM_MSG_BATCH 0x40000 /* the kernel's MSG_BATCH: more messages of one sendmmsg() follow */
 
 /* ---- addr.c ---- */
 struct shim_addr {
@@ -127,11 +130,16 @@ void shim_udp_first_send(int fd, struct shim_local *fresh, const struct sockaddr
 int shim_getsockopt(int fd, struct shim_local *l, int level, int name, void *val, socklen_t *len);
 int shim_setsockopt(int fd, struct shim_local *l, int level, int name, const void *val,
 		    socklen_t len);
+/* opt_udp.c: the kernel socket of a UDP sock took this option: the lane follows. */
+void shim_udp_mirror_opt(int fd, struct shim_local *l, int level, int name);
 /* What a kernel socket's options are, for a pcb that takes over from it. */
 #define SHIM_KOPTS_INTS 24
 struct shim_kopts {
 	unsigned int flags; /* SHIM_SOCK_* */
 	uint32_t linger_s, rcvtimeo_ms, sndtimeo_ms, cmsg, so_bits;
+	uint16_t udp_segment;
+	uint8_t pmtudisc; /* if has_pmtudisc */
+	bool has_pmtudisc;
 	int cc; /* index of the congestion control, -1: not set by the program */
 	int value[SHIM_KOPTS_INTS]; /* of opt_adopt.c's table; INT_MIN: not set by the program */
 };

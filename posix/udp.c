@@ -213,23 +213,38 @@ static bool for_kernel(ssize_t r)
 	       r == -EADDRNOTAVAIL || r == -EACCES || r == -EINVAL || r == -EHOSTUNREACH;
 }
 
-static ssize_t lane_send(struct shim_local *l, const struct msghdr *m, const struct lane_ep *remote,
-			 const struct lane_ip *src, size_t total)
+/* A datagram, or a send that is cut into several, on its way to the lane. */
+struct to_send {
+	const struct msghdr *m;
+	const struct lane_ep *remote; /* NULL: the peer */
+	const struct lane_ip *src;    /* NULL: by bind or route */
+	size_t total;
+	uint16_t segment; /* bytes of each of several, 0: one */
+	bool batch;	  /* more follow: they leave together */
+};
+
+static ssize_t lane_send(struct shim_local *l, const struct to_send *t)
 {
-	bool single = m->msg_iovlen == 1;
+	bool single = t->m->msg_iovlen == 1;
+	const void *data = single ? t->m->msg_iov->iov_base : (void *)PIECES_BASE;
 	struct shim_view *v = &shim.view;
 	struct lane_udp *pcb;
 	struct shim_sock *s;
 	ssize_t r = -EBADF;
 
 	shim_enter(v);
-	pieces = m;
+	pieces = t->m;
 	pcb = shim_udp_of(l, &s);
 	if (pcb)
-		r = lane_udp_write(v->ln, pcb, remote, src,
-				   single ? m->msg_iov->iov_base : (void *)PIECES_BASE, total,
-				   single ? shim_copy_in : gather);
-	shim_leave(v);
+		r = lane_udp_write_pieces(v->ln, pcb, t->remote, t->src, data, t->total, t->segment,
+					  single ? shim_copy_in : gather);
+	/* The kernel knows nothing of a path that only the lane was told of. */
+	if (r == -EMSGSIZE && lane_udp_is_narrow(v->ln, pcb, t->total))
+		r = -E2BIG;
+	if (t->batch)
+		shim_leave_quiet(v);
+	else
+		shim_leave(v);
 	return r;
 }
 
@@ -242,31 +257,48 @@ static int no_frames(struct shim_local *l, int64_t timeo, uint64_t *start)
 	return shim_pause(l, left >= 0 && left < 1000 ? left : 1000);
 }
 
+/* Whether the lane may send it: fills in 't' and 'a'. What it has no part in is the kernel's. */
+static bool lane_may_send(struct shim_local *l, struct to_send *t, int flags, struct shim_addr *a,
+			  struct lane_ip *src)
+{
+	const struct msghdr *m = t->m;
+	unsigned int f = shim_sock_flags(l);
+	const struct shim_sock *s = shim_sock_of(l);
+
+	if ((flags & (MSG_MORE | MSG_OOB)) || (f & (SHIM_SOCK_CORKED | SHIM_SOCK_WR_SHUT)) || !s)
+		return false;
+	if (m->msg_name && (shim_addr_get(a, m->msg_name, m->msg_namelen) < 0 || !a->ep.port ||
+			    a->family != (l->v6 ? AF_INET6 : AF_INET) || a->scope))
+		return false;
+	t->remote = m->msg_name ? &a->ep : NULL;
+	t->segment = s->udp_segment;
+	if (m->msg_control && m->msg_controllen) {
+		if (shim_cmsg_sender(m, src, &t->segment) < 0)
+			return false;
+		t->src = src;
+	}
+	return true;
+}
+
 ssize_t shim_udp_send(struct shim_local *l, const struct msghdr *m, int flags)
 {
 	ssize_t r, total = shim_iov_total(m->msg_iov, (int)m->msg_iovlen);
-	unsigned int f = shim_sock_flags(l);
-	const struct lane_ip *from = NULL;
+	struct to_send t = {.m = m, .batch = flags & SHIM_MSG_BATCH};
 	uint64_t start = 0;
 	struct lane_ip src;
 	struct shim_addr a;
 
 	if (total < 0)
 		return total;
-	if ((flags & (MSG_MORE | MSG_OOB)) || (f & (SHIM_SOCK_CORKED | SHIM_SOCK_WR_SHUT)))
+	t.total = (size_t)total;
+	if (!lane_may_send(l, &t, flags, &a, &src))
 		return kernel_send(l, m, flags);
-	if (m->msg_name && (shim_addr_get(&a, m->msg_name, m->msg_namelen) < 0 || !a.ep.port ||
-			    a.family != (l->v6 ? AF_INET6 : AF_INET) || a.scope))
-		return kernel_send(l, m, flags);
-	if (m->msg_control && m->msg_controllen) {
-		if (shim_cmsg_source(m, &src) < 0)
-			return kernel_send(l, m, flags);
-		from = &src;
-	}
 	for (;;) {
-		r = lane_send(l, m, m->msg_name ? &a.ep : NULL, from, (size_t)total);
+		r = lane_send(l, &t);
 		if (for_kernel(r))
 			return kernel_send(l, m, flags);
+		if (r == -E2BIG)
+			return -EMSGSIZE;
 		if (r != -EAGAIN || !shim_may_block(l, flags))
 			return r;
 		r = no_frames(l, shim_sndtimeo_us(l), &start);
@@ -277,15 +309,30 @@ ssize_t shim_udp_send(struct shim_local *l, const struct msghdr *m, int flags)
 
 /* ---- receive ---- */
 
+/* Under the lock: the next datagram; with UDP_GRO those behind it that are like it, *size each. */
+static ssize_t read_next(struct shim_view *v, struct lane_udp *pcb, const struct shim_sock *s,
+			 struct msghdr *m, int flags, size_t total, struct lane_udp_msg *msg,
+			 uint16_t *size)
+{
+	bool single = m->msg_iovlen == 1;
+	void *dst = single ? m->msg_iov->iov_base : (void *)PIECES_BASE;
+	lane_copy_fn copy = single ? shim_copy_out : scatter;
+
+	*size = 0;
+	if ((s->cmsg & SHIM_CMSG_GRO) && !(flags & MSG_PEEK))
+		return lane_udp_read_joined(v->ln, pcb, dst, total, msg, size, copy);
+	return lane_udp_read(v->ln, pcb, dst, total, flags & MSG_PEEK, msg, copy);
+}
+
 static ssize_t lane_recv(struct shim_local *l, struct msghdr *m, int flags)
 {
 	ssize_t r = -EBADF, total = shim_iov_total(m->msg_iov, (int)m->msg_iovlen);
-	bool single = m->msg_iovlen == 1;
 	struct shim_view *v = &shim.view;
 	struct lane_udp_msg msg;
 	struct lane_udp *pcb;
 	uint32_t wanted = 0;
 	struct shim_sock *s;
+	uint16_t size = 0;
 
 	if (total < 0)
 		return total;
@@ -293,9 +340,7 @@ static ssize_t lane_recv(struct shim_local *l, struct msghdr *m, int flags)
 	pieces = m;
 	pcb = shim_udp_of(l, &s);
 	if (pcb) {
-		r = lane_udp_read(v->ln, pcb, single ? m->msg_iov->iov_base : (void *)PIECES_BASE,
-				  (size_t)total, flags & MSG_PEEK, &msg,
-				  single ? shim_copy_out : scatter);
+		r = read_next(v, pcb, s, m, flags, (size_t)total, &msg, &size);
 		wanted = s->cmsg;
 	}
 	shim_leave(v);
@@ -305,8 +350,38 @@ static ssize_t lane_recv(struct shim_local *l, struct msghdr *m, int flags)
 	total = flags & MSG_TRUNC ? (ssize_t)msg.len : r;
 	r = shim_cmsg_name(m, &msg.remote, l->v6);
 	if (r == 0)
-		r = shim_cmsg_put(m, &msg, wanted, l->v6);
+		r = shim_cmsg_put(m, &msg, size, wanted, l->v6);
 	return r < 0 ? r : total;
+}
+
+/* MSG_ERRQUEUE. -EAGAIN: the lane has none. */
+static ssize_t lane_recv_error(struct shim_local *l, struct msghdr *m)
+{
+	ssize_t r = -EBADF, n, total = shim_iov_total(m->msg_iov, (int)m->msg_iovlen);
+	bool single = m->msg_iovlen == 1;
+	struct shim_view *v = &shim.view;
+	struct lane_udp_error e;
+	struct lane_udp *pcb;
+	struct shim_sock *s;
+
+	if (total < 0)
+		return total;
+	shim_enter(v);
+	pieces = m;
+	pcb = shim_udp_of(l, &s);
+	if (pcb)
+		r = lane_udp_read_error(v->ln, pcb,
+					single ? m->msg_iov->iov_base : (void *)PIECES_BASE,
+					(size_t)total, &e, single ? shim_copy_out : scatter);
+	shim_leave(v);
+	if (r < 0)
+		return r;
+	n = r;
+	m->msg_flags = MSG_ERRQUEUE | (e.len > (size_t)total ? MSG_TRUNC : 0);
+	r = shim_cmsg_name(m, &e.remote, l->v6);
+	if (r == 0)
+		r = shim_cmsg_put_error(m, &e, l->v6);
+	return r < 0 ? r : n;
 }
 
 static ssize_t kernel_recv(struct shim_local *l, struct msghdr *m, int flags)
@@ -338,6 +413,11 @@ ssize_t shim_udp_recv(struct shim_local *l, struct msghdr *m, int flags)
 	uint64_t start = 0;
 	ssize_t r;
 
+	if (flags & MSG_ERRQUEUE) {
+		r = lane_recv_error(l, m);
+		if (r != -EAGAIN)
+			return r;
+	}
 	if (flags & (MSG_ERRQUEUE | MSG_OOB))
 		return kernel_recv(l, m, flags);
 	for (;;) {

@@ -167,6 +167,7 @@ static enum lane_drop in_icmp(struct lane *ln, struct lane_pkt *pkt)
 	struct lane_buf *b = pkt->b;
 	const uint8_t *p = lane_buf_data(&ln->bufs, b) + (b->l4_off - b->off);
 	struct lane_icmp_info icmp = {0};
+	bool consumed = false;
 	enum lane_drop why;
 
 	if (b->flags & LANE_BUF_MORE)
@@ -181,10 +182,11 @@ static enum lane_drop in_icmp(struct lane *ln, struct lane_pkt *pkt)
 	if (icmp.proto == LANE_PROTO_TCP)
 		lane_tcp_icmp(ln, &icmp);
 	else if (icmp.proto == LANE_PROTO_UDP)
-		lane_udp_icmp(ln, &icmp);
+		consumed = lane_udp_icmp(ln, pkt, &icmp);
 	else
 		return LANE_DROP_ICMP_INVALID;
-	lane_buf_free_packet(&ln->bufs, b);
+	if (!consumed)
+		lane_buf_free_packet(&ln->bufs, b);
 	return LANE_OK;
 }
 

@@ -115,6 +115,7 @@ struct shim_sock {
 	int32_t so_priority, so_mark, so_incoming_cpu;
 	uint32_t so_rcvlowat; /* bytes, 0 is 1 */
 	uint32_t cmsg; /* UDP: SHIM_CMSG_*, control messages that the program asked for */
+	uint16_t udp_segment; /* bytes of each datagram that a send is cut into (UDP_SEGMENT), 0: none */
 	uint32_t so_bits; /* switches that are only stored and told (opt.c) */
 	uint64_t created_us;
 	/* What goes to another process: SO_COOKIE of the kernel socket that stands for it, and how
@@ -129,6 +130,10 @@ struct shim_sock {
 #define SHIM_CMSG_TOS 0x04
 #define SHIM_CMSG_TIMESTAMP 0x08
 #define SHIM_CMSG_TIMESTAMPNS 0x10
+#define SHIM_CMSG_OVFL 0x20
+#define SHIM_CMSG_GRO 0x40 /* datagrams of one size come joined (UDP_GRO) */
+#define SHIM_CMSG_RECVERR4 0x80 /* ICMP errors are queued, of datagrams over IPv4 */
+#define SHIM_CMSG_RECVERR6 0x100
 
 /* The cookie of a sock's pcb: the generation tells events of an entry's former use. */
 static inline uint64_t shim_sock_cookie(uint32_t index, uint32_t generation)

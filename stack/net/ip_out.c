@@ -191,6 +191,11 @@ void lane_ip_out(struct lane *ln, struct lane_buf *b, const struct lane_path *pa
 		drop(ln, b, LANE_DROP_TX_FULL);
 		return;
 	}
+	/* As a fragment that is the whole: no DF, and a name of its own. */
+	if ((b->flags & LANE_BUF_NO_DF) && lane_ip_is4(dst)) {
+		info.is_frag = true;
+		info.frag_id = ++ln->st->frag_id;
+	}
 	b->csum_off = csum_off;
 	b->flags |= LANE_BUF_CSUM;
 	emit(ln, b, path, &info);

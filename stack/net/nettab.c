@@ -128,6 +128,9 @@ bool lane_net_is_group(const struct lane_nettab *t, const struct lane_ip *ip)
 		return ip->b[0] == 0xff;
 	if ((ip->b[12] & 0xf0) == 0xe0 || ip->w[3] == 0xffffffff)
 		return true;
+	/* 127.255.255.255 */
+	if (t->loopback && ip->b[12] == 127 && ip->b[13] == 255 && ip->b[14] == 255 && ip->b[15] == 255)
+		return true;
 	do {
 		seq = read_begin(t);
 		yes = is_bcast(t, ip);

@@ -3,7 +3,8 @@
  *
  * A connected socket comes before one that is not, a bound address before any; equal ones
  * (SO_REUSEPORT) share by the flow's hash. A queued datagram keeps its headers in its first frame:
- * l3_off and l4_off tell where, 'off' is at the payload and 'user' its length.
+ * l3_off and l4_off tell where, 'off' is at the payload and 'user' its length; 'seq' is how many were
+ * dropped before it and 'tx_us' when it came.
  */
 #include <errno.h>
 
@@ -72,8 +73,8 @@ static struct lane_udp *scan_port(struct lane *ln, const struct lane_ep *local, 
 	return found;
 }
 
-static struct lane_udp *lookup(struct lane *ln, const struct lane_ep *local,
-			       const struct lane_ep *remote)
+struct lane_udp *lane_udp_lookup(struct lane *ln, const struct lane_ep *local,
+				 const struct lane_ep *remote)
 {
 	struct lane_udp *pcb = lane_udp_find(ln, local, remote);
 	uint32_t nr, nth;
@@ -119,6 +120,8 @@ static enum lane_drop enqueue(struct lane *ln, struct lane_udp *pcb, struct lane
 		return LANE_DROP_UDP_FULL;
 	}
 	b->user = len;
+	b->seq = (uint32_t)pcb->nr_dropped;
+	b->tx_us = ln->now_us;
 	tail = pcb->nr_rcv ? lane_buf_at(&ln->bufs, pcb->rcv_tail) : NULL;
 	if (tail)
 		tail->next = lane_buf_index(&ln->bufs, b);
@@ -162,7 +165,7 @@ enum lane_drop lane_udp_in(struct lane *ln, struct lane_pkt *pkt)
 		return LANE_DROP_UDP_LEN;
 	local.port = lane_be16_get(h.dport);
 	remote.port = lane_be16_get(h.sport);
-	pcb = lookup(ln, &local, &remote);
+	pcb = lane_udp_lookup(ln, &local, &remote);
 	if (!pcb)
 		return LANE_DROP_UDP_NO_PORT;
 	why = enqueue(ln, pcb, b, len - (uint32_t)sizeof(h));
@@ -176,20 +179,4 @@ enum lane_drop lane_udp_in(struct lane *ln, struct lane_pkt *pkt)
 	ln->st->stats.udp_in++;
 	lane_udp_raise(ln, pcb, LANE_EV_READABLE);
 	return LANE_OK;
-}
-
-/* As Linux without IP_RECVERR: hard errors, and to connected sockets only. */
-void lane_udp_icmp(struct lane *ln, const struct lane_icmp_info *icmp)
-{
-	struct lane_udp *pcb = lane_udp_find(ln, &icmp->local, &icmp->remote);
-
-	if (!pcb)
-		return;
-	if (icmp->kind == LANE_ICMP_UNREACH_PORT)
-		pcb->err = ECONNREFUSED;
-	else if (icmp->kind == LANE_ICMP_PROHIBITED)
-		pcb->err = EHOSTUNREACH;
-	else
-		return;
-	lane_udp_raise(ln, pcb, LANE_EV_ERROR);
 }

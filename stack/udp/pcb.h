@@ -10,6 +10,9 @@
 
 #include "lane-int/engine.h"
 
+#define LANE_UDP_MAX	    65535
+#define LANE_UDP_PIECES_MAX 128 /* as Linux' UDP_MAX_SEGMENTS */
+
 struct lane_udp {
 	uint32_t free_link; /* first: of the pool */
 	uint8_t used;
@@ -30,6 +33,10 @@ struct lane_udp {
 	uint32_t rcv_bytes; /* what the queue is charged for, as Linux' truesize */
 	uint32_t rcvbuf;
 	uint64_t nr_dropped;
+	uint32_t err_head, err_tail; /* ICMP errors that wait (error.c) */
+	uint8_t nr_errors;
+	uint8_t recverr4, recverr6; /* all errors are wanted, by family of the datagram */
+	uint8_t pmtudisc;	    /* enum lane_pmtudisc */
 	/* where the last datagram went: the next one mostly goes there too */
 	struct lane_path path;
 	struct lane_ip path_dst, path_src;
@@ -47,6 +54,13 @@ uint32_t lane_udp_charge(uint32_t len, uint32_t nr);
 /* The connected pcb of a flow, NULL. */
 struct lane_udp *lane_udp_find(struct lane *ln, const struct lane_ep *local,
 			       const struct lane_ep *remote);
+/* Binds to a port of the lane's own range that no socket has (RFC 6056 3.3.1: a random one). */
+int lane_udp_bind_auto(struct lane *ln, struct lane_udp *pcb, bool is4);
+/* The pcb that takes a datagram remote -> local, NULL. */
+struct lane_udp *lane_udp_lookup(struct lane *ln, const struct lane_ep *local,
+				 const struct lane_ep *remote);
+/* Frees the first error that waits. */
+void lane_udp_pop_error(struct lane *ln, struct lane_udp *pcb);
 /* Sends a datagram that does not fit one frame or the MTU: 'len', or -errno and nothing was sent. */
 ssize_t lane_udp_write_cut(struct lane *ln, struct lane_udp *pcb, const struct lane_ep *local,
 			   const struct lane_ep *remote, const void *data, size_t len,

@@ -3,12 +3,12 @@
  */
 #include "stack/udp/pcb.h"
 
-/* Marks the frames of one queue; returns the number of sound datagrams. */
-static uint32_t mark_queue(struct lane *ln, const struct lane_udp *pcb, uint8_t *seen, bool strict)
+/* Marks the frames of a queue of 'n' datagrams; returns the number of sound ones. */
+static uint32_t mark_queue(struct lane *ln, uint32_t i, uint32_t n, uint8_t *seen, bool strict)
 {
-	uint32_t i = pcb->rcv_head, nr = 0;
+	uint32_t nr = 0;
 
-	while (nr < pcb->nr_rcv) {
+	while (nr < n) {
 		struct lane_buf *b = lane_buf_at(&ln->bufs, i);
 		uint32_t mark = i;
 
@@ -30,8 +30,12 @@ static uint32_t mark_queue(struct lane *ln, const struct lane_udp *pcb, uint8_t 
 void lane_udp_mark_bufs(struct lane *ln, uint8_t *seen)
 {
 	for (uint32_t i = 0; i < ln->st->cfg.nr_udp; i++) {
-		if (ln->udps[i].used)
-			mark_queue(ln, &ln->udps[i], seen, true);
+		const struct lane_udp *pcb = &ln->udps[i];
+
+		if (!pcb->used)
+			continue;
+		mark_queue(ln, pcb->rcv_head, pcb->nr_rcv, seen, true);
+		mark_queue(ln, pcb->err_head, pcb->nr_errors, seen, true);
 	}
 }
 
@@ -71,6 +75,8 @@ void lane_udp_recover(struct lane *ln)
 		}
 		pcb->rcv_head = pcb->rcv_tail = pcb->ev_next = LANE_NIL;
 		pcb->nr_rcv = pcb->rcv_bytes = 0;
+		pcb->err_head = pcb->err_tail = LANE_NIL;
+		pcb->nr_errors = 0;
 		pcb->listed = 0;
 		pcb->path = (struct lane_path){0};
 		enter_tables(ln, pcb);

@@ -1,16 +1,13 @@
 /*
  * udp.c - UDP sockets of a lane: the API of lane/udp.h
  *
- * What does not fit one frame or the MTU is refused with -EMSGSIZE (the shim's shadow socket sends
- * it) unless the socket fragments (cut.c). Groups are the kernel's (-EXDEV).
+ * Sending is send.c's. Groups are the kernel's (-EXDEV).
  */
 #include <errno.h>
 
-#include "stack/base/csum.h"
 #include "stack/udp/pcb.h"
 #include "stack/wire/udp.h"
 
-#define DATAGRAM_MAX   65535
 #define PORT_TRIES     64
 
 size_t lane_udp_pcb_size(void)
@@ -35,6 +32,8 @@ struct lane_udp *lane_udp_create(struct lane *ln, uint64_t cookie)
 	pcb->cookie = cookie;
 	pcb->rcvbuf = ln->st->cfg.rmem_default;
 	pcb->rcv_head = pcb->rcv_tail = pcb->ev_next = LANE_NIL;
+	pcb->err_head = pcb->err_tail = LANE_NIL;
+	pcb->pmtudisc = LANE_PMTUDISC_WANT;
 	return pcb;
 }
 
@@ -147,7 +146,7 @@ int lane_udp_bind(struct lane *ln, struct lane_udp *pcb, const struct lane_ep *l
 }
 
 /* A port of the lane's own range that no socket has (RFC 6056 3.3.1: a random one). */
-static int bind_auto(struct lane *ln, struct lane_udp *pcb, bool is4)
+int lane_udp_bind_auto(struct lane *ln, struct lane_udp *pcb, bool is4)
 {
 	const struct lane_nettab *t = ln->net;
 	struct lane_ep any = {.ip = is4 ? lane_ip4(0) : (struct lane_ip){.d = {0, 0}}};
@@ -185,7 +184,7 @@ int lane_udp_connect(struct lane *ln, struct lane_udp *pcb, const struct lane_ep
 	if (r < 0)
 		return r;
 	if (!pcb->local.port) {
-		r = bind_auto(ln, pcb, lane_ip_is4(&remote->ip));
+		r = lane_udp_bind_auto(ln, pcb, lane_ip_is4(&remote->ip));
 		if (r)
 			return r;
 	}
@@ -200,105 +199,12 @@ int lane_udp_connect(struct lane *ln, struct lane_udp *pcb, const struct lane_ep
 	return lane_ftable_insert(ln->udp_table, pcb->flow_hash, lane_udp_index(ln, pcb));
 }
 
-/* ---- data ---- */
+/* ---- receiving ---- */
 
 static int copy_plain(void *dst, const void *src, size_t len)
 {
 	memcpy(dst, src, len);
 	return 0;
-}
-
-/* Makes pcb->path good for 'dst'; -EAGAIN is no error: the packet waits for the neighbour. */
-static int update_path(struct lane *ln, struct lane_udp *pcb, const struct lane_ip *src,
-		       const struct lane_ip *dst)
-{
-	uint8_t queue = pcb->path.queue;
-	int r;
-
-	if (!lane_ip_equal(&pcb->path_dst, dst) ||
-	    (!lane_ip_is_any(src) && !lane_ip_equal(&pcb->path_src, src))) {
-		pcb->path = (struct lane_path){.queue = queue};
-		pcb->path_dst = *dst;
-		pcb->path_src = *src;
-	}
-	r = lane_path_update(ln, &pcb->path, &pcb->path_src, dst);
-	return r == -EAGAIN ? 0 : r;
-}
-
-/* Returns owned a frame with header and text, or NULL and *err. */
-static struct lane_buf *build(struct lane *ln, const struct lane_ep *local,
-			      const struct lane_ep *remote, const void *data, size_t len,
-			      lane_copy_fn copy, int *err)
-{
-	struct lane_buf *b = lane_buf_alloc(&ln->bufs);
-	uint32_t l4_len = (uint32_t)(len + sizeof(struct lane_udp_hdr));
-	struct lane_udp_hdr h = {
-		.sport = lane_be16_of(local->port),
-		.dport = lane_be16_of(remote->port),
-		.len = lane_be16_of((uint16_t)l4_len),
-	};
-
-	*err = -EAGAIN;
-	if (!b)
-		return NULL;
-	*err = len ? copy(lane_buf_data(&ln->bufs, b), data, len) : 0;
-	if (*err) {
-		lane_buf_free(&ln->bufs, b);
-		return NULL;
-	}
-	h.csum = lane_csum_fold(lane_csum_pseudo(&local->ip, &remote->ip, LANE_PROTO_UDP, l4_len));
-	b->off -= (uint16_t)sizeof(h);
-	b->len = (uint16_t)l4_len;
-	b->pkt_len = l4_len;
-	memcpy(lane_buf_data(&ln->bufs, b), &h, sizeof(h));
-	return b;
-}
-
-static size_t room(const struct lane *ln, uint32_t mtu, bool is4)
-{
-	size_t hlen = sizeof(struct lane_udp_hdr) +
-		      (is4 ? sizeof(struct lane_ip4_hdr) : sizeof(struct lane_ip6_hdr));
-	size_t frame = ln->bufs.size - LANE_HEADROOM;
-
-	return mtu < hlen ? 0 : mtu - hlen < frame ? mtu - hlen : frame;
-}
-
-ssize_t lane_udp_write(struct lane *ln, struct lane_udp *pcb, const struct lane_ep *remote,
-		       const struct lane_ip *src, const void *data, size_t len, lane_copy_fn copy)
-{
-	struct lane_ep local;
-	struct lane_buf *b;
-	int r;
-
-	if (pcb->err)
-		return -lane_udp_take_error(pcb);
-	if (!remote)
-		remote = pcb->connected ? &pcb->remote : NULL;
-	if (!remote)
-		return -EDESTADDRREQ;
-	if (len > DATAGRAM_MAX)
-		return -EMSGSIZE;
-	r = update_path(ln, pcb, src && !lane_ip_is_any(src) ? src : &pcb->local.ip, &remote->ip);
-	if (r)
-		return r;
-	if (!pcb->local.port) {
-		r = bind_auto(ln, pcb, lane_ip_is4(&remote->ip));
-		if (r)
-			return r;
-	}
-	local = (struct lane_ep){.ip = pcb->path_src, .port = pcb->local.port};
-	if (!copy)
-		copy = copy_plain;
-	if (len > room(ln, pcb->path.mtu, lane_ip_is4(&remote->ip)))
-		return pcb->fragment ? lane_udp_write_cut(ln, pcb, &local, remote, data, len, copy)
-				     : -EMSGSIZE;
-	b = build(ln, &local, remote, data, len, copy, &r);
-	if (!b)
-		return r;
-	lane_ip_out(ln, b, &pcb->path, &local.ip, &remote->ip, LANE_PROTO_UDP, pcb->tos, pcb->ttl,
-		    offsetof(struct lane_udp_hdr, csum));
-	ln->st->stats.udp_out++;
-	return (ssize_t)len;
 }
 
 /* Reads the headers that the first frame of a datagram still has in front of its payload. */
@@ -313,12 +219,14 @@ static void get_msg(const struct lane *ln, const struct lane_buf *b, struct lane
 	if (b->l3_off >= b->l4_off || b->l4_off + sizeof(h) > ln->bufs.size)
 		return;
 	ip = frame + b->l3_off;
-	lane_ip_parse(ip, b->l4_off - b->l3_off, DATAGRAM_MAX + 40, &info);
+	lane_ip_parse(ip, b->l4_off - b->l3_off, LANE_UDP_MAX + 40, &info);
 	memcpy(&h, frame + b->l4_off, sizeof(h));
 	msg->remote = (struct lane_ep){.ip = info.src, .port = lane_be16_get(h.sport)};
 	msg->local = info.dst;
 	msg->tos = info.tos;
 	msg->ttl = info.ttl;
+	msg->nr_dropped = b->seq;
+	msg->rx_us = b->tx_us;
 }
 
 static int copy_out(const struct lane *ln, const struct lane_buf *b, void *dst, size_t len,
@@ -360,6 +268,45 @@ ssize_t lane_udp_read(struct lane *ln, struct lane_udp *pcb, void *dst, size_t l
 	if (!peek)
 		lane_udp_pop(ln, pcb);
 	return (ssize_t)len;
+}
+
+/* The first datagram of the queue may go behind what 'm' tells of: one sender, no larger. */
+static bool goes_behind(const struct lane *ln, const struct lane_udp *pcb,
+			const struct lane_udp_msg *m, uint32_t size, size_t left)
+{
+	const struct lane_buf *b = pcb->nr_rcv ? lane_buf_at(&ln->bufs, pcb->rcv_head) : NULL;
+	struct lane_udp_msg o;
+
+	if (!b || b->user == 0 || b->user > size || b->user > left)
+		return false;
+	get_msg(ln, b, &o);
+	return o.remote.port == m->remote.port && lane_ip_equal(&o.remote.ip, &m->remote.ip) &&
+	       lane_ip_equal(&o.local, &m->local) && o.tos == m->tos && o.ttl == m->ttl;
+}
+
+ssize_t lane_udp_read_joined(struct lane *ln, struct lane_udp *pcb, void *dst, size_t len,
+			     struct lane_udp_msg *msg, uint16_t *size, lane_copy_fn copy)
+{
+	ssize_t r = lane_udp_read(ln, pcb, dst, len, false, msg, copy);
+	uint32_t first = msg->len, last = first;
+	struct lane_udp_msg next;
+	size_t got = (size_t)r;
+
+	*size = 0;
+	if (r < 0 || msg->len > len)
+		return r;
+	for (unsigned int n = 1; n < LANE_UDP_PIECES_MAX && last == first; n++) {
+		if (!goes_behind(ln, pcb, msg, first, len - got) || got + first > LANE_UDP_MAX)
+			break;
+		r = lane_udp_read(ln, pcb, (char *)dst + got, len - got, false, &next, copy);
+		if (r < 0)
+			break;
+		got += (size_t)r;
+		last = next.len;
+		*size = (uint16_t)first;
+	}
+	msg->len = (uint32_t)got;
+	return (ssize_t)got;
 }
 
 /* ---- small things ---- */
@@ -430,6 +377,8 @@ void lane_udp_put(struct lane *ln, struct lane_udp *pcb)
 	disconnect(ln, pcb);
 	while (pcb->nr_rcv)
 		lane_udp_pop(ln, pcb);
+	while (pcb->nr_errors)
+		lane_udp_pop_error(ln, pcb);
 	if (port) {
 		lane_ftable_remove(ln->udp_table,
 				   lane_port_hash(&ln->st->key, LANE_PROTO_UDP, port), i);

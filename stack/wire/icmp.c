@@ -142,5 +142,6 @@ enum lane_drop lane_icmp_parse(const uint8_t *p, uint32_t len, const struct lane
 	/* RFC 5927 4: it goes to whoever sent what it quotes. */
 	if (hlen == 0 || hlen > len || !lane_ip_equal(&out->local.ip, dst))
 		return LANE_DROP_ICMP_INVALID;
+	out->quote_off = (uint16_t)(ICMP_HLEN + hlen);
 	return quote_l4(p + hlen, len - hlen, out);
 }

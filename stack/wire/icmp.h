@@ -26,6 +26,7 @@ struct lane_icmp_info {
 	struct lane_ep local, remote;
 	uint32_t seq; /* TCP: sequence number of the quoted segment */
 	bool has_seq;
+	uint16_t quote_off; /* of the quoted L4 header, from the ICMP header */
 };
 
 /* 'p': the ICMP header, 'len' bytes in one frame; 'src', 'dst' of its IP header (for the v6 checksum). */

@@ -27,7 +27,8 @@ struct lane_pkt {
 void lane_tcp_in(struct lane *ln, struct lane_pkt pkt[], unsigned int n);
 enum lane_drop lane_udp_in(struct lane *ln, struct lane_pkt *pkt);
 void lane_tcp_icmp(struct lane *ln, const struct lane_icmp_info *icmp);
-void lane_udp_icmp(struct lane *ln, const struct lane_icmp_info *icmp);
+/* True: the packet was consumed. */
+bool lane_udp_icmp(struct lane *ln, struct lane_pkt *pkt, const struct lane_icmp_info *icmp);
 /* Checks the L4 checksum of a packet over all its frames, by the frames' flags (facts.md A4: a
  * same-host peer's partial sum is accepted where LANE_BUF_PARTIAL_OK). */
 bool lane_l4_csum_ok(struct lane *ln, const struct lane_pkt *pkt);

@@ -37,6 +37,7 @@
 #define LANE_BUF_CSUM_OK 0x10 /* received: the driver vouches for the L4 checksum */
 #define LANE_BUF_PARTIAL_OK 0x20 /* received: a same-host peer may have left the L4 checksum at the
 				  * folded pseudo-header sum */
+#define LANE_BUF_NO_DF 0x40  /* to send, IPv4: routers may cut it */
 #define LANE_BUF_FREE 0x80    /* in the pool: for the checks */
 
 /* lane_buf.owner of a frame that waits in a driver's ring to be filled: nobody's until it comes back

@@ -21,6 +21,29 @@ struct lane_udp_msg {
 	struct lane_ip local;  /* the address that it was sent to (IP_PKTINFO) */
 	uint32_t len;	       /* bytes of the whole datagram: a shorter buffer truncates */
 	uint8_t tos, ttl;
+	uint32_t nr_dropped;   /* datagrams that the full buffer had refused before it came */
+	uint64_t rx_us;	       /* when it came, on the lane's clock */
+};
+
+/* What ICMP said about a datagram of ours. */
+struct lane_udp_error {
+	int err; /* positive errno */
+	uint8_t type, code;
+	bool is4;
+	uint32_t info;		/* the MTU of a packet that was too big */
+	uint32_t len;		/* bytes that are quoted of the datagram */
+	struct lane_ep remote;	/* where the datagram went */
+	struct lane_ip offender; /* who says so */
+};
+
+/* Linux' IP_PMTUDISC_*: whether datagrams may be cut on their way, and which MTU counts. */
+enum lane_pmtudisc {
+	LANE_PMTUDISC_DONT,	 /* no DF */
+	LANE_PMTUDISC_WANT,	 /* DF on what fits the path, the rest is cut here: the default */
+	LANE_PMTUDISC_DO,	 /* DF; what does not fit the path is refused */
+	LANE_PMTUDISC_PROBE,	 /* DF, by the interface's MTU */
+	LANE_PMTUDISC_INTERFACE, /* no DF, by the interface's MTU; ICMP is not believed */
+	LANE_PMTUDISC_OMIT	 /* the same, and cut beyond it */
 };
 
 struct lane_udp *lane_udp_create(struct lane *ln, uint64_t cookie);
@@ -47,10 +70,30 @@ ssize_t lane_udp_write(struct lane *ln, struct lane_udp *pcb, const struct lane_
 ssize_t lane_udp_read(struct lane *ln, struct lane_udp *pcb, void *dst, size_t len, bool peek,
 		      struct lane_udp_msg *msg, lane_copy_fn copy);
 
+/* As read, but what one sender sent in one size (the last may be shorter), and lies one behind the
+ * other, comes as one as far as 'len' goes: *size is each one's length, 0: it is one only. */
+ssize_t lane_udp_read_joined(struct lane *ln, struct lane_udp *pcb, void *dst, size_t len,
+			     struct lane_udp_msg *msg, uint16_t *size, lane_copy_fn copy);
+/* Sends 'data' as datagrams of 'size' bytes, the last may be shorter. As write: all or none; -EMSGSIZE
+ * also if 'size' does not fit the path, -EINVAL: more than 128. */
+ssize_t lane_udp_write_pieces(struct lane *ln, struct lane_udp *pcb, const struct lane_ep *remote,
+			      const struct lane_ip *src, const void *data, size_t len, uint16_t size,
+			      lane_copy_fn copy);
+/* The next ICMP error, if all are wanted: bytes copied of what is quoted of the datagram, -EAGAIN,
+ * -EFAULT. */
+ssize_t lane_udp_read_error(struct lane *ln, struct lane_udp *pcb, void *dst, size_t len,
+			    struct lane_udp_error *e, lane_copy_fn copy);
+uint32_t lane_udp_nr_errors(const struct lane_udp *pcb);
+/* Whether all errors are queued (IP_RECVERR, IPV6_RECVERR), of datagrams over IPv4 and IPv6. */
+void lane_udp_set_recverr(struct lane_udp *pcb, bool v4, bool v6);
+void lane_udp_set_pmtudisc(struct lane_udp *pcb, enum lane_pmtudisc how);
+/* The last write was refused for the path's MTU, which is smaller than the interface's: nobody else
+ * could send it either. */
+bool lane_udp_is_narrow(const struct lane *ln, const struct lane_udp *pcb, size_t len);
 void lane_udp_set_rcvbuf(struct lane_udp *pcb, uint32_t bytes);
 void lane_udp_set_tos_ttl(struct lane_udp *pcb, uint8_t tos, uint8_t ttl);
-/* Whether datagrams beyond the MTU, or a frame, are sent in fragments; at first they are refused with
- * -EMSGSIZE. (Datagrams that fit always have DF.) */
+/* Whether datagrams beyond the interface's MTU, or a frame, are sent in fragments; at first they are
+ * refused with -EMSGSIZE. Those beyond a smaller MTU of the path are, unless LANE_PMTUDISC_DO. */
 void lane_udp_set_fragment(struct lane_udp *pcb, bool on);
 void lane_udp_get_local(const struct lane_udp *pcb, struct lane_ep *ep);
 int lane_udp_get_remote(const struct lane_udp *pcb, struct lane_ep *ep); /* -ENOTCONN */

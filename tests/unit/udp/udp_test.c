@@ -245,12 +245,14 @@ static void test_icmp__refused_once_on_connected(void **state)
 	struct lane_ip ip = world_ip(1, false);
 	struct lane_ep remote = ep(&ip, 9);
 	struct lane_icmp_info icmp = {
-		.kind = LANE_ICMP_UNREACH_PORT, .proto = LANE_PROTO_UDP, .remote = remote};
+		.kind = LANE_ICMP_UNREACH_PORT, .type = 3, .code = 3, .proto = LANE_PROTO_UDP,
+		.remote = remote};
+	struct lane_pkt pkt = {0};
 	struct lane_event ev;
 
 	assert_int_equal(lane_udp_connect(w.ln[0], pcb, &remote), 0);
 	lane_udp_get_local(pcb, &icmp.local);
-	lane_udp_icmp(w.ln[0], &icmp);
+	assert_false(lane_udp_icmp(w.ln[0], &pkt, &icmp));
 	assert_true(lane_event(w.ln[0], &ev));
 	assert_int_equal(ev.cookie, 53);
 	assert_int_equal(ev.events, LANE_EV_ERROR);
@@ -259,7 +261,7 @@ static void test_icmp__refused_once_on_connected(void **state)
 	assert_int_equal(lane_udp_read(w.ln[0], pcb, NULL, 0, false, NULL, NULL), -ECONNREFUSED);
 	assert_int_equal(lane_udp_read(w.ln[0], pcb, NULL, 0, false, NULL, NULL), -EAGAIN);
 	icmp.remote.port = 10;
-	lane_udp_icmp(w.ln[0], &icmp);
+	assert_false(lane_udp_icmp(w.ln[0], &pkt, &icmp));
 	assert_int_equal(lane_udp_err(pcb), 0);
 	lane_udp_put(w.ln[0], pcb);
 }

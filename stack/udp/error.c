@@ -1,0 +1,186 @@
+/*
+ * error.c - what ICMP says about datagrams, as Linux' udp_err() has it
+ *
+ * A pending error is for connected sockets and hard errors only, unless the program asked for all
+ * (IP_RECVERR): then each is also queued, as the frame that it came in. Its payload is what the
+ * error quotes of the datagram's; the rest is read out of the frame again when it is taken. Path MTUs
+ * go to the lane's table.
+ */
+#include <errno.h>
+
+#include "stack/udp/pcb.h"
+#include "stack/wire/icmp.h"
+#include "stack/wire/udp.h"
+
+#define ERRORS_MAX 32 /* frames that wait for MSG_ERRQUEUE */
+
+struct meaning {
+	uint8_t err;
+	bool hard;
+};
+
+/* RFC 792, RFC 1812 5.2.7.1; Linux' icmp_err_convert. */
+static struct meaning meaning4(uint8_t type, uint8_t code)
+{
+	static const struct meaning unreach[] = {
+		[0] = {ENETUNREACH, false},  [1] = {EHOSTUNREACH, false}, [2] = {ENOPROTOOPT, true},
+		[3] = {ECONNREFUSED, true},  [4] = {EMSGSIZE, true},	  [5] = {EOPNOTSUPP, false},
+		[6] = {ENETUNREACH, true},   [7] = {EHOSTDOWN, true},	  [8] = {ENONET, true},
+		[9] = {ENETUNREACH, true},   [10] = {EHOSTUNREACH, true}, [11] = {ENETUNREACH, false},
+		[12] = {EHOSTUNREACH, false}, [13] = {EHOSTUNREACH, true}, [14] = {EHOSTUNREACH, true},
+		[15] = {EHOSTUNREACH, true},
+	};
+
+	if (type == 3 && code < sizeof(unreach) / sizeof(unreach[0]))
+		return unreach[code];
+	return (struct meaning){EHOSTUNREACH, false};
+}
+
+/* RFC 4443 3; Linux' icmpv6_err_convert(). */
+static struct meaning meaning6(uint8_t type, uint8_t code)
+{
+	static const struct meaning unreach[] = {
+		[0] = {ENETUNREACH, false}, [1] = {EACCES, true},	[2] = {EHOSTUNREACH, false},
+		[3] = {EHOSTUNREACH, false}, [4] = {ECONNREFUSED, true}, [5] = {EACCES, true},
+		[6] = {EACCES, true},
+	};
+
+	if (type == 1 && code < sizeof(unreach) / sizeof(unreach[0]))
+		return unreach[code];
+	if (type == 2)
+		return (struct meaning){EMSGSIZE, true};
+	return type == 3 ? (struct meaning){EHOSTUNREACH, false} : (struct meaning){EPROTO, true};
+}
+
+static bool wants_all(const struct lane_udp *pcb, bool is4)
+{
+	return is4 ? pcb->recverr4 : pcb->recverr6;
+}
+
+/* Consumes the frame of 'pkt' if it returns true; its data is the quoted payload then. */
+static bool enqueue(struct lane *ln, struct lane_udp *pcb, struct lane_pkt *pkt,
+		    const struct lane_icmp_info *icmp)
+{
+	struct lane_buf *b = pkt->b, *tail = lane_buf_at(&ln->bufs, pcb->err_tail);
+	uint32_t skip = (uint32_t)(b->l4_off - b->off) + icmp->quote_off +
+			(uint32_t)sizeof(struct lane_udp_hdr);
+
+	if (pcb->nr_errors >= ERRORS_MAX || skip > b->len) {
+		pcb->nr_dropped++;
+		return false;
+	}
+	b->off += (uint16_t)skip;
+	b->len -= (uint16_t)skip;
+	b->user = pkt->ip.l4_len;
+	b->next = LANE_NIL;
+	if (tail)
+		tail->next = lane_buf_index(&ln->bufs, b);
+	else
+		pcb->err_head = lane_buf_index(&ln->bufs, b);
+	pcb->err_tail = lane_buf_index(&ln->bufs, b);
+	pcb->nr_errors++;
+	return true;
+}
+
+bool lane_udp_icmp(struct lane *ln, struct lane_pkt *pkt, const struct lane_icmp_info *icmp)
+{
+	struct lane_udp *pcb = lane_udp_lookup(ln, &icmp->local, &icmp->remote);
+	bool is4 = lane_ip_is4(&icmp->local.ip), queued = false;
+	struct meaning m = is4 ? meaning4(icmp->type, icmp->code) :
+				 meaning6(icmp->type, icmp->code);
+
+	if (!pcb)
+		return false;
+	if (icmp->kind == LANE_ICMP_TOO_BIG) {
+		/* RFC 8201 4: less than IPv6's least is no path's. */
+		if (!is4 && icmp->mtu < 1280)
+			return false;
+		if (pcb->pmtudisc < LANE_PMTUDISC_INTERFACE)
+			lane_pmtu_learn(ln, &icmp->remote.ip, icmp->mtu);
+		if (pcb->pmtudisc == LANE_PMTUDISC_DONT)
+			return false;
+	}
+	if (wants_all(pcb, is4))
+		queued = enqueue(ln, pcb, pkt, icmp);
+	else if (!m.hard || !pcb->connected)
+		return false;
+	pcb->err = m.err;
+	lane_udp_raise(ln, pcb, LANE_EV_ERROR);
+	return queued;
+}
+
+/* Reads out of the frame what the error says. */
+static void get_error(const struct lane *ln, const struct lane_buf *b, struct lane_udp_error *e)
+{
+	const uint8_t *frame = lane_buf_frame(&ln->bufs, b);
+	struct lane_icmp_info icmp = {0};
+	struct lane_ip_info ip = {0};
+
+	*e = (struct lane_udp_error){.len = b->len};
+	/* The record lies in memory that others may write. */
+	if (b->l3_off >= b->l4_off || (uint32_t)b->l4_off + b->user > ln->bufs.size)
+		return;
+	lane_ip_parse(frame + b->l3_off, b->l4_off - b->l3_off, UINT16_MAX, &ip);
+	if (lane_icmp_parse(frame + b->l4_off, b->user, &ip.src, &ip.dst, &icmp))
+		return;
+	e->is4 = lane_ip_is4(&icmp.local.ip);
+	e->err = (e->is4 ? meaning4(icmp.type, icmp.code) : meaning6(icmp.type, icmp.code)).err;
+	e->type = icmp.type;
+	e->code = icmp.code;
+	e->info = icmp.kind == LANE_ICMP_TOO_BIG ? icmp.mtu : 0;
+	e->remote = icmp.remote;
+	e->offender = ip.src;
+}
+
+void lane_udp_pop_error(struct lane *ln, struct lane_udp *pcb)
+{
+	struct lane_buf *b = lane_buf_at(&ln->bufs, pcb->err_head);
+
+	pcb->err_head = b->next;
+	if (--pcb->nr_errors == 0)
+		pcb->err_head = pcb->err_tail = LANE_NIL;
+	b->next = LANE_NIL;
+	lane_buf_free(&ln->bufs, b);
+}
+
+ssize_t lane_udp_read_error(struct lane *ln, struct lane_udp *pcb, void *dst, size_t len,
+			    struct lane_udp_error *e, lane_copy_fn copy)
+{
+	struct lane_buf *b = pcb->nr_errors ? lane_buf_at(&ln->bufs, pcb->err_head) : NULL;
+	struct lane_udp_error next;
+
+	if (!b)
+		return -EAGAIN;
+	get_error(ln, b, e);
+	if (len > b->len)
+		len = b->len;
+	if (copy && len && copy(dst, lane_buf_data(&ln->bufs, b), len))
+		return -EFAULT;
+	if (!copy)
+		memcpy(dst, lane_buf_data(&ln->bufs, b), len);
+	lane_udp_pop_error(ln, pcb);
+	/* As Linux: what is pending is what comes next, if it is one of these. */
+	pcb->err = 0;
+	if (pcb->nr_errors) {
+		get_error(ln, lane_buf_at(&ln->bufs, pcb->err_head), &next);
+		pcb->err = next.err;
+		lane_udp_raise(ln, pcb, LANE_EV_ERROR);
+	}
+	return (ssize_t)len;
+}
+
+uint32_t lane_udp_nr_errors(const struct lane_udp *pcb)
+{
+	return pcb->nr_errors;
+}
+
+void lane_udp_set_recverr(struct lane_udp *pcb, bool v4, bool v6)
+{
+	pcb->recverr4 = v4;
+	pcb->recverr6 = v6;
+}
+
+void lane_udp_set_pmtudisc(struct lane_udp *pcb, enum lane_pmtudisc how)
+{
+	pcb->pmtudisc = (uint8_t)how;
+}
