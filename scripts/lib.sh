@@ -14,6 +14,9 @@ export LANE_TAG=${LANE_TAG:-$$}
 # The tool under test; LANE=... tries another one.
 LANE=${LANE:-$lane_root/build/lane}
 
+# The kernel's side runs CUBIC by its routes (the machine's default may be another): so does lane's.
+export LANE_CONGESTION=${LANE_CONGESTION:-cubic}
+
 S4=10.77.0.1 C4=10.77.0.2 S6=fd77::1 C6=fd77::2
 ns_s=$lane_tag-s ns_c=$lane_tag-c
 if_s=$lane_tag-s if_c=$lane_tag-c # 15 characters hold a pid of 8 digits
