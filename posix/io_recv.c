@@ -195,7 +195,7 @@ static ssize_t recv_once(struct shim_local *l, struct shim_cursor *c, size_t wan
 	pcb = enter_reader(l, &s, locked);
 	if (!pcb)
 		return -EBADF;
-	lane_tcp_get_rcv_status(pcb, &st);
+	lane_tcp_get_rcv_status(shim.view.ln, pcb, &st);
 	if (flags & MSG_PEEK)
 		st.rcv_queued = st.rcv_queued > got ? st.rcv_queued - (uint32_t)got : 0;
 	/* An error behind text that this call has already delivered stays for the next one. */

@@ -21,7 +21,7 @@ static int tcp_local(int fd, struct shim_local *l, struct lane_ep *ep)
 	pcb = shim_tcp_of(l, &s);
 	of_kernel = pcb && (s->kind == SHIM_SOCK_LISTENER || (s->flags & SHIM_SOCK_UNCONNECTED));
 	if (pcb && !of_kernel)
-		lane_tcp_get_local(pcb, ep);
+		lane_tcp_get_local(v->ln, pcb, ep);
 	shim_leave(v);
 	if (!pcb)
 		return -EBADF;
@@ -54,7 +54,7 @@ static int tcp_remote(struct shim_local *l, struct lane_ep *ep)
 		lane_tcp_get_status(v->ln, pcb, &st);
 		if (st.state != LANE_TCP_CLOSED && st.state != LANE_TCP_SYN_SENT &&
 		    st.state != LANE_TCP_TIME_WAIT)
-			r = lane_tcp_get_remote(pcb, ep);
+			r = lane_tcp_get_remote(v->ln, pcb, ep);
 	}
 	shim_leave(v);
 	return r;

@@ -247,12 +247,12 @@ static int set_congestion(struct shim_local *l, const void *val, socklen_t len)
 	shim_enter(v);
 	pcb = shim_tcp_of(l, &s);
 	if (pcb) {
-		lane_tcp_get_opts(pcb, &o);
+		lane_tcp_get_opts(v->ln, pcb, &o);
 		o.cc = (uint8_t)cc;
-		lane_tcp_set_opts(v->ln, pcb, &o);
+		cc = lane_tcp_set_opts(v->ln, pcb, &o);
 	}
 	shim_leave(v);
-	return pcb ? 0 : -EBADF;
+	return pcb ? cc : -EBADF;
 }
 
 /* SO_RCVLOWAT: who polls hears of it at once if there is as much already. */

@@ -266,7 +266,7 @@ void shim_kopts_apply(struct shim_sock *s, const struct shim_kopts *k)
 		pcb = lane_tcp_at(shim.view.ln, s->pcb);
 		if (!pcb)
 			return;
-		lane_tcp_get_opts(pcb, &o);
+		lane_tcp_get_opts(shim.view.ln, pcb, &o);
 	}
 	for (i = 0; i < NR_INTS; i++) {
 		val = k->value[i];

@@ -216,10 +216,10 @@ int shim_tcp_setopt(struct shim_local *l, int level, int name, int val)
 	pcb = shim_tcp_of(l, &s);
 	if (pcb) {
 		lane_tcp_get_status(v->ln, pcb, &st);
-		lane_tcp_get_opts(pcb, &o);
+		lane_tcp_get_opts(v->ln, pcb, &o);
 		r = shim_tcp_opt_store(&o, &v->ln->st->cfg, (int)st.state, level, name, val);
 		if (r == 0)
-			lane_tcp_set_opts(v->ln, pcb, &o);
+			r = lane_tcp_set_opts(v->ln, pcb, &o);
 		/* A larger send buffer may wake a blocked sender (posix.md 79). */
 		if (r == 0 && level == SOL_SOCKET && (name == SO_SNDBUF || name == SO_SNDBUFFORCE))
 			shim_sock_notify(v, l->index, EPOLLOUT | EPOLLWRNORM);
@@ -326,7 +326,7 @@ int shim_tcp_getopt(struct shim_local *l, int level, int name, int *val)
 	shim_enter(v);
 	pcb = shim_tcp_of(l, &s);
 	if (pcb) {
-		lane_tcp_get_opts(pcb, &o);
+		lane_tcp_get_opts(v->ln, pcb, &o);
 		lane_tcp_get_status(v->ln, pcb, &st);
 		mss = lane_tcp_snd_mss(v->ln, pcb);
 	}

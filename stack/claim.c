@@ -47,10 +47,12 @@ uint32_t lane_tcp_listen_mask(const struct lane *ln, unsigned int ifi, uint16_t 
 	for (uint32_t i = lane_ftable_first(ln->listeners, hash, &it); i != LANE_NIL;
 	     i = lane_ftable_next(ln->listeners, &it)) {
 		const struct lane_tcp *l = lane_tcp_get(ln, i);
+		struct lane_ip ip;
 
-		if (l && l->state == LANE_TCP_LISTEN && l->local_port == port)
-			mask |= lane_ifs_addr_mask(ln, ifi, &l->local_ip,
-						   l->flags & LANE_TF_V6ONLY);
+		if (!l || l->state != LANE_TCP_LISTEN || l->local_port != port)
+			continue;
+		ip = lane_tcp_local_ip(ln, l);
+		mask |= lane_ifs_addr_mask(ln, ifi, &ip, l->flags & LANE_TF_V6ONLY);
 	}
 	return mask;
 }

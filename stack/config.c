@@ -95,6 +95,16 @@ unsigned int lane_config_ifs(const struct lane_config *cfg)
 	return cfg->nr_ifs < LANE_IFS_MAX ? cfg->nr_ifs : LANE_IFS_MAX;
 }
 
+uint32_t lane_config_tcp_x(const struct lane_config *cfg)
+{
+	return cfg->nr_tcp_x && cfg->nr_tcp_x < cfg->nr_tcp ? cfg->nr_tcp_x : cfg->nr_tcp;
+}
+
+uint32_t lane_config_listen(const struct lane_config *cfg)
+{
+	return cfg->nr_listen && cfg->nr_listen < cfg->nr_tcp ? cfg->nr_listen : cfg->nr_tcp;
+}
+
 void lane_layout_make(const struct lane_config *cfg, struct lane_layout *at)
 {
 	uint64_t end = sizeof(struct lane_state);
@@ -103,11 +113,15 @@ void lane_layout_make(const struct lane_config *cfg, struct lane_layout *at)
 	at->claims = take(&end, 2 * 65536 * sizeof(struct lane_claim_count), PAGE);
 	at->tcp = take(&end, (uint64_t)cfg->nr_tcp * lane_tcp_pcb_size(), PAGE);
 	at->syn = take(&end, (uint64_t)cfg->nr_syn * lane_tcp_syn_size(), LINE);
+	at->tcp_ip6 = take(&end, cfg->nr_tcp * lane_tcp_ip6_size(), LINE);
+	at->tcp_x = take(&end, (lane_config_tcp_x(cfg) + 1ULL) * lane_tcp_x_size(), LINE);
+	at->lq = take(&end, (lane_config_listen(cfg) + 1ULL) * lane_tcp_lq_size(), LINE);
+	at->oset = take(&end, LANE_TCP_OSETS * lane_tcp_oset_size(), LINE);
 	at->tw = take(&end, (uint64_t)cfg->nr_tw * lane_tcp_tw_size(), LINE);
 	at->udp = take(&end, (uint64_t)cfg->nr_udp * lane_udp_pcb_size(), LINE);
 	at->pace = take(&end, (uint64_t)cfg->nr_pace * lane_tcp_pace_size(), LINE);
 	at->conn_table = take(&end, lane_ftable_size(cfg->nr_tcp), LINE);
-	at->listen_table = take(&end, lane_ftable_size(cfg->nr_tcp), LINE);
+	at->listen_table = take(&end, lane_ftable_size(lane_config_listen(cfg)), LINE);
 	at->syn_table = take(&end, lane_ftable_size(cfg->nr_syn), LINE);
 	at->tw_table = take(&end, lane_ftable_size(cfg->nr_tw), LINE);
 	at->udp_table = take(&end, lane_ftable_size(2 * cfg->nr_udp), LINE);

@@ -22,6 +22,10 @@ static void map_arrays(struct lane *ln, struct lane_state *st)
 	ln->claims = (void *)(base + st->at.claims);
 	ln->tcps = (void *)(base + st->at.tcp);
 	ln->syns = (void *)(base + st->at.syn);
+	ln->tcp_ip6s = (void *)(base + st->at.tcp_ip6);
+	ln->xs = (void *)(base + st->at.tcp_x);
+	ln->lqs = (void *)(base + st->at.lq);
+	ln->osets = (void *)(base + st->at.oset);
 	ln->tws = (void *)(base + st->at.tw);
 	ln->udps = (void *)(base + st->at.udp);
 	ln->paces = (void *)(base + st->at.pace);
@@ -74,7 +78,7 @@ struct lane *lane_create(const struct lane_config *cfg, void *mem, uint64_t now_
 	for (unsigned int i = 0; i < ln->nr_ifs; i++)
 		lane_net_init(&ln->net[i]);
 	lane_ftable_init(ln->conns, cfg->nr_tcp);
-	lane_ftable_init(ln->listeners, cfg->nr_tcp);
+	lane_ftable_init(ln->listeners, lane_config_listen(cfg));
 	lane_ftable_init(ln->syn_table, cfg->nr_syn);
 	lane_ftable_init(ln->tw_table, cfg->nr_tw);
 	lane_ftable_init(ln->udp_table, 2 * cfg->nr_udp); /* by port, and by flow when connected */

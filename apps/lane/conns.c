@@ -94,9 +94,9 @@ static void put_tcp(struct out *o, struct shim_view *v, uint32_t i, const struct
 	c.snd_queue = st.snd_queued;
 	c.rtt_us = info.rtt_us;
 	c.cwnd = info.cwnd;
-	lane_tcp_get_local(pcb, &ep);
+	lane_tcp_get_local(v->ln, pcb, &ep);
 	print_ep(c.local, &ep);
-	if (lane_tcp_get_remote(pcb, &ep) == 0)
+	if (lane_tcp_get_remote(v->ln, pcb, &ep) == 0)
 		print_ep(c.remote, &ep);
 	print_members(v, lane_tcp_cookie(pcb), i, c.members, sizeof(c.members));
 	put_conn(o, &c);

@@ -388,7 +388,7 @@ double echo_bulk_out(struct echo_world *w)
 	uint32_t done = 0;
 	struct lane_event ev;
 
-	lane_tcp_get_opts(w->pcb, &opts);
+	lane_tcp_get_opts(w->ln, w->pcb, &opts);
 	opts.sndbuf = 2 * BULK_WINDOW;
 	lane_tcp_set_opts(w->ln, w->pcb, &opts);
 	while (done < w->cfg.rounds) {

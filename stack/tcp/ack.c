@@ -10,11 +10,13 @@
 
 bool lane_tcp_fin_acked(const struct lane_tcp *pcb)
 {
-	return (pcb->flags & LANE_TF_FIN_SENT) && pcb->snd_una == pcb->snd_end + 1;
+	/* Once it was sent, nothing lies behind it. */
+	return (pcb->flags & LANE_TF_FIN_SENT) && pcb->snd_una == pcb->snd_nxt;
 }
 
 /* The front of 'b' is acknowledged. */
-static void trim_front(struct lane_tcp *pcb, struct lane_buf *b, uint32_t n, struct lane_acked *a)
+static void trim_front(struct lane *ln, struct lane_tcp *pcb, struct lane_buf *b, uint32_t n,
+		       struct lane_acked *a)
 {
 	if (!(b->snd_state & LANE_SND_SACKED))
 		a->delivered += n;
@@ -23,7 +25,7 @@ static void trim_front(struct lane_tcp *pcb, struct lane_buf *b, uint32_t n, str
 		if (b->tx_us > a->resent_us)
 			a->resent_us = b->tx_us;
 	}
-	lane_tcp_sack_trim(pcb, b, n);
+	lane_tcp_sack_trim(ln, pcb, b, n);
 	b->text_off += (uint16_t)n;
 	b->text_len -= (uint16_t)n;
 	b->seq += n;
@@ -33,22 +35,23 @@ static void trim_front(struct lane_tcp *pcb, struct lane_buf *b, uint32_t n, str
 static void free_acked(struct lane *ln, struct lane_tcp *pcb, const struct lane_seg *seg,
 		       struct lane_acked *a)
 {
+	struct lane_tcp_x *x = lane_tcp_x(ln, pcb);
 	uint32_t ack = seg->ack;
 	struct lane_buf *b;
 
-	while ((b = lane_buf_at(&ln->bufs, pcb->sndq_head)) != NULL && b->nr_tx) {
+	while ((b = lane_buf_at(&ln->bufs, x->sndq_head)) != NULL && b->nr_tx) {
 		if (lane_seq_gt(b->seq + b->text_len, ack)) {
 			if (lane_seq_gt(ack, b->seq))
-				trim_front(pcb, b, ack - b->seq, a);
+				trim_front(ln, pcb, b, ack - b->seq, a);
 			return;
 		}
 		lane_tcp_sack_acked(ln, pcb, seg, b, a);
-		if (pcb->rtx_frame == pcb->sndq_head)
-			pcb->rtx_frame = b->next;
-		pcb->sndq_head = b->next;
-		if (pcb->sndq_head == LANE_NIL)
-			pcb->sndq_tail = LANE_NIL;
-		pcb->nr_sndq--;
+		if (x->rtx_frame == x->sndq_head)
+			x->rtx_frame = b->next;
+		x->sndq_head = b->next;
+		if (x->sndq_head == LANE_NIL)
+			x->sndq_tail = LANE_NIL;
+		x->nr_sndq--;
 		b->next = LANE_NIL;
 		b->flags &= (uint8_t)~LANE_BUF_SNDQ;
 		lane_buf_free(&ln->bufs, b);
@@ -84,9 +87,11 @@ static void measure(struct lane *ln, struct lane_tcp *pcb, const struct lane_seg
 }
 
 /* May more leave now that the window has moved? */
-static bool has_output(const struct lane_tcp *pcb)
+static bool has_output(const struct lane *ln, const struct lane_tcp *pcb)
 {
-	return pcb->snd_unsent != LANE_NIL || pcb->rtx_frame != LANE_NIL ||
+	const struct lane_tcp_x *x = lane_tcp_x(ln, pcb);
+
+	return x->snd_unsent != LANE_NIL || x->rtx_frame != LANE_NIL ||
 	       (pcb->flags & LANE_TF_RTX_HEAD) ||
 	       (pcb->flags & (LANE_TF_WR_SHUT | LANE_TF_FIN_SENT)) == LANE_TF_WR_SHUT;
 }
@@ -95,18 +100,20 @@ static bool has_output(const struct lane_tcp *pcb)
 static void advance(struct lane *ln, struct lane_tcp *pcb, const struct lane_seg *seg,
 		    struct lane_acked *a)
 {
-	bool fin = (pcb->flags & LANE_TF_FIN_SENT) && seg->ack == pcb->snd_end + 1;
+	struct lane_tcp_x *x = lane_tcp_x(ln, pcb);
+	bool fin = (pcb->flags & LANE_TF_FIN_SENT) && seg->ack == x->snd_end + 1;
 
 	a->bytes = seg->ack - pcb->snd_una;
+	pcb->bytes_acked += a->bytes - fin;
 	free_acked(ln, pcb, seg, a);
-	if (fin && a->rtt_us == 0 && pcb->ctl_tx_us)
-		a->rtt_us = (uint32_t)ln->now_us - pcb->ctl_tx_us;
+	if (fin && a->rtt_us == 0 && x->ctl_tx_us)
+		a->rtt_us = (uint32_t)ln->now_us - x->ctl_tx_us;
 	pcb->snd_una = seg->ack;
-	pcb->retries = 0;
+	x->retries = 0;
 	pcb->soft_err = 0;
-	pcb->start_ms = lane_now_ms(ln);
+	x->start_ms = lane_now_ms(ln);
 	pcb->flags &= ~LANE_TF_RTX_HEAD;
-	if ((pcb->flags & LANE_TF_URG_SND) && lane_seq_ge(pcb->snd_una, pcb->snd_up))
+	if ((pcb->flags & LANE_TF_URG_SND) && lane_seq_ge(pcb->snd_una, x->snd_up))
 		pcb->flags &= ~LANE_TF_URG_SND;
 }
 
@@ -114,7 +121,8 @@ static void advance(struct lane *ln, struct lane_tcp *pcb, const struct lane_seg
  * is no use in waiting for a whole time-out. */
 static uint64_t rtx_us(struct lane *ln, const struct lane_tcp *pcb)
 {
-	const struct lane_buf *b = lane_buf_at(&ln->bufs, pcb->sndq_head);
+	const struct lane_tcp_x *x = lane_tcp_x(ln, pcb);
+	const struct lane_buf *b = lane_buf_at(&ln->bufs, x->sndq_head);
 	uint32_t soon_us = pcb->rto.srtt_us / 2 > RENEGE_US ? pcb->rto.srtt_us / 2 : RENEGE_US;
 
 	if (b && (b->snd_state & LANE_SND_SACKED) && soon_us < pcb->rto.rto_us)
@@ -128,7 +136,7 @@ static void restart_timers(struct lane *ln, struct lane_tcp *pcb)
 	lane_tcp_disarm(pcb, LANE_TT_RTX);
 	if (pcb->snd_una != pcb->snd_nxt)
 		lane_tcp_arm(ln, pcb, LANE_TT_RTX, rtx_us(ln, pcb));
-	if (!lane_tcp_loss_quiet(pcb))
+	if (!lane_tcp_loss_quiet(ln, pcb))
 		return;
 	lane_tcp_disarm(pcb, LANE_TT_LOSS);
 	if (pcb->snd_una != pcb->snd_nxt)
@@ -138,8 +146,9 @@ static void restart_timers(struct lane *ln, struct lane_tcp *pcb)
 /* All that an ACK says of what was sent. */
 static void take_ack(struct lane *ln, struct lane_tcp *pcb, const struct lane_seg *seg, bool dup)
 {
+	struct lane_tcp_x *x = lane_tcp_x(ln, pcb);
 	struct lane_acked a = {
-		.prior_in_flight = lane_tcp_in_flight(pcb),
+		.prior_in_flight = lane_tcp_in_flight(ln, pcb),
 		.ece = (pcb->ecn & LANE_ECN_OK) && (seg->ti.flags & (LANE_WIRE_ECE | LANE_WIRE_SYN)) == LANE_WIRE_ECE,
 	};
 
@@ -151,16 +160,16 @@ static void take_ack(struct lane *ln, struct lane_tcp *pcb, const struct lane_se
 		a.dup = dup;
 	if (a.bytes || a.sacked)
 		measure(ln, pcb, seg, &a);
-	if (!lane_tcp_loss_idle(pcb) || a.dup || a.ece || a.dsack_start != a.dsack_end)
+	if (!lane_tcp_loss_idle(ln, pcb) || a.dup || a.ece || a.dsack_start != a.dsack_end)
 		lane_tcp_loss_ack(ln, pcb, seg, &a);
-	pcb->delivered += a.delivered;
+	x->delivered += a.delivered;
 	if (a.bytes || a.sacked)
 		lane_tcp_cc_ack(ln, pcb, &a);
 	if (a.bytes == 0)
 		return;
 	restart_timers(ln, pcb);
 	lane_tcp_space_back(ln, pcb);
-	if (has_output(pcb))
+	if (has_output(ln, pcb))
 		lane_tcp_want_output(ln, pcb);
 }
 
@@ -171,14 +180,12 @@ static bool update_window(struct lane *ln, struct lane_tcp *pcb, const struct la
 	bool changed = wnd != pcb->snd_wnd;
 
 	/* An ACK that moves snd_una says also from where its window counts, however old its text is: with
-	 * the old window the right edge would be beyond what the peer offered (as Linux). */
-	if (!lane_seq_gt(seg->ack, pcb->snd_una) &&
-	    (lane_seq_lt(seg->seq, pcb->snd_wl1) ||
-	     (seg->seq == pcb->snd_wl1 && lane_seq_lt(seg->ack, pcb->snd_wl2))))
+	 * the old window the right edge would be beyond what the peer offered (as Linux). No older ACK than
+	 * snd_una gets here, so there is no SND.WL2. */
+	if (!lane_seq_gt(seg->ack, pcb->snd_una) && lane_seq_lt(seg->seq, pcb->snd_wl1))
 		return false;
 	pcb->snd_wnd = wnd;
 	pcb->snd_wl1 = seg->seq;
-	pcb->snd_wl2 = seg->ack;
 	if (wnd > pcb->snd_max_wnd)
 		pcb->snd_max_wnd = wnd;
 	if (changed)
@@ -188,7 +195,8 @@ static bool update_window(struct lane *ln, struct lane_tcp *pcb, const struct la
 
 enum lane_drop lane_tcp_ack_in(struct lane *ln, struct lane_tcp *pcb, struct lane_seg *seg)
 {
-	bool changed, news = seg->ti.opts.have & LANE_OPT_SACK;
+	/* What it says of segments that are not in flight any more is for an extension, too. */
+	bool changed, news = (seg->ti.opts.have & LANE_OPT_SACK) && lane_tcp_x_get(ln, pcb);
 
 	/* RFC 5961 5.2. */
 	if (lane_seq_gt(seg->ack, pcb->snd_nxt) ||
@@ -205,10 +213,11 @@ enum lane_drop lane_tcp_ack_in(struct lane *ln, struct lane_tcp *pcb, struct lan
 	changed = update_window(ln, pcb, seg);
 	if (seg->ack == pcb->snd_una && pcb->snd_una == pcb->snd_nxt) {
 		/* A probe of a closed window was answered. Its backoff ends with the closed window. */
-		pcb->retries = 0;
+		if (pcb->x != LANE_NIL)
+			lane_tcp_x(ln, pcb)->retries = 0;
 		if (pcb->snd_wnd)
 			lane_rto_reset_backoff(&pcb->rto);
-		if (!(pcb->rec.bits & LANE_RB_TLP) && !news)
+		if (!(lane_tcp_x(ln, pcb)->rec.bits & LANE_RB_TLP) && !news)
 			return LANE_OK;
 	}
 	/* RFC 5681 2: what a duplicate ACK is. */

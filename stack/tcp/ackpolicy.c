@@ -54,10 +54,10 @@ void lane_tcp_ack_text(struct lane *ln, struct lane_tcp *pcb, uint32_t len)
 	if (now - pcb->last_rxtext_ms > pcb->rto.rto_us / 1000)
 		pcb->quick = LANE_QUICK_ACKS;
 	pcb->last_rxtext_ms = now;
-	if (pcb->quick && pcb->opts.quickack && !pcb->pingpong) {
+	if (pcb->quick && lane_tcp_opts(ln, pcb)->quickack && !pcb->pingpong) {
 		pcb->quick--;
 		lane_tcp_ack_now(ln, pcb);
-	} else if (pcb->rcv_nxt - pcb->rcv_acked >= threshold(pcb)) {
+	} else if (pcb->rcv_nxt - lane_tcp_rcv_acked(ln, pcb) >= threshold(pcb)) {
 		lane_tcp_ack_now(ln, pcb);
 	} else if (!lane_tcp_armed(pcb, LANE_TT_DACK)) {
 		/* The flush knows whether text of ours has carried it. */
@@ -88,7 +88,8 @@ void lane_tcp_challenge(struct lane *ln, struct lane_tcp *pcb)
 
 void lane_tcp_ack_sent(struct lane *ln, struct lane_tcp *pcb)
 {
-	pcb->rcv_acked = pcb->rcv_nxt;
+	if (pcb->x != LANE_NIL)
+		lane_tcp_x(ln, pcb)->rcv_acked = pcb->rcv_nxt;
 	pcb->flags &= ~LANE_TF_ACK_NOW;
 	lane_tcp_disarm(pcb, LANE_TT_DACK);
 }

@@ -12,35 +12,36 @@ static bool told_less(const struct lane_tcp *pcb)
 	       pcb->rcv_adv - pcb->rcv_nxt <= pcb->rcv_mss;
 }
 
-void lane_tcp_get_rcv_status(const struct lane_tcp *pcb, struct lane_tcp_status *st)
+void lane_tcp_get_rcv_status(const struct lane *ln, const struct lane_tcp *pcb, struct lane_tcp_status *st)
 {
-	uint32_t pos = lane_tcp_copied_seq(pcb), to_mark = pcb->urg_seq - pos;
+	const struct lane_tcp_x *x = lane_tcp_x(ln, pcb);
+	uint32_t pos = lane_tcp_copied_seq(ln, pcb), to_mark = x->urg_seq - pos;
 	/* The mark lies in what is queued, and its byte is not for reads. */
-	bool hidden = pcb->urg_state != LANE_URG_NONE && !pcb->opts.oobinline &&
-		      to_mark < pcb->rcv_queued;
+	bool hidden = x->urg_state != LANE_URG_NONE && !lane_tcp_opts(ln, pcb)->oobinline &&
+		      to_mark < x->rcv_queued;
 
 	*st = (struct lane_tcp_status){
 		.state = pcb->state,
 		.err = pcb->err,
-		.rcv_queued = pcb->rcv_queued - (hidden && to_mark == 0),
-		.rcv_inq = hidden ? to_mark : pcb->rcv_queued,
-		.nr_accept = pcb->lq.nr_waiting,
+		.rcv_queued = x->rcv_queued - (hidden && to_mark == 0),
+		.rcv_inq = hidden ? to_mark : x->rcv_queued,
+		.nr_accept = lane_tcp_lq(ln, pcb)->nr_waiting,
 		.peer_fin = pcb->flags & LANE_TF_PEER_FIN,
 		.rd_shut = pcb->flags & LANE_TF_RD_SHUT,
 		.wr_shut = pcb->flags & LANE_TF_WR_SHUT,
 		.was_connected = pcb->flags & LANE_TF_CONNECTED,
-		.urgent = pcb->urg_state == LANE_URG_AHEAD &&
-			  lane_seq_lt(pcb->urg_seq, pos + pcb->rcv_queued),
+		.urgent = x->urg_state == LANE_URG_AHEAD &&
+			  lane_seq_lt(x->urg_seq, pos + x->rcv_queued),
 		.rcv_full = (pcb->flags & LANE_TF_HASHED) && told_less(pcb),
-		.at_mark = pcb->urg_state != LANE_URG_NONE && pcb->urg_seq == pos,
+		.at_mark = x->urg_state != LANE_URG_NONE && x->urg_seq == pos,
 	};
 }
 
 void lane_tcp_get_status(const struct lane *ln, const struct lane_tcp *pcb, struct lane_tcp_status *st)
 {
-	uint32_t end = pcb->snd_end;
+	uint32_t end = lane_tcp_snd_end(ln, pcb);
 
-	lane_tcp_get_rcv_status(pcb, st);
+	lane_tcp_get_rcv_status(ln, pcb, st);
 	if (!(pcb->flags & LANE_TF_HASHED) || pcb->state == LANE_TCP_LISTEN ||
 	    !(pcb->flags & LANE_TF_CONNECTED))
 		return;
@@ -62,60 +63,73 @@ int lane_tcp_take_error(struct lane *ln, struct lane_tcp *pcb)
 	return err;
 }
 
-void lane_tcp_get_local(const struct lane_tcp *pcb, struct lane_ep *ep)
+void lane_tcp_get_local(const struct lane *ln, const struct lane_tcp *pcb, struct lane_ep *ep)
 {
-	*ep = lane_tcp_local_ep(pcb);
+	*ep = lane_tcp_local_ep(ln, pcb);
 }
 
-int lane_tcp_get_remote(const struct lane_tcp *pcb, struct lane_ep *ep)
+int lane_tcp_get_remote(const struct lane *ln, const struct lane_tcp *pcb, struct lane_ep *ep)
 {
 	if (pcb->state < LANE_TCP_SYN_RECEIVED || pcb->state == LANE_TCP_TIME_WAIT)
 		return -ENOTCONN;
-	*ep = lane_tcp_remote_ep(pcb);
+	*ep = lane_tcp_remote_ep(ln, pcb);
 	return 0;
 }
 
-void lane_tcp_get_opts(const struct lane_tcp *pcb, struct lane_tcp_opts_set *o)
+void lane_tcp_get_opts(const struct lane *ln, const struct lane_tcp *pcb,
+		       struct lane_tcp_opts_set *o)
 {
-	*o = pcb->opts;
+	*o = *lane_tcp_opts(ln, pcb);
 }
 
-void lane_tcp_set_opts(struct lane *ln, struct lane_tcp *pcb, const struct lane_tcp_opts_set *o)
+/* Takes up what is different from 'old', of a connection that is established. */
+static void apply_opts(struct lane *ln, struct lane_tcp *pcb, const struct lane_tcp_opts_set *old,
+		       const struct lane_tcp_opts_set *o)
 {
-	struct lane_tcp_opts_set old = pcb->opts;
+	if (o->cc != old->cc)
+		lane_tcp_cc_change(ln, pcb);
+	if (o->max_pacing_rate != old->max_pacing_rate) {
+		lane_tcp_pace_fit(ln, pcb);
+		lane_tcp_want_output(ln, pcb);
+	}
+	if (o->maxseg != old->maxseg)
+		lane_tcp_update_mss(ln, pcb);
+	if (o->keepalive != old->keepalive || o->keepidle_us != old->keepidle_us)
+		lane_tcp_keepalive_start(ln, pcb);
+	if ((old->cork && !o->cork) || (o->nodelay && !old->nodelay)) {
+		if (pcb->x != LANE_NIL)
+			lane_tcp_x(ln, pcb)->push = 1;
+		lane_tcp_want_output(ln, pcb);
+	}
+	if (o->quickack == LANE_QUICKACK_NOW) {
+		lane_tcp_ack_quick(pcb);
+		if (pcb->rcv_nxt != lane_tcp_rcv_acked(ln, pcb))
+			lane_tcp_ack_now(ln, pcb);
+	}
+	lane_tcp_space_back(ln, pcb);
+}
+
+int lane_tcp_set_opts(struct lane *ln, struct lane_tcp *pcb, const struct lane_tcp_opts_set *o)
+{
+	struct lane_tcp_opts_set old = *lane_tcp_opts(ln, pcb), set = *o;
 	bool live = pcb->state >= LANE_TCP_ESTABLISHED && (pcb->flags & LANE_TF_HASHED);
 
+	int r;
+
 	lane_tcp_work(ln, pcb);
-	pcb->opts = *o;
-	pcb->opts.quickack = o->quickack != 0;
+	set.quickack = o->quickack != 0;
+	r = lane_tcp_opts_take(ln, pcb, &set);
+	if (r)
+		return r;
 	if (o->rcvbuf != old.rcvbuf) {
 		pcb->flags |= LANE_TF_RCVBUF_SET;
 		pcb->rcv_limit = o->rcvbuf / 2;
 	}
 	if (o->sndbuf != old.sndbuf)
 		pcb->flags |= LANE_TF_SNDBUF_SET;
-	if (!live)
-		return;
-	if (o->cc != old.cc)
-		lane_tcp_cc_change(ln, pcb);
-	if (o->max_pacing_rate != old.max_pacing_rate) {
-		lane_tcp_pace_fit(ln, pcb);
-		lane_tcp_want_output(ln, pcb);
-	}
-	if (o->maxseg != old.maxseg)
-		lane_tcp_update_mss(ln, pcb);
-	if (o->keepalive != old.keepalive || o->keepidle_us != old.keepidle_us)
-		lane_tcp_keepalive_start(ln, pcb);
-	if ((old.cork && !o->cork) || (o->nodelay && !old.nodelay)) {
-		pcb->push = 1;
-		lane_tcp_want_output(ln, pcb);
-	}
-	if (o->quickack == LANE_QUICKACK_NOW) {
-		lane_tcp_ack_quick(pcb);
-		if (pcb->rcv_nxt != pcb->rcv_acked)
-			lane_tcp_ack_now(ln, pcb);
-	}
-	lane_tcp_space_back(ln, pcb);
+	if (live)
+		apply_opts(ln, pcb, &old, o);
+	return 0;
 }
 
 static uint32_t ago_us(const struct lane *ln, uint32_t since_ms)
@@ -128,9 +142,10 @@ static uint32_t ago_us(const struct lane *ln, uint32_t since_ms)
 /* Segments that are lost, and that were sent again and are on their way. */
 static void count_marks(const struct lane *ln, const struct lane_tcp *pcb, struct lane_tcp_info_out *out)
 {
-	const struct lane_buf *b = lane_buf_at(&ln->bufs, pcb->sndq_head);
+	const struct lane_tcp_x *x = lane_tcp_x(ln, pcb);
+	const struct lane_buf *b = lane_buf_at(&ln->bufs, x->sndq_head);
 
-	if (pcb->rec.lost == 0 && pcb->rec.retrans == 0)
+	if (x->rec.lost == 0 && x->rec.retrans == 0)
 		return;
 	for (; b && b->nr_tx; b = lane_buf_at(&ln->bufs, b->next)) {
 		out->lost += !!(b->snd_state & LANE_SND_LOST);
@@ -140,13 +155,15 @@ static void count_marks(const struct lane *ln, const struct lane_tcp *pcb, struc
 
 void lane_tcp_get_info(const struct lane *ln, const struct lane_tcp *pcb, struct lane_tcp_info_out *out)
 {
+	const struct lane_tcp_x *x = lane_tcp_x(ln, pcb);
 	uint32_t mss = pcb->snd_mss ? pcb->snd_mss : 1;
+	uint32_t end = lane_tcp_snd_end(ln, pcb);
 	uint32_t flight = pcb->flags & LANE_TF_CONNECTED ? pcb->snd_nxt - pcb->snd_una : 0;
 
 	*out = (struct lane_tcp_info_out){
 		.state = pcb->state,
-		.ca_state = pcb->ca_state,
-		.retransmits = pcb->retries,
+		.ca_state = x->ca_state,
+		.retransmits = x->retries,
 		.probes = pcb->keep_probes,
 		.backoff = pcb->rto.nr_backoffs,
 		.snd_wscale = pcb->snd_wscale,
@@ -165,30 +182,30 @@ void lane_tcp_get_info(const struct lane *ln, const struct lane_tcp *pcb, struct
 		.rcv_mss = pcb->rcv_mss,
 		.advmss = lane_tcp_adv_mss(ln, pcb),
 		.pmtu = pcb->path.mtu,
-		.cwnd = pcb->cc.cwnd / mss,
-		.ssthresh = pcb->cc.ssthresh / mss,
+		.cwnd = lane_tcp_cwnd(ln, pcb) / mss,
+		.ssthresh = lane_tcp_ssthresh(ln, pcb) / mss,
 		.unacked = (flight + mss - 1) / mss,
-		.sacked = pcb->rec.nr_sacked,
-		.reordering = pcb->rec.reordering,
+		.sacked = x->rec.nr_sacked,
+		.reordering = pcb->reordering,
 		.last_data_sent_us = ago_us(ln, pcb->last_tx_ms),
 		.last_data_recv_us = ago_us(ln, pcb->last_rxtext_ms),
 		.last_ack_recv_us = ago_us(ln, pcb->last_rx_ms),
 		.rcv_wnd = pcb->rcv_adv - pcb->rcv_nxt,
 		.snd_wnd = pcb->snd_wnd,
-		.bytes_acked = pcb->delivered - pcb->rec.sacked,
+		.bytes_acked = pcb->bytes_acked,
 		.bytes_received = pcb->bytes_received,
-		.bytes_sent = pcb->bytes_sent,
+		.bytes_sent = lane_tcp_bytes_sent(pcb),
 		.bytes_retrans = pcb->bytes_retrans,
 		.segs_out = pcb->segs_out,
 		.segs_in = pcb->segs_in,
 		.total_retrans = pcb->nr_retrans,
 		.notsent_bytes =
-			lane_seq_gt(pcb->snd_end, pcb->snd_nxt) ? pcb->snd_end - pcb->snd_nxt : 0,
-		.delivery_rate = pcb->rate.interval_us ? (uint64_t)pcb->rate.bytes * 1000000 / pcb->rate.interval_us : 0,
-		.rate_app_limited = pcb->rate.sample_limited,
+			lane_seq_gt(end, pcb->snd_nxt) ? end - pcb->snd_nxt : 0,
+		.delivery_rate = x->rate.interval_us ? (uint64_t)x->rate.bytes * 1000000 / x->rate.interval_us : 0,
+		.rate_app_limited = x->rate.sample_limited,
 		.pacing_rate = lane_tcp_pace_rate(ln, pcb),
-		.max_pacing_rate = pcb->opts.max_pacing_rate,
-		.cc_name = lane_cc_ops_at(pcb->opts.cc)->name,
+		.max_pacing_rate = lane_tcp_opts(ln, pcb)->max_pacing_rate,
+		.cc_name = lane_cc_ops_at(lane_tcp_opts(ln, pcb)->cc)->name,
 	};
 	count_marks(ln, pcb, out);
 }

@@ -163,12 +163,22 @@ static void probe(struct lane *ln, struct lane_seg *seg)
 	lane_tcp_prefetch(ln, seg->maybe);
 }
 
+/* Its extension is fetched. */
+__attribute__((always_inline)) static inline void probe_x(struct lane *ln, const struct lane_seg *seg)
+{
+	const struct lane_tcp *pcb = lane_tcp_get(ln, seg->maybe);
+
+	if (pcb)
+		lane_tcp_x_prefetch(ln, pcb);
+}
+
 /* What the pcb's processing will read. (A function that only fetches is nothing to gcc: without
  * inlining it leaves out the call.) */
 __attribute__((always_inline)) static inline void probe_frames(struct lane *ln, const struct lane_seg *seg)
 {
 	const struct lane_tcp *pcb = lane_tcp_get(ln, seg->maybe);
-	const struct lane_buf *b = pcb ? lane_buf_at(&ln->bufs, pcb->sndq_head) : NULL;
+	const struct lane_buf *b =
+		pcb ? lane_buf_at(&ln->bufs, lane_tcp_x(ln, pcb)->sndq_head) : NULL;
 
 	if (b)
 		__builtin_prefetch(b, 1);
@@ -191,6 +201,8 @@ void lane_tcp_in(struct lane *ln, struct lane_pkt pkt[], unsigned int n)
 	}
 	for (unsigned int i = 0; i < nr; i++)
 		probe(ln, &u.seg[i]);
+	for (unsigned int i = 0; i < nr; i++)
+		probe_x(ln, &u.seg[i]);
 	for (unsigned int i = 0; i < nr; i++)
 		probe_frames(ln, &u.seg[i]);
 	for (unsigned int i = 0; i < nr; i++)

@@ -37,6 +37,25 @@ int lane_cc_find(const char *name)
 	return -ENOENT;
 }
 
+bool lane_cc_park(unsigned int index, const struct lane_cc *cc, uint32_t *kept)
+{
+	const struct lane_cc_ops *ops = lane_cc_ops_at(index);
+
+	*kept = 0;
+	return ops->park && ops->park(cc, kept);
+}
+
+void lane_cc_unpark(unsigned int index, struct lane_cc *cc, uint32_t cwnd, uint32_t ssthresh,
+		    uint32_t kept)
+{
+	const struct lane_cc_ops *ops = lane_cc_ops_at(index);
+
+	cc->cwnd = cc->prior_cwnd = cwnd;
+	cc->ssthresh = cc->prior_ssthresh = ssthresh;
+	if (ops->unpark)
+		ops->unpark(cc, kept);
+}
+
 unsigned int lane_cc_count(void)
 {
 	return NR_CONTROLS;

@@ -96,11 +96,21 @@ struct lane_cc_ops {
 			uint32_t rto_us);
 	/* The last on_loss or on_rto was spurious. */
 	void (*undo)(struct lane_cc *cc, const struct lane_cc_sample *s);
+	/* The connection is idle and gives its memory away: cwnd, ssthresh and one word, '*kept' (0), stay.
+	 * False: more would be lost than that, so not now unless it must be. unpark: it is back; all but
+	 * the windows is 0. */
+	bool (*park)(const struct lane_cc *cc, uint32_t *kept);
+	void (*unpark)(struct lane_cc *cc, uint32_t kept);
 };
 
 /* The control with this index; the default one for an index that names none (it may come from a
  * damaged pcb). Never NULL. */
 const struct lane_cc_ops *lane_cc_ops_at(unsigned int index);
+/* Calls park() of control 'index'; one that has none gives nothing away, and starts with 'cwnd' again. */
+bool lane_cc_park(unsigned int index, const struct lane_cc *cc, uint32_t *kept);
+/* Fills in 'cc', all zero. */
+void lane_cc_unpark(unsigned int index, struct lane_cc *cc, uint32_t cwnd, uint32_t ssthresh,
+		    uint32_t kept);
 /* Index of "cubic", "reno"; -ENOENT. */
 int lane_cc_find(const char *name);
 const char *lane_cc_name(unsigned int index);

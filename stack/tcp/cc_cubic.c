@@ -21,6 +21,7 @@
 #define BETA_FAST 870U /* (1 + beta) / 2, RFC 9438 4.7 */
 #define ALPHA     542U /* 3 * (1 - beta) / (1 + beta), RFC 9438 4.3 */
 #define EST_BITS  16
+#define SMALL_CWND 65536
 #define MAX_UNITS (1U << 20) /* 1024 s from W_max: its cube fits 64 bits */
 
 /* What lies in priv: the curve, or before there is any loss HyStart++. */
@@ -255,6 +256,27 @@ static void undo(struct lane_cc *cc, const struct lane_cc_sample *s)
 		priv(cc)->epoch_us = 0;
 }
 
+/* After a time-out without sending a new curve begins (on_idle), so that then W_max is all that counts. */
+static bool park(const struct lane_cc *cc, uint32_t *kept)
+{
+	const struct cubic *p = (const struct cubic *)cc->priv;
+
+	/* A small window has learnt little that slow start would not learn again. */
+	if (is_first(cc))
+		return cc->cwnd < SMALL_CWND;
+	*kept = p->w_max;
+	return p->epoch_us == 0;
+}
+
+static void unpark(struct lane_cc *cc, uint32_t kept)
+{
+	if (is_first(cc))
+		return;
+	priv(cc)->w_max = kept;
+	if (cc->prior_cwnd < kept)
+		cc->prior_cwnd = kept;
+}
+
 const struct lane_cc_ops lane_cc_cubic = {
 	.name = "cubic",
 	.init = lane_cc_start,
@@ -264,4 +286,6 @@ const struct lane_cc_ops lane_cc_cubic = {
 	.on_recovery_end = lane_cc_end_recovery,
 	.on_idle = on_idle,
 	.undo = undo,
+	.park = park,
+	.unpark = unpark,
 };

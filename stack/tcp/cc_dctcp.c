@@ -75,6 +75,17 @@ static void on_rto(struct lane_cc *cc, const struct lane_cc_sample *s, bool firs
 	priv(cc)->grown = 0;
 }
 
+static bool park(const struct lane_cc *cc, uint32_t *kept)
+{
+	*kept = ((const struct dctcp *)cc->priv)->alpha;
+	return true;
+}
+
+static void unpark(struct lane_cc *cc, uint32_t kept)
+{
+	priv(cc)->alpha = kept;
+}
+
 const struct lane_cc_ops lane_cc_dctcp = {
 	.name = "dctcp",
 	.flags = LANE_CC_NEEDS_ECN,
@@ -85,4 +96,6 @@ const struct lane_cc_ops lane_cc_dctcp = {
 	.on_recovery_end = lane_cc_end_recovery,
 	.on_idle = lane_cc_restart,
 	.undo = lane_cc_restore,
+	.park = park,
+	.unpark = unpark,
 };

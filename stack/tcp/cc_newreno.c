@@ -35,6 +35,17 @@ static void on_rto(struct lane_cc *cc, const struct lane_cc_sample *s, bool firs
 	priv(cc)->acked = 0;
 }
 
+static bool park(const struct lane_cc *cc, uint32_t *kept)
+{
+	*kept = ((const struct newreno *)cc->priv)->acked;
+	return true;
+}
+
+static void unpark(struct lane_cc *cc, uint32_t kept)
+{
+	priv(cc)->acked = kept;
+}
+
 const struct lane_cc_ops lane_cc_newreno = {
 	.name = "reno",
 	.init = lane_cc_start,
@@ -44,4 +55,6 @@ const struct lane_cc_ops lane_cc_newreno = {
 	.on_recovery_end = lane_cc_end_recovery, /* RFC 6582 3.2 step 3: full acknowledgment */
 	.on_idle = lane_cc_restart,
 	.undo = lane_cc_restore,
+	.park = park,
+	.unpark = unpark,
 };

@@ -75,6 +75,8 @@ static bool too_many_orphans(const struct lane *ln)
 
 void lane_tcp_put(struct lane *ln, struct lane_tcp *pcb)
 {
+	const struct lane_tcp_x *x = lane_tcp_x(ln, pcb);
+
 	lane_tcp_work(ln, pcb);
 	switch (pcb->state) {
 	case LANE_TCP_LISTEN:
@@ -89,16 +91,16 @@ void lane_tcp_put(struct lane *ln, struct lane_tcp *pcb)
 	default:
 		break;
 	}
-	if (!pcb->rcv_queued && too_many_orphans(ln))
+	if (!x->rcv_queued && too_many_orphans(ln))
 		ln->st->stats.tcp_orphans_reset++;
-	if (pcb->rcv_queued || too_many_orphans(ln)) {
+	if (x->rcv_queued || too_many_orphans(ln)) {
 		reset_and_free(ln, pcb);
 		return;
 	}
 	orphan(ln, pcb);
 	send_fin(ln, pcb);
 	if (pcb->state == LANE_TCP_FIN_WAIT_2)
-		lane_tcp_arm(ln, pcb, LANE_TT_KEEP, pcb->opts.linger2_us);
+		lane_tcp_arm(ln, pcb, LANE_TT_KEEP, lane_tcp_opts(ln, pcb)->linger2_us);
 	else
 		lane_tcp_disarm(pcb, LANE_TT_KEEP);
 }
@@ -117,7 +119,7 @@ void lane_tcp_disconnect(struct lane *ln, struct lane_tcp *pcb)
 	uint32_t out_next = pcb->out_next, ev_next = pcb->ev_next;
 	uint32_t keep = pcb->flags & (LANE_TF_USED | LANE_TF_OUTPUT | LANE_TF_EVENTS |
 				      LANE_TF_RCVBUF_SET | LANE_TF_SNDBUF_SET);
-	struct lane_tcp_opts_set opts = pcb->opts;
+	uint16_t opts = pcb->opts; /* its hold on them goes on */
 
 	lane_tcp_work(ln, pcb);
 	if (pcb->state == LANE_TCP_LISTEN)
@@ -127,7 +129,8 @@ void lane_tcp_disconnect(struct lane *ln, struct lane_tcp *pcb)
 		lane_tcp_xmit_rst(ln, pcb);
 	lane_tcp_unqueue(ln, pcb);
 	lane_tcp_detach(ln, pcb);
-	lane_tcp_free_frames(ln, pcb->rcvq_head);
+	lane_tcp_free_frames(ln, lane_tcp_x(ln, pcb)->rcvq_head);
+	lane_tcp_x_put(ln, pcb);
 	memset(pcb, 0, sizeof(*pcb));
 	lane_tcp_reset_fields(pcb);
 	pcb->flags = keep;

@@ -19,13 +19,13 @@ uint8_t lane_tcp_ecn_syn(struct lane *ln, struct lane_tcp *pcb, bool answer, uin
 /* A SYN asks for ECN, and the listener 'l' (or the pcb of a simultaneous open) accepts that. */
 bool lane_tcp_ecn_wanted(const struct lane *ln, const struct lane_tcp *l, const struct lane_seg *seg);
 /* The SYN-ACK of listener 'l' that says so leaves: as lane_tcp_ecn_out(). */
-uint8_t lane_tcp_ecn_synack(const struct lane_tcp *l, uint8_t *flags);
+uint8_t lane_tcp_ecn_synack(const struct lane *ln, const struct lane_tcp *l, uint8_t *flags);
 /* What the peer's SYN or SYN-ACK says of ECN. */
 void lane_tcp_ecn_take_syn(struct lane *ln, struct lane_tcp *pcb, const struct lane_seg *seg);
 /* A SYN was answered by RST. True: it asked for ECN, and goes again without. */
 bool lane_tcp_ecn_refused(struct lane *ln, struct lane_tcp *pcb);
 /* A segment leaves: adds to its TCP flags; returns its ECN field. */
-uint8_t lane_tcp_ecn_out(struct lane_tcp *pcb, bool new_text, uint8_t *flags);
+uint8_t lane_tcp_ecn_out(struct lane *ln, struct lane_tcp *pcb, bool new_text, uint8_t *flags);
 /* The window was reduced, for whatever reason. */
 void lane_tcp_ecn_reduced(struct lane_tcp *pcb);
 /* Text comes in. Only with LANE_ECN_OK. */

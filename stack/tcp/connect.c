@@ -32,8 +32,9 @@ uint16_t lane_tcp_offer_mss(const struct lane_path *path, const struct lane_ip *
 
 uint16_t lane_tcp_adv_mss(const struct lane *ln, const struct lane_tcp *pcb)
 {
-	(void)ln;
-	return lane_tcp_offer_mss(&pcb->path, &pcb->remote_ip, pcb->opts.maxseg);
+	struct lane_ip remote = lane_tcp_remote_ip(ln, pcb);
+
+	return lane_tcp_offer_mss(&pcb->path, &remote, lane_tcp_opts(ln, pcb)->maxseg);
 }
 
 uint16_t lane_tcp_default_mss(const struct lane_ip *remote)
@@ -43,6 +44,7 @@ uint16_t lane_tcp_default_mss(const struct lane_ip *remote)
 
 void lane_tcp_update_mss(struct lane *ln, struct lane_tcp *pcb)
 {
+	uint32_t *cwnd = pcb->x == LANE_NIL ? &pcb->cwnd : &lane_tcp_x(ln, pcb)->cc.cwnd;
 	uint32_t m = lane_tcp_adv_mss(ln, pcb);
 	uint32_t frame = ln->bufs.size - LANE_HEADROOM;
 
@@ -55,8 +57,8 @@ void lane_tcp_update_mss(struct lane *ln, struct lane_tcp *pcb)
 		m = frame;
 	pcb->snd_mss = (uint16_t)(m > MSS_MIN ? m : MSS_MIN);
 	/* RFC 5681 3.1: the window is one segment at least, also when segments become larger. */
-	if (pcb->state >= LANE_TCP_ESTABLISHED && pcb->cc.cwnd < pcb->snd_mss)
-		pcb->cc.cwnd = pcb->snd_mss;
+	if (pcb->state >= LANE_TCP_ESTABLISHED && *cwnd < pcb->snd_mss)
+		*cwnd = pcb->snd_mss;
 }
 
 /* As Linux: for the largest window that the sysctls, or the program, will ever allow. */
@@ -66,10 +68,10 @@ uint8_t lane_tcp_pick_wscale(const struct lane *ln, const struct lane_tcp *pcb)
 	uint32_t space = cfg->tcp_rmem[2] > cfg->rmem_max ? cfg->tcp_rmem[2] : cfg->rmem_max;
 	uint8_t s = 0;
 
-	if ((pcb->flags & LANE_TF_RCVBUF_SET) && space > pcb->opts.rcvbuf / 2)
-		space = pcb->opts.rcvbuf / 2;
-	if (pcb->opts.window_clamp && space > pcb->opts.window_clamp)
-		space = pcb->opts.window_clamp;
+	if ((pcb->flags & LANE_TF_RCVBUF_SET) && space > lane_tcp_opts(ln, pcb)->rcvbuf / 2)
+		space = lane_tcp_opts(ln, pcb)->rcvbuf / 2;
+	if (lane_tcp_opts(ln, pcb)->window_clamp && space > lane_tcp_opts(ln, pcb)->window_clamp)
+		space = lane_tcp_opts(ln, pcb)->window_clamp;
 	while (s < 14 && space >> s > UINT16_MAX)
 		s++;
 	return s;
@@ -77,17 +79,20 @@ uint8_t lane_tcp_pick_wscale(const struct lane *ln, const struct lane_tcp *pcb)
 
 void lane_tcp_start(struct lane *ln, struct lane_tcp *pcb, uint32_t iss)
 {
-	struct lane_ep l = lane_tcp_local_ep(pcb), r = lane_tcp_remote_ep(pcb);
+	struct lane_ep l = lane_tcp_local_ep(ln, pcb), r = lane_tcp_remote_ep(ln, pcb);
 
-	pcb->snd_una = pcb->recover = pcb->snd_sml = iss;
-	pcb->snd_nxt = pcb->snd_end = iss + 1;
+	pcb->snd_una = iss;
+	pcb->snd_nxt = iss + 1;
 	pcb->ts_offset = lane_ts_offset(&ln->st->key, &l, &r);
 	pcb->rcv_wscale = lane_tcp_pick_wscale(ln, pcb);
-	pcb->rcv_limit = pcb->opts.rcvbuf / 2;
+	pcb->rcv_limit = lane_tcp_opts(ln, pcb)->rcvbuf / 2;
 	pcb->rcv_adv = pcb->rcv_nxt + (pcb->rcv_limit < UINT16_MAX ? pcb->rcv_limit : UINT16_MAX);
 	pcb->rcv_mss = MSS_DEFAULT4;
-	pcb->start_ms = pcb->last_rx_ms = lane_now_ms(ln);
+	pcb->last_rx_ms = lane_now_ms(ln);
 	pcb->flags |= LANE_TF_SYN_DUE;
+	/* If there is none, the SYN leaves as soon as there is. */
+	lane_tcp_x_put(ln, pcb);
+	lane_tcp_x_get_tx(ln, pcb);
 	lane_rto_init(&pcb->rto, ln->st->cfg.rto_min_us);
 	lane_tcp_update_mss(ln, pcb);
 	lane_tcp_arm(ln, pcb, LANE_TT_RTX, pcb->rto.rto_us);
@@ -98,12 +103,13 @@ void lane_tcp_take_syn(struct lane *ln, struct lane_tcp *pcb, const struct lane_
 {
 	const struct lane_tcp_opts *o = &seg->ti.opts;
 	const struct lane_config *cfg = &ln->st->cfg;
+	struct lane_tcp_x *x = lane_tcp_x(ln, pcb);
 	uint32_t wnd = pcb->rcv_adv - pcb->rcv_nxt;
 
-	pcb->rcv_nxt = pcb->rcv_acked = seg->ti.seq + 1;
+	pcb->rcv_nxt = x->rcv_acked = seg->ti.seq + 1;
 	pcb->rcv_adv = pcb->rcv_nxt + wnd;
-	pcb->tune_seq = pcb->rcv_nxt;
-	pcb->peer_mss = lane_tcp_default_mss(&pcb->remote_ip);
+	x->tune_seq = pcb->rcv_nxt;
+	pcb->peer_mss = lane_tcp_is_v4(pcb) ? MSS_DEFAULT4 : MSS_DEFAULT6;
 	if (o->have & LANE_OPT_MSS)
 		pcb->peer_mss = o->mss;
 	/* RFC 7323 2.2: only if both ends offered it. */
@@ -122,37 +128,37 @@ void lane_tcp_take_syn(struct lane *ln, struct lane_tcp *pcb, const struct lane_
 	lane_tcp_ecn_take_syn(ln, pcb, seg);
 	pcb->snd_wnd = pcb->snd_max_wnd = seg->wnd;
 	pcb->snd_wl1 = seg->ti.seq;
-	pcb->snd_wl2 = seg->ack;
 	lane_tcp_update_mss(ln, pcb);
 }
 
 void lane_tcp_established(struct lane *ln, struct lane_tcp *pcb, const struct lane_seg *seg)
 {
+	struct lane_tcp_x *x = lane_tcp_x(ln, pcb);
+
 	/* A program may have closed during a simultaneous open: its FIN is next. */
 	pcb->state = pcb->flags & LANE_TF_WR_SHUT ? LANE_TCP_FIN_WAIT_1 : LANE_TCP_ESTABLISHED;
 	pcb->flags |= LANE_TF_CONNECTED;
 	lane_tcp_want_output(ln, pcb);
 	pcb->flags &= ~LANE_TF_SYN_DUE;
-	pcb->retries = 0;
+	x->retries = 0;
 	lane_tcp_disarm(pcb, LANE_TT_RTX);
-	pcb->snd_una = pcb->recover = pcb->snd_sml = pcb->rec.fack = pcb->snd_una + 1;
-	pcb->rec.reordering = LANE_DUP_THRESH;
+	pcb->snd_una = x->recover = x->snd_sml = x->rec.fack = pcb->snd_una + 1;
+	pcb->reordering = LANE_DUP_THRESH;
 	if (!(seg->ti.flags & LANE_WIRE_SYN)) {
 		pcb->snd_wnd = seg->wnd << pcb->snd_wscale;
 		pcb->snd_max_wnd = pcb->snd_wnd;
 	}
 	pcb->snd_wl1 = seg->seq;
-	pcb->snd_wl2 = seg->ack;
-	if (pcb->ctl_tx_us) {
-		pcb->min_rtt_us = pcb->rec.rtt_us = (uint32_t)ln->now_us - pcb->ctl_tx_us;
+	if (x->ctl_tx_us) {
+		pcb->min_rtt_us = x->rec.rtt_us = (uint32_t)ln->now_us - x->ctl_tx_us;
 		lane_rto_sample(&pcb->rto, pcb->min_rtt_us ? pcb->min_rtt_us : 1);
 	} else {
 		lane_rto_reset_backoff(&pcb->rto);
 	}
 	lane_tcp_cc_init(ln, pcb);
 	pcb->quick = LANE_QUICK_ACKS;
-	pcb->tune_us = (uint32_t)ln->now_us;
-	pcb->start_ms = pcb->last_rxtext_ms = pcb->last_tx_ms = lane_now_ms(ln);
+	x->tune_us = (uint32_t)ln->now_us;
+	x->start_ms = pcb->last_rxtext_ms = pcb->last_tx_ms = lane_now_ms(ln);
 	lane_tcp_keepalive_start(ln, pcb);
 	if (pcb->flags & LANE_TF_PASSIVE)
 		lane_tcp_complete(ln, pcb);
@@ -165,7 +171,7 @@ void lane_tcp_established(struct lane *ln, struct lane_tcp *pcb, const struct la
 /* May 'port' be the local one? A 4-tuple in TIME_WAIT may give way (RFC 6191), telling 'iss'. */
 static bool port_fits(struct lane *ln, struct lane_tcp *pcb, uint16_t port, uint32_t *iss)
 {
-	struct lane_ep l = {pcb->local_ip, port}, r = lane_tcp_remote_ep(pcb);
+	struct lane_ep l = {lane_tcp_local_ip(ln, pcb), port}, r = lane_tcp_remote_ep(ln, pcb);
 	uint32_t hash = lane_flow_hash(&ln->st->key, IPPROTO_TCP, &l, &r);
 	struct lane_tw *tw;
 
@@ -186,7 +192,8 @@ static bool port_listens(const struct lane *ln, uint16_t port)
 /* A free port first; when the range is used up, one that is free towards this peer. */
 static int pick_port(struct lane *ln, struct lane_tcp *pcb, uint32_t *iss)
 {
-	struct lane_ep r = lane_tcp_remote_ep(pcb);
+	struct lane_ep r = lane_tcp_remote_ep(ln, pcb);
+	struct lane_ip ip = lane_tcp_local_ip(ln, pcb);
 	uint16_t min = ln->net->port_min, max = ln->net->port_max;
 	uint32_t n = (uint32_t)max - min + 1;
 
@@ -195,7 +202,7 @@ static int pick_port(struct lane *ln, struct lane_tcp *pcb, uint32_t *iss)
 	for (uint32_t pass = 0; pass < 2; pass++) {
 		for (uint32_t i = 0; i < n; i++) {
 			uint32_t k = (uint32_t)ln->st->next_port + i;
-			uint16_t port = lane_port_pick(&ln->st->key, &pcb->local_ip, &r, min, max, k);
+			uint16_t port = lane_port_pick(&ln->st->key, &ip, &r, min, max, k);
 
 			if (pass == 0 ? !lane_claim_is_free(ln, IPPROTO_TCP, port) :
 					port_listens(ln, port) || !port_fits(ln, pcb, port, iss))
@@ -211,7 +218,7 @@ static int pick_port(struct lane *ln, struct lane_tcp *pcb, uint32_t *iss)
 /* RFC 6528. */
 static uint32_t first_iss(const struct lane *ln, const struct lane_tcp *pcb)
 {
-	struct lane_ep l = lane_tcp_local_ep(pcb), r = lane_tcp_remote_ep(pcb);
+	struct lane_ep l = lane_tcp_local_ep(ln, pcb), r = lane_tcp_remote_ep(ln, pcb);
 
 	return lane_isn(&ln->st->key, &l, &r, ln->now_us);
 }
@@ -219,19 +226,17 @@ static uint32_t first_iss(const struct lane *ln, const struct lane_tcp *pcb)
 int lane_tcp_connect(struct lane *ln, struct lane_tcp *pcb, const struct lane_ep *local,
 		     const struct lane_ep *remote)
 {
+	struct lane_ep from = *local;
 	uint32_t iss = 0;
 	int r;
 
 	if (pcb->state != LANE_TCP_CLOSED || (pcb->flags & (LANE_TF_CONNECTED | LANE_TF_WAS_RESET)))
 		return -EISCONN;
 	lane_tcp_work(ln, pcb);
-	pcb->local_ip = local->ip;
-	pcb->local_port = local->port;
-	pcb->remote_ip = remote->ip;
-	pcb->remote_port = remote->port;
-	r = lane_path_update(ln, &pcb->path, &pcb->local_ip, &pcb->remote_ip);
+	r = lane_path_update(ln, &pcb->path, &from.ip, &remote->ip);
 	if (r && r != -EAGAIN)
 		return r;
+	lane_tcp_set_eps(ln, pcb, &from, remote);
 	if (local->port == 0)
 		r = pick_port(ln, pcb, &iss);
 	else

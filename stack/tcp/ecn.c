@@ -13,16 +13,17 @@
 #define ECT0	2
 #define CE	3
 
-static bool needs_ecn(const struct lane_tcp *pcb)
+static bool needs_ecn(const struct lane *ln, const struct lane_tcp *pcb)
 {
-	return lane_cc_ops_at(pcb->opts.cc)->flags & LANE_CC_NEEDS_ECN;
+	return lane_cc_ops_at(lane_tcp_opts(ln, pcb)->cc)->flags & LANE_CC_NEEDS_ECN;
 }
 
 /* ---- the handshake: 6.1.1 ---- */
 
 uint8_t lane_tcp_ecn_syn(struct lane *ln, struct lane_tcp *pcb, bool answer, uint8_t *flags)
 {
-	bool needed = needs_ecn(pcb);
+	const struct lane_tcp_x *x = lane_tcp_x(ln, pcb);
+	bool needed = needs_ecn(ln, pcb);
 
 	if (answer) {
 		if (!(pcb->ecn & LANE_ECN_OK))
@@ -30,7 +31,7 @@ uint8_t lane_tcp_ecn_syn(struct lane *ln, struct lane_tcp *pcb, bool answer, uin
 		*flags |= LANE_WIRE_ECE;
 	} else {
 		/* 6.1.1.1: if it was lost or refused before, that may have been for this. */
-		if (!(ln->st->cfg.ecn == 1 || needed) || pcb->retries || (pcb->ecn & LANE_ECN_GAVE_UP))
+		if (!(ln->st->cfg.ecn == 1 || needed) || x->retries || (pcb->ecn & LANE_ECN_GAVE_UP))
 			return 0;
 		pcb->ecn |= LANE_ECN_ASKED;
 		*flags |= ECE_CWR;
@@ -38,10 +39,10 @@ uint8_t lane_tcp_ecn_syn(struct lane *ln, struct lane_tcp *pcb, bool answer, uin
 	return needed ? ECT0 : 0;
 }
 
-uint8_t lane_tcp_ecn_synack(const struct lane_tcp *l, uint8_t *flags)
+uint8_t lane_tcp_ecn_synack(const struct lane *ln, const struct lane_tcp *l, uint8_t *flags)
 {
 	*flags |= LANE_WIRE_ECE;
-	return needs_ecn(l) ? ECT0 : 0;
+	return needs_ecn(ln, l) ? ECT0 : 0;
 }
 
 bool lane_tcp_ecn_wanted(const struct lane *ln, const struct lane_tcp *l, const struct lane_seg *seg)
@@ -49,7 +50,7 @@ bool lane_tcp_ecn_wanted(const struct lane *ln, const struct lane_tcp *l, const 
 	bool ect = seg->pkt->ip.tos & 3;
 
 	/* 6.1.1: a SYN is not ECT; what marks it has no ECN in mind (DCTCP has). */
-	return (seg->ti.flags & ECE_CWR) == ECE_CWR && ((ln->st->cfg.ecn && !ect) || needs_ecn(l));
+	return (seg->ti.flags & ECE_CWR) == ECE_CWR && ((ln->st->cfg.ecn && !ect) || needs_ecn(ln, l));
 }
 
 void lane_tcp_ecn_take_syn(struct lane *ln, struct lane_tcp *pcb, const struct lane_seg *seg)
@@ -67,7 +68,9 @@ void lane_tcp_ecn_take_syn(struct lane *ln, struct lane_tcp *pcb, const struct l
 
 bool lane_tcp_ecn_refused(struct lane *ln, struct lane_tcp *pcb)
 {
-	if (!(pcb->ecn & LANE_ECN_ASKED) || (pcb->ecn & LANE_ECN_GAVE_UP) || pcb->retries)
+	const struct lane_tcp_x *x = lane_tcp_x(ln, pcb);
+
+	if (!(pcb->ecn & LANE_ECN_ASKED) || (pcb->ecn & LANE_ECN_GAVE_UP) || x->retries)
 		return false;
 	ln->st->stats.tcp_ecn_refused++;
 	pcb->ecn |= LANE_ECN_GAVE_UP;
@@ -78,7 +81,7 @@ bool lane_tcp_ecn_refused(struct lane *ln, struct lane_tcp *pcb)
 
 /* ---- the sender ---- */
 
-uint8_t lane_tcp_ecn_out(struct lane_tcp *pcb, bool new_text, uint8_t *flags)
+uint8_t lane_tcp_ecn_out(struct lane *ln, struct lane_tcp *pcb, bool new_text, uint8_t *flags)
 {
 	if (!(pcb->ecn & LANE_ECN_OK))
 		return 0;
@@ -86,7 +89,7 @@ uint8_t lane_tcp_ecn_out(struct lane_tcp *pcb, bool new_text, uint8_t *flags)
 		*flags |= LANE_WIRE_ECE;
 	/* 6.1.4, 6.1.5: nothing but new text is ECT; RFC 8257 3.5 wants all of it. */
 	if (!new_text)
-		return needs_ecn(pcb) ? ECT0 : 0;
+		return needs_ecn(ln, pcb) ? ECT0 : 0;
 	if (pcb->ecn & LANE_ECN_CWR)
 		*flags |= LANE_WIRE_CWR;
 	pcb->ecn &= (uint8_t)~LANE_ECN_CWR;
@@ -106,7 +109,7 @@ static void in_dctcp(struct lane *ln, struct lane_tcp *pcb, bool ce)
 {
 	if (ce == !!(pcb->ecn & LANE_ECN_ECHO))
 		return;
-	if (pcb->rcv_nxt != pcb->rcv_acked)
+	if (pcb->rcv_nxt != lane_tcp_rcv_acked(ln, pcb))
 		lane_tcp_xmit_ctl(ln, pcb, 0, pcb->snd_nxt);
 	pcb->ecn ^= LANE_ECN_ECHO;
 	lane_tcp_ack_now(ln, pcb);
@@ -120,7 +123,7 @@ void lane_tcp_ecn_in(struct lane *ln, struct lane_tcp *pcb, const struct lane_se
 		pcb->ecn |= LANE_ECN_SEEN;
 	if (mark == CE)
 		ln->st->stats.tcp_ce_in++;
-	if (needs_ecn(pcb)) {
+	if (needs_ecn(ln, pcb)) {
 		in_dctcp(ln, pcb, mark == CE);
 		return;
 	}

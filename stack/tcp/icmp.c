@@ -14,14 +14,15 @@
 /* The path takes packets of at most 'mtu' bytes: what was lost goes again in smaller ones. */
 static void too_big(struct lane *ln, struct lane_tcp *pcb, uint32_t mtu)
 {
-	struct lane_buf *b = lane_buf_at(&ln->bufs, pcb->sndq_head);
+	struct lane_buf *b = lane_buf_at(&ln->bufs, lane_tcp_x(ln, pcb)->sndq_head);
+	struct lane_ip remote = lane_tcp_remote_ip(ln, pcb);
 
 	/* RFC 8201 4: less than IPv6's least is no path's. */
-	if (!lane_ip_is4(&pcb->remote_ip) && mtu < MTU_MIN6)
+	if (!lane_tcp_is_v4(pcb) && mtu < MTU_MIN6)
 		return;
 	if (mtu >= pcb->path.mtu)
 		return;
-	pcb->path.mtu = lane_pmtu_learn(ln, &pcb->remote_ip, mtu);
+	pcb->path.mtu = lane_pmtu_learn(ln, &remote, mtu);
 	lane_tcp_update_mss(ln, pcb);
 	if (pcb->state < LANE_TCP_ESTABLISHED || !b || b->nr_tx == 0)
 		return;
@@ -32,7 +33,8 @@ static void too_big(struct lane *ln, struct lane_tcp *pcb, uint32_t mtu)
 void lane_tcp_black_hole(struct lane *ln, struct lane_tcp *pcb)
 {
 	const struct lane_config *cfg = &ln->st->cfg;
-	uint32_t hlen = lane_ip_is4(&pcb->remote_ip) ? 40 : 60, mss, mtu;
+	struct lane_ip remote = lane_tcp_remote_ip(ln, pcb);
+	uint32_t hlen = lane_tcp_is_v4(pcb) ? 40 : 60, mss, mtu;
 
 	if (pcb->path.mtu <= hlen)
 		return;
@@ -42,7 +44,7 @@ void lane_tcp_black_hole(struct lane *ln, struct lane_tcp *pcb)
 		mss = cfg->min_snd_mss;
 	if (mss + hlen >= pcb->path.mtu)
 		return;
-	mtu = lane_pmtu_learn(ln, &pcb->remote_ip, mss + hlen);
+	mtu = lane_pmtu_learn(ln, &remote, mss + hlen);
 	if (mtu >= pcb->path.mtu)
 		return;
 	ln->st->stats.pmtu_black_holes++;

@@ -26,22 +26,22 @@ static bool paws_ok(const struct lane *ln, const struct lane_tcp *pcb, const str
 }
 
 /* RFC 7323 4.3 (2). */
-static void take_ts(struct lane_tcp *pcb, const struct lane_seg *seg)
+static void take_ts(const struct lane *ln, struct lane_tcp *pcb, const struct lane_seg *seg)
 {
 	if ((pcb->flags & LANE_TF_TS) && (seg->ti.opts.have & LANE_OPT_TS) &&
 	    lane_seq_ge(seg->ti.opts.tsval, pcb->ts_recent) &&
-	    lane_seq_le(seg->ti.seq, pcb->rcv_acked))
+	    lane_seq_le(seg->ti.seq, lane_tcp_rcv_acked(ln, pcb)))
 		pcb->ts_recent = seg->ti.opts.tsval;
 }
 
 /* RFC 2883 4.1: text that came before, all or its front. */
-static void note_dup(struct lane_tcp *pcb, const struct lane_seg *seg)
+static void note_dup(struct lane *ln, struct lane_tcp *pcb, const struct lane_seg *seg)
 {
 	uint32_t end = seg->seq + seg->len;
 
 	if (lane_seq_gt(end, pcb->rcv_nxt))
 		end = pcb->rcv_nxt;
-	lane_tcp_note_dup(pcb, seg->seq, end);
+	lane_tcp_note_dup(ln, pcb, seg->seq, end);
 }
 
 /* Not in the window at all: tell the peer where we are. */
@@ -51,7 +51,7 @@ static enum lane_drop outside(struct lane *ln, struct lane_tcp *pcb, struct lane
 		return LANE_DROP_TCP_SEQ;
 	/* Two ends that disagree must not answer each other for ever; text is not endless. */
 	if (seg->len) {
-		note_dup(pcb, seg);
+		note_dup(ln, pcb, seg);
 		lane_tcp_ack_now(ln, pcb);
 	} else {
 		lane_tcp_challenge(ln, pcb);
@@ -65,7 +65,7 @@ static void trim(struct lane *ln, struct lane_tcp *pcb, struct lane_seg *seg)
 	uint32_t dup = pcb->rcv_nxt - seg->seq, end;
 
 	if (lane_seq_lt(seg->seq, pcb->rcv_nxt)) {
-		note_dup(pcb, seg);
+		note_dup(ln, pcb, seg);
 		if (dup > seg->len || (dup == seg->len && !(seg->flags & LANE_WIRE_FIN))) {
 			/* All of it is old: our ACK was lost, or a probe. */
 			lane_count_drop(ln, LANE_DROP_TCP_DUP);
@@ -107,7 +107,7 @@ static enum lane_drop in_seq(struct lane *ln, struct lane_tcp *pcb, struct lane_
 
 	if (!paws_ok(ln, pcb, seg)) {
 		if (seg->len) {
-			note_dup(pcb, seg);
+			note_dup(ln, pcb, seg);
 			lane_tcp_ack_now(ln, pcb);
 		} else {
 			lane_tcp_challenge(ln, pcb);
@@ -123,7 +123,7 @@ static enum lane_drop in_seq(struct lane *ln, struct lane_tcp *pcb, struct lane_
 	end = seg->seq + seg->len + !!(seg->flags & LANE_WIRE_FIN);
 	if (lane_seq_gt(seg->seq, pcb->rcv_adv) || lane_seq_lt(end, pcb->rcv_nxt))
 		return outside(ln, pcb, seg);
-	take_ts(pcb, seg);
+	take_ts(ln, pcb, seg);
 	if (!(seg->flags & LANE_WIRE_RST))
 		trim(ln, pcb, seg);
 	return LANE_OK;
@@ -145,7 +145,9 @@ static int reset_error(const struct lane_tcp *pcb)
 /* The peer that resets at the end of what it sent does not know of our hole: as Linux does. */
 static bool at_sack_end(const struct lane *ln, const struct lane_tcp *pcb, uint32_t seq)
 {
-	return (pcb->flags & LANE_TF_SACK) && pcb->ooo_head != LANE_NIL &&
+	const struct lane_tcp_x *x = lane_tcp_x(ln, pcb);
+
+	return (pcb->flags & LANE_TF_SACK) && x->ooo_head != LANE_NIL &&
 	       lane_tcp_ooo_end(ln, pcb) == seq;
 }
 
@@ -181,7 +183,7 @@ static void fin_acked(struct lane *ln, struct lane_tcp *pcb, struct lane_seg *se
 		pcb->state = LANE_TCP_FIN_WAIT_2;
 		lane_tcp_notify(ln, pcb, LANE_EV_DRAINED);
 		if (pcb->flags & LANE_TF_ORPHAN)
-			lane_tcp_arm(ln, pcb, LANE_TT_KEEP, pcb->opts.linger2_us);
+			lane_tcp_arm(ln, pcb, LANE_TT_KEEP, lane_tcp_opts(ln, pcb)->linger2_us);
 		break;
 	case LANE_TCP_CLOSING:
 		lane_tcp_notify(ln, pcb, LANE_EV_DRAINED);
@@ -237,6 +239,7 @@ static bool unwanted(const struct lane_tcp *pcb)
 /* Seventh: the text. */
 static enum lane_drop in_text(struct lane *ln, struct lane_tcp *pcb, struct lane_seg *seg)
 {
+	const struct lane_tcp_x *x = lane_tcp_x(ln, pcb);
 	uint32_t end = seg->seq + seg->len;
 
 	if (seg->len == 0)
@@ -244,7 +247,7 @@ static enum lane_drop in_text(struct lane *ln, struct lane_tcp *pcb, struct lane
 	if (pcb->state != LANE_TCP_ESTABLISHED && pcb->state != LANE_TCP_FIN_WAIT_1 &&
 	    pcb->state != LANE_TCP_FIN_WAIT_2)
 		return LANE_DROP_TCP_SECOND_FIN;
-	if ((pcb->flags & LANE_TF_OOO_FIN) && lane_seq_gt(end, pcb->fin_seq))
+	if ((pcb->flags & LANE_TF_OOO_FIN) && lane_seq_gt(end, x->fin_seq))
 		return LANE_DROP_TCP_SECOND_FIN;
 	if (unwanted(pcb)) {
 		lane_tcp_reply_rst(ln, seg);
@@ -258,8 +261,10 @@ static enum lane_drop in_text(struct lane *ln, struct lane_tcp *pcb, struct lane
 /* The peer's FIN is next. */
 static void take_fin(struct lane *ln, struct lane_tcp *pcb, struct lane_seg *seg)
 {
+	const struct lane_tcp_x *x = lane_tcp_x(ln, pcb);
+
 	/* What waits out of order lies behind it, and no sound peer sent that. */
-	if (pcb->ooo_head != LANE_NIL)
+	if (x->ooo_head != LANE_NIL)
 		lane_count_drop(ln, LANE_DROP_TCP_SECOND_FIN);
 	lane_tcp_ooo_free(ln, pcb);
 	pcb->rcv_nxt++;
@@ -283,6 +288,7 @@ static void take_fin(struct lane *ln, struct lane_tcp *pcb, struct lane_seg *seg
 /* Eighth: the FIN bit. 'seg' is trimmed and its text is queued. */
 static enum lane_drop in_fin(struct lane *ln, struct lane_tcp *pcb, struct lane_seg *seg)
 {
+	struct lane_tcp_x *x = lane_tcp_x(ln, pcb);
 	uint32_t at = seg->seq + seg->len;
 
 	if (pcb->state != LANE_TCP_ESTABLISHED && pcb->state != LANE_TCP_FIN_WAIT_1 &&
@@ -290,12 +296,12 @@ static enum lane_drop in_fin(struct lane *ln, struct lane_tcp *pcb, struct lane_
 		return seg->flags & LANE_WIRE_FIN ? LANE_DROP_TCP_SECOND_FIN : LANE_OK;
 	if ((seg->flags & LANE_WIRE_FIN) && !(pcb->flags & LANE_TF_OOO_FIN)) {
 		/* Behind a hole it waits for its turn. */
-		pcb->fin_seq = at;
+		x->fin_seq = at;
 		pcb->flags |= LANE_TF_OOO_FIN;
 		if (at != pcb->rcv_nxt)
 			lane_tcp_ack_now(ln, pcb);
 	}
-	if ((pcb->flags & LANE_TF_OOO_FIN) && pcb->fin_seq == pcb->rcv_nxt)
+	if ((pcb->flags & LANE_TF_OOO_FIN) && x->fin_seq == pcb->rcv_nxt)
 		take_fin(ln, pcb, seg);
 	return LANE_OK;
 }
@@ -313,7 +319,7 @@ static enum lane_drop in_fast(struct lane *ln, struct lane_tcp *pcb, struct lane
 {
 	enum lane_drop r;
 
-	take_ts(pcb, seg);
+	take_ts(ln, pcb, seg);
 	r = lane_tcp_ack_in(ln, pcb, seg);
 	return r || seg->len == 0 ? r : lane_tcp_text_in(ln, pcb, seg);
 }
@@ -337,12 +343,21 @@ static enum lane_drop in_steps(struct lane *ln, struct lane_tcp *pcb, struct lan
 	return r;
 }
 
+/* What an idle connection takes without becoming anything else: ACKs and RSTs. */
+static bool wants_x(const struct lane_tcp *pcb, const struct lane_seg *seg)
+{
+	return seg->len || (seg->flags & (LANE_WIRE_FIN | LANE_WIRE_URG)) ||
+	       pcb->state < LANE_TCP_ESTABLISHED;
+}
+
 static enum lane_drop in_conn(struct lane *ln, struct lane_tcp *pcb, struct lane_seg *seg)
 {
 	enum lane_drop r;
 
 	lane_tcp_work(ln, pcb);
 	pcb->segs_in += seg->nr;
+	if (wants_x(pcb, seg) && !lane_tcp_x_get(ln, pcb))
+		return LANE_DROP_TCP_NO_X;
 	pcb->path.queue = seg->pkt->b->queue;
 	if (is_plain(pcb, seg) && paws_ok(ln, pcb, seg))
 		r = in_fast(ln, pcb, seg);
@@ -353,6 +368,8 @@ static enum lane_drop in_conn(struct lane *ln, struct lane_tcp *pcb, struct lane
 		pcb->last_rx_ms = lane_now_ms(ln);
 		pcb->keep_probes = 0;
 	}
+	if (!seg->done)
+		lane_tcp_rest(ln, pcb);
 	return r;
 }
 
@@ -399,7 +416,7 @@ static struct lane_tcp *find(struct lane *ln, const struct lane_seg *seg, const 
 	struct lane_tcp *pcb = lane_tcp_get(ln, seg->maybe);
 
 	/* What was found before the segments in front of this one were processed may have ended. */
-	if (pcb && (pcb->flags & LANE_TF_HASHED) && lane_tcp_is(pcb, local, remote))
+	if (pcb && (pcb->flags & LANE_TF_HASHED) && lane_tcp_is(ln, pcb, local, remote))
 		return pcb;
 	return lane_tcp_find(ln, seg->hash, local, remote);
 }

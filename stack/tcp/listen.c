@@ -19,15 +19,17 @@
 /* ---- which listener ---- */
 
 /* 0: not for this address; more: better. */
-static unsigned int match(const struct lane_tcp *l, const struct lane_ep *local)
+static unsigned int match(const struct lane *ln, const struct lane_tcp *l, const struct lane_ep *local)
 {
+	struct lane_ip ip = lane_tcp_local_ip(ln, l);
+
 	if (l->state != LANE_TCP_LISTEN || l->local_port != local->port)
 		return 0;
-	if (lane_ip_equal(&l->local_ip, &local->ip))
+	if (lane_ip_equal(&ip, &local->ip))
 		return 3;
-	if (!lane_ip_is_any(&l->local_ip))
+	if (!lane_ip_is_any(&ip))
 		return 0;
-	if (lane_ip_is4(&l->local_ip))
+	if (lane_ip_is4(&ip))
 		return lane_ip_is4(&local->ip) ? 2 : 0;
 	if (lane_ip_is4(&local->ip))
 		return l->flags & LANE_TF_V6ONLY ? 0 : 1;
@@ -48,7 +50,7 @@ static struct lane_tcp *best(const struct lane *ln, const struct lane_ep *local,
 			      &it);
 	for (; i != LANE_NIL; i = lane_ftable_next(ln->listeners, &it)) {
 		struct lane_tcp *l = lane_tcp_get(ln, i);
-		unsigned int m = l ? match(l, local) : 0;
+		unsigned int m = l ? match(ln, l, local) : 0;
 
 		if (m > top) {
 			top = m;
@@ -108,15 +110,15 @@ void lane_tcp_unqueue(struct lane *ln, struct lane_tcp *pcb)
 
 	if (!l || !(pcb->flags & LANE_TF_ACCQ))
 		return;
-	queue_remove(ln, &l->lq.waiting, pcb);
-	l->lq.nr_waiting--;
+	queue_remove(ln, &lane_tcp_lq(ln, l)->waiting, pcb);
+	lane_tcp_lq(ln, l)->nr_waiting--;
 	pcb->flags &= ~LANE_TF_ACCQ;
 	pcb->parent = LANE_NIL;
 }
 
-static bool accept_full(const struct lane_tcp *l)
+static bool accept_full(const struct lane *ln, const struct lane_tcp *l)
 {
-	return l->lq.nr_waiting > l->lq.backlog;
+	return lane_tcp_lq(ln, l)->nr_waiting > lane_tcp_lq(ln, l)->backlog;
 }
 
 void lane_tcp_complete(struct lane *ln, struct lane_tcp *pcb)
@@ -127,8 +129,8 @@ void lane_tcp_complete(struct lane *ln, struct lane_tcp *pcb)
 	if (!l)
 		return;
 	pcb->flags = (pcb->flags & ~LANE_TF_EMBRYO) | LANE_TF_ACCQ;
-	queue_push(ln, &l->lq.waiting, pcb);
-	l->lq.nr_waiting++;
+	queue_push(ln, &lane_tcp_lq(ln, l)->waiting, pcb);
+	lane_tcp_lq(ln, l)->nr_waiting++;
 	lane_tcp_notify(ln, l, LANE_EV_ACCEPT);
 }
 
@@ -151,15 +153,13 @@ static void inherit(struct lane *ln, struct lane_tcp *pcb, const struct lane_tcp
 		    const struct lane_seg *seg)
 {
 	const struct lane_pkt *pkt = seg->pkt;
+	struct lane_ep local = {pkt->ip.dst, seg->ti.dport}, remote = {pkt->ip.src, seg->ti.sport};
 
-	pcb->opts = l->opts;
+	lane_tcp_opts_share(ln, pcb, l);
 	pcb->flags |= l->flags & (LANE_TF_RCVBUF_SET | LANE_TF_SNDBUF_SET);
 	pcb->flags |= LANE_TF_PASSIVE;
 	pcb->state = LANE_TCP_SYN_RECEIVED;
-	pcb->local_ip = pkt->ip.dst;
-	pcb->local_port = seg->ti.dport;
-	pcb->remote_ip = pkt->ip.src;
-	pcb->remote_port = seg->ti.sport;
+	lane_tcp_set_eps(ln, pcb, &local, &remote);
 	pcb->path = path_back(pkt);
 	pcb->parent = lane_tcp_idx(ln, l);
 }
@@ -188,31 +188,36 @@ static struct lane_seg syn_of(const struct lane_syn *r, const struct lane_seg *s
 }
 
 /* The established connection whose handshake 'r' and 'seg' complete, in the accept queue. There is a pcb;
- * NULL: there is no route any more. */
+ * NULL: '*why' there is none. */
 static struct lane_tcp *open_conn(struct lane *ln, struct lane_tcp *l, const struct lane_seg *seg,
-				  const struct lane_syn *r, uint32_t iss)
+				  const struct lane_syn *r, uint32_t iss, enum lane_drop *why)
 {
 	struct lane_seg syn = syn_of(r, seg);
 	struct lane_tcp *pcb = lane_tcp_create(ln, 0);
 
+	*why = LANE_DROP_NO_ROUTE;
 	if (!pcb)
 		return NULL;
 	pcb->flags |= LANE_TF_EMBRYO;
 	inherit(ln, pcb, l, seg);
-	if ((lane_path_update(ln, &pcb->path, &pcb->local_ip, &pcb->remote_ip) < 0 &&
-	     !pcb->path.have_mac) ||
+	if ((lane_tcp_update_path(ln, pcb) < 0 && !pcb->path.have_mac) ||
 	    lane_tcp_hash(ln, pcb) < 0) {
 		lane_tcp_free(ln, pcb);
 		return NULL;
 	}
 	lane_tcp_claim(ln, pcb, LANE_CLAIM_ANY);
 	lane_tcp_start(ln, pcb, iss);
+	if (pcb->x == LANE_NIL) {
+		lane_tcp_free(ln, pcb);
+		*why = LANE_DROP_TCP_NO_X;
+		return NULL;
+	}
 	pcb->rcv_wscale = r->rcv_wscale;
 	lane_tcp_take_syn(ln, pcb, &syn);
 	if (r->ecn)
 		pcb->ecn |= LANE_ECN_OK;
 	if (!r->resent)
-		pcb->ctl_tx_us = r->start_us;
+		lane_tcp_x(ln, pcb)->ctl_tx_us = r->start_us;
 	pcb->nr_retrans = r->nr_timeouts;
 	lane_tcp_established(ln, pcb, seg);
 	return pcb;
@@ -294,6 +299,7 @@ static enum lane_drop ack_in(struct lane *ln, struct lane_tcp *l, struct lane_se
 		       !(seg->flags & (LANE_WIRE_SYN | LANE_WIRE_RST)) &&
 		       ln->now_us - st->cookies_us <
 			       LANE_COOKIE_PERIODS * LANE_COOKIE_PERIOD_US;
+	enum lane_drop why;
 	struct lane_syn r;
 
 	if (!cookies || !read_cookie(ln, l, seg, &r)) {
@@ -304,13 +310,13 @@ static enum lane_drop ack_in(struct lane *ln, struct lane_tcp *l, struct lane_se
 		lane_tcp_reply_rst(ln, seg);
 		return LANE_DROP_TCP_NO_PORT;
 	}
-	if (accept_full(l))
+	if (accept_full(ln, l))
 		return LANE_DROP_TCP_BACKLOG;
 	if (st->tcp_pool.nr_used == st->tcp_pool.nr)
 		return LANE_DROP_TCP_NO_PCB;
-	*pcb = open_conn(ln, l, seg, &r, seg->ack - 1);
+	*pcb = open_conn(ln, l, seg, &r, seg->ack - 1, &why);
 	if (!*pcb)
-		return LANE_DROP_NO_ROUTE;
+		return why;
 	ln->st->stats.tcp_cookies_good++;
 	return LANE_OK;
 }
@@ -322,7 +328,7 @@ static bool no_room(const struct lane *ln, const struct lane_tcp *l, bool full)
 {
 	uint32_t max = ln->st->cfg.max_syn_backlog;
 
-	return !ln->st->cfg.syncookies && (full || l->lq.nr_syns > max - max / 4);
+	return !ln->st->cfg.syncookies && (full || lane_tcp_lq(ln, l)->nr_syns > max - max / 4);
 }
 
 enum lane_drop lane_tcp_listen_in(struct lane *ln, struct lane_tcp *l, struct lane_seg *seg,
@@ -340,7 +346,7 @@ enum lane_drop lane_tcp_listen_in(struct lane *ln, struct lane_tcp *l, struct la
 		return ack_in(ln, l, seg, pcb);
 	if (!(seg->flags & LANE_WIRE_SYN) || (seg->flags & LANE_WIRE_FIN))
 		return LANE_DROP_TCP_FLAGS;
-	if (accept_full(l) || no_room(ln, l, cookie))
+	if (accept_full(ln, l) || no_room(ln, l, cookie))
 		return LANE_DROP_TCP_BACKLOG;
 	/* The path's MTU bounds the MSS that we offer. */
 	if (lane_path_update(ln, &path, &local, &pkt->ip.src) < 0 && !path.have_mac)
@@ -393,16 +399,16 @@ static enum lane_drop complete(struct lane *ln, struct lane_tcp *l, struct lane_
 			       const struct lane_seg *seg, uint32_t iss, struct lane_tcp **pcb)
 {
 	bool bare = seg->len == 0 && !(seg->flags & LANE_WIRE_FIN);
-	enum lane_drop why = LANE_OK;
+	enum lane_drop why = LANE_OK, no;
 
-	if (bare && lane_tcp_syn_defers(l, r))
+	if (bare && lane_tcp_syn_defers(ln, l, r))
 		why = LANE_DROP_TCP_DEFER;
-	else if (accept_full(l))
+	else if (accept_full(ln, l))
 		why = LANE_DROP_TCP_BACKLOG;
 	else if (ln->st->tcp_pool.nr_used == ln->st->tcp_pool.nr)
 		why = LANE_DROP_TCP_NO_PCB;
-	else if ((*pcb = open_conn(ln, l, seg, r, iss)) == NULL)
-		why = LANE_DROP_NO_ROUTE;
+	else if ((*pcb = open_conn(ln, l, seg, r, iss, &no)) == NULL)
+		why = no;
 	r->acked = 1;
 	if (why == LANE_OK) {
 		lane_tcp_syn_remove(ln, r);
@@ -438,7 +444,7 @@ enum lane_drop lane_tcp_syn_in(struct lane *ln, struct lane_syn *r, struct lane_
 	}
 	if ((seg->flags & LANE_WIRE_ACK) && seg->ack != iss + 1)
 		return other_ack(ln, l, r, seg, pcb);
-	if (old || !in_window(seg, r->irs + 1, lane_tcp_syn_wnd(l))) {
+	if (old || !in_window(seg, r->irs + 1, lane_tcp_syn_wnd(ln, l))) {
 		if (!(seg->flags & LANE_WIRE_RST))
 			lane_tcp_syn_challenge(ln, r, seg);
 		return old ? LANE_DROP_TCP_PAWS : LANE_DROP_TCP_SEQ;
@@ -465,22 +471,25 @@ int lane_tcp_listen(struct lane *ln, struct lane_tcp *pcb, const struct lane_ep 
 		    int backlog)
 {
 	uint32_t n = backlog < 0 ? UINT16_MAX : (uint32_t)backlog;
+	const struct lane_ep any = {.port = 0};
 
 	lane_tcp_work(ln, pcb);
 	if (pcb->state == LANE_TCP_LISTEN) {
-		pcb->lq.backlog = n;
+		lane_tcp_lq(ln, pcb)->backlog = n;
 		return 0;
 	}
 	if (pcb->state != LANE_TCP_CLOSED)
 		return -EINVAL;
-	pcb->local_ip = local->ip;
-	pcb->local_port = local->port;
-	pcb->lq.backlog = n;
+	if (lane_tcp_lq_get(ln, pcb) < 0)
+		return -ENOBUFS;
+	lane_tcp_set_eps(ln, pcb, local, &any);
 	pcb->state = LANE_TCP_LISTEN;
+	lane_tcp_lq(ln, pcb)->backlog = n;
 	pcb->flags &= ~(LANE_TF_V6ONLY | LANE_TF_RD_SHUT | LANE_TF_WR_SHUT);
 	if (v6only)
 		pcb->flags |= LANE_TF_V6ONLY;
 	if (lane_tcp_hash(ln, pcb) < 0) {
+		lane_tcp_lq_put(ln, pcb);
 		pcb->state = LANE_TCP_CLOSED;
 		return -EADDRINUSE;
 	}
@@ -490,7 +499,7 @@ int lane_tcp_listen(struct lane *ln, struct lane_tcp *pcb, const struct lane_ep 
 
 struct lane_tcp *lane_tcp_accept(struct lane *ln, struct lane_tcp *listener, uint64_t cookie)
 {
-	struct lane_tcp *pcb = lane_tcp_get(ln, listener->lq.waiting.head);
+	struct lane_tcp *pcb = lane_tcp_get(ln, lane_tcp_lq(ln, listener)->waiting.head);
 
 	if (listener->state != LANE_TCP_LISTEN || !pcb)
 		return NULL;
@@ -505,13 +514,14 @@ void lane_tcp_listen_stop(struct lane *ln, struct lane_tcp *l)
 	struct lane_tcp *pcb;
 
 	lane_tcp_syn_stop(ln, l);
-	while ((pcb = lane_tcp_get(ln, l->lq.waiting.head)) != NULL) {
+	while ((pcb = lane_tcp_get(ln, lane_tcp_lq(ln, l)->waiting.head)) != NULL) {
 		if (pcb->state != LANE_TCP_CLOSED && pcb->state != LANE_TCP_TIME_WAIT)
 			lane_tcp_xmit_rst(ln, pcb);
 		lane_tcp_free(ln, pcb);
 	}
 	lane_tcp_unhash(ln, l);
 	lane_tcp_unclaim(ln, l);
+	lane_tcp_lq_put(ln, l);
 	l->state = LANE_TCP_CLOSED;
 }
 
@@ -523,7 +533,7 @@ void lane_tcp_requeue(struct lane *ln, struct lane_tcp *pcb)
 		pcb->flags &= ~LANE_TF_ACCQ;
 		lane_tcp_free(ln, pcb);
 	} else {
-		queue_push(ln, &l->lq.waiting, pcb);
-		l->lq.nr_waiting++;
+		queue_push(ln, &lane_tcp_lq(ln, l)->waiting, pcb);
+		lane_tcp_lq(ln, l)->nr_waiting++;
 	}
 }

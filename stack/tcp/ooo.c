@@ -43,24 +43,28 @@ static uint16_t nr_frames(const struct lane *ln, const struct lane_buf *r)
 static void unlink_range(struct lane *ln, struct lane_tcp *pcb, struct lane_buf *prev,
 			 struct lane_buf *r)
 {
+	struct lane_tcp_x *x = lane_tcp_x(ln, pcb);
 	uint32_t next = last_of(ln, r)->next;
 
 	if (prev)
 		last_of(ln, prev)->next = next;
 	else
-		pcb->ooo_head = next;
+		x->ooo_head = next;
 	last_of(ln, r)->next = LANE_NIL;
 }
 
 static void free_range(struct lane *ln, struct lane_tcp *pcb, struct lane_buf *r)
 {
-	pcb->nr_ooo -= nr_frames(ln, r);
+	struct lane_tcp_x *x = lane_tcp_x(ln, pcb);
+
+	x->nr_ooo -= nr_frames(ln, r);
 	lane_buf_free_packet(&ln->bufs, r);
 }
 
 /* Appends 'b', which starts where 'r' ends. */
 static void join(struct lane *ln, struct lane_tcp *pcb, struct lane_buf *r, struct lane_buf *b)
 {
+	struct lane_tcp_x *x = lane_tcp_x(ln, pcb);
 	struct lane_bufs *bs = &ln->bufs;
 	struct lane_buf *last = last_of(ln, r), *b_last = last_of(ln, b);
 
@@ -68,7 +72,7 @@ static void join(struct lane *ln, struct lane_tcp *pcb, struct lane_buf *r, stru
 	if (!(b->flags & LANE_BUF_MORE) && (uint32_t)last->off + last->len + b->len <= bs->size) {
 		memcpy(lane_buf_data(bs, last) + last->len, lane_buf_data(bs, b), b->len);
 		last->len += b->len;
-		pcb->nr_ooo--;
+		x->nr_ooo--;
 		lane_buf_free(bs, b);
 		return;
 	}
@@ -89,8 +93,10 @@ static uint32_t max_frames(const struct lane_tcp *pcb)
 /* Frees the ranges behind 'prev' that lie wholly within [.., end). */
 static void swallow(struct lane *ln, struct lane_tcp *pcb, struct lane_buf *prev, uint32_t end)
 {
+	const struct lane_tcp_x *x = lane_tcp_x(ln, pcb);
+
 	for (;;) {
-		struct lane_buf *r = prev ? next_of(ln, prev) : range(ln, pcb->ooo_head);
+		struct lane_buf *r = prev ? next_of(ln, prev) : range(ln, x->ooo_head);
 
 		if (!r || lane_seq_gt(end_of(r), end))
 			return;
@@ -102,10 +108,11 @@ static void swallow(struct lane *ln, struct lane_tcp *pcb, struct lane_buf *prev
 /* Puts 'b' (trimmed against both neighbours) behind 'prev', joined with what it touches. */
 static void place(struct lane *ln, struct lane_tcp *pcb, struct lane_buf *prev, struct lane_buf *b)
 {
-	struct lane_buf *next = prev ? next_of(ln, prev) : range(ln, pcb->ooo_head);
+	struct lane_tcp_x *x = lane_tcp_x(ln, pcb);
+	struct lane_buf *next = prev ? next_of(ln, prev) : range(ln, x->ooo_head);
 
-	pcb->sack_seq = b->seq;
-	pcb->nr_ooo += nr_frames(ln, b);
+	x->sack_seq = b->seq;
+	x->nr_ooo += nr_frames(ln, b);
 	if (prev && end_of(prev) == b->seq) {
 		join(ln, pcb, prev, b);
 		b = prev;
@@ -114,7 +121,7 @@ static void place(struct lane *ln, struct lane_tcp *pcb, struct lane_buf *prev, 
 		if (prev)
 			last_of(ln, prev)->next = lane_buf_index(&ln->bufs, b);
 		else
-			pcb->ooo_head = lane_buf_index(&ln->bufs, b);
+			x->ooo_head = lane_buf_index(&ln->bufs, b);
 	}
 	if (next && end_of(b) == next->seq) {
 		unlink_range(ln, pcb, b, next);
@@ -125,7 +132,8 @@ static void place(struct lane *ln, struct lane_tcp *pcb, struct lane_buf *prev, 
 enum lane_drop lane_tcp_ooo_insert(struct lane *ln, struct lane_tcp *pcb, struct lane_buf *b,
 				   uint32_t seq)
 {
-	struct lane_buf *prev = NULL, *r = range(ln, pcb->ooo_head);
+	struct lane_tcp_x *x = lane_tcp_x(ln, pcb);
+	struct lane_buf *prev = NULL, *r = range(ln, x->ooo_head);
 	uint32_t start = seq, end = seq + b->pkt_len;
 
 	while (r && lane_seq_le(r->seq, start)) {
@@ -135,21 +143,21 @@ enum lane_drop lane_tcp_ooo_insert(struct lane *ln, struct lane_tcp *pcb, struct
 	if (prev && lane_seq_lt(start, end_of(prev)))
 		start = end_of(prev);
 	if (lane_seq_gt(start, seq))
-		lane_tcp_note_dup(pcb, seq, lane_seq_lt(start, end) ? start : end);
+		lane_tcp_note_dup(ln, pcb, seq, lane_seq_lt(start, end) ? start : end);
 	if (lane_seq_ge(start, end)) {
-		pcb->sack_seq = seq;
+		x->sack_seq = seq;
 		lane_buf_free_packet(&ln->bufs, b);
 		return LANE_DROP_TCP_DUP;
 	}
-	if (pcb->nr_ooo + nr_frames(ln, b) > max_frames(pcb)) {
+	if (x->nr_ooo + nr_frames(ln, b) > max_frames(pcb)) {
 		lane_buf_free_packet(&ln->bufs, b);
 		return LANE_DROP_TCP_OOO_FULL;
 	}
-	r = prev ? next_of(ln, prev) : range(ln, pcb->ooo_head);
+	r = prev ? next_of(ln, prev) : range(ln, x->ooo_head);
 	if (r && lane_seq_gt(end, r->seq))
-		lane_tcp_note_dup(pcb, r->seq, lane_seq_lt(end_of(r), end) ? end_of(r) : end);
+		lane_tcp_note_dup(ln, pcb, r->seq, lane_seq_lt(end_of(r), end) ? end_of(r) : end);
 	swallow(ln, pcb, prev, end);
-	r = prev ? next_of(ln, prev) : range(ln, pcb->ooo_head);
+	r = prev ? next_of(ln, prev) : range(ln, x->ooo_head);
 	if (r && lane_seq_gt(end, r->seq))
 		end = r->seq;
 	b = lane_tcp_trim(ln, b, start - seq, end - start);
@@ -160,32 +168,34 @@ enum lane_drop lane_tcp_ooo_insert(struct lane *ln, struct lane_tcp *pcb, struct
 
 bool lane_tcp_ooo_deliver(struct lane *ln, struct lane_tcp *pcb)
 {
-	struct lane_buf *r = range(ln, pcb->ooo_head);
+	struct lane_tcp_x *x = lane_tcp_x(ln, pcb);
+	struct lane_buf *r = range(ln, x->ooo_head);
 	bool moved = false;
 
 	while (r && lane_seq_le(r->seq, pcb->rcv_nxt)) {
 		uint32_t dup = pcb->rcv_nxt - r->seq, len = r->pkt_len;
 
 		if (dup)
-			lane_tcp_note_dup(pcb, r->seq, r->seq + (dup < len ? dup : len));
+			lane_tcp_note_dup(ln, pcb, r->seq, r->seq + (dup < len ? dup : len));
 		unlink_range(ln, pcb, NULL, r);
 		if (dup >= len) {
 			free_range(ln, pcb, r);
 		} else {
-			pcb->nr_ooo -= nr_frames(ln, r);
+			x->nr_ooo -= nr_frames(ln, r);
 			lane_tcp_rcvq_append(ln, pcb, lane_tcp_trim(ln, r, dup, len - dup));
 			moved = true;
 		}
-		r = range(ln, pcb->ooo_head);
+		r = range(ln, x->ooo_head);
 	}
 	return moved;
 }
 
 void lane_tcp_ooo_free(struct lane *ln, struct lane_tcp *pcb)
 {
+	const struct lane_tcp_x *x = lane_tcp_x(ln, pcb);
 	struct lane_buf *r;
 
-	while ((r = range(ln, pcb->ooo_head)) != NULL) {
+	while ((r = range(ln, x->ooo_head)) != NULL) {
 		unlink_range(ln, pcb, NULL, r);
 		free_range(ln, pcb, r);
 	}
@@ -194,7 +204,8 @@ void lane_tcp_ooo_free(struct lane *ln, struct lane_tcp *pcb)
 
 uint32_t lane_tcp_ooo_end(const struct lane *ln, const struct lane_tcp *pcb)
 {
-	const struct lane_buf *r = range(ln, pcb->ooo_head), *next;
+	const struct lane_tcp_x *x = lane_tcp_x(ln, pcb);
+	const struct lane_buf *r = range(ln, x->ooo_head), *next;
 
 	while ((next = next_of(ln, r)) != NULL)
 		r = next;
@@ -211,7 +222,7 @@ static void put_block(struct lane_tcp_opts *o, const struct lane_buf *r)
 /* RFC 2883 4: once only, in the first block. */
 static void put_dup(struct lane *ln, struct lane_tcp *pcb, struct lane_tcp_opts *o)
 {
-	struct lane_tcp_rec *rec = &pcb->rec;
+	struct lane_tcp_rec *rec = &lane_tcp_x(ln, pcb)->rec;
 
 	if (rec->dsack_start == rec->dsack_end || !ln->st->cfg.dsack)
 		return;
@@ -224,18 +235,19 @@ static void put_dup(struct lane *ln, struct lane_tcp *pcb, struct lane_tcp_opts 
 
 void lane_tcp_ooo_sack(struct lane *ln, struct lane_tcp *pcb, struct lane_tcp_opts *o, uint8_t max)
 {
+	const struct lane_tcp_x *x = lane_tcp_x(ln, pcb);
 	const struct lane_buf *latest = NULL, *r;
 
 	o->nr_sack = 0;
 	put_dup(ln, pcb, o);
-	for (r = range(ln, pcb->ooo_head); r && o->nr_sack < max; r = next_of(ln, r)) {
-		if (lane_seq_le(r->seq, pcb->sack_seq) && lane_seq_lt(pcb->sack_seq, end_of(r))) {
+	for (r = range(ln, x->ooo_head); r && o->nr_sack < max; r = next_of(ln, r)) {
+		if (lane_seq_le(r->seq, x->sack_seq) && lane_seq_lt(x->sack_seq, end_of(r))) {
 			latest = r;
 			put_block(o, r);
 			break;
 		}
 	}
-	for (r = range(ln, pcb->ooo_head); r && o->nr_sack < max; r = next_of(ln, r)) {
+	for (r = range(ln, x->ooo_head); r && o->nr_sack < max; r = next_of(ln, r)) {
 		if (r != latest)
 			put_block(o, r);
 	}

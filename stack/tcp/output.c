@@ -14,13 +14,15 @@
 static void retry_soon(struct lane *ln, struct lane_tcp *pcb)
 {
 	if (!lane_tcp_armed(pcb, LANE_TT_RETRY) ||
-	    (int32_t)(pcb->due_ms[LANE_TT_RETRY] - lane_now_ms(ln)) > LANE_RETRY_US / 1000)
+	    (int32_t)(lane_tcp_due_ms(ln, pcb, LANE_TT_RETRY) - lane_now_ms(ln)) >
+		    LANE_RETRY_US / 1000)
 		lane_tcp_arm(ln, pcb, LANE_TT_RETRY, LANE_RETRY_US);
 }
 
 /* Cuts the frame 'b' (not with a driver) behind its first 'n' bytes of text. */
 static bool split(struct lane *ln, struct lane_tcp *pcb, struct lane_buf *b, uint32_t n)
 {
+	struct lane_tcp_x *x = lane_tcp_x(ln, pcb);
 	struct lane_buf *c = lane_buf_alloc(&ln->bufs);
 
 	if (!c)
@@ -45,11 +47,11 @@ static bool split(struct lane *ln, struct lane_tcp *pcb, struct lane_buf *b, uin
 	b->next = lane_buf_index(&ln->bufs, c);
 	b->text_len = n;
 	b->tcp_flags &= (uint16_t)~LANE_WIRE_PSH;
-	if (pcb->sndq_tail == lane_buf_index(&ln->bufs, b))
-		pcb->sndq_tail = b->next;
+	if (x->sndq_tail == lane_buf_index(&ln->bufs, b))
+		x->sndq_tail = b->next;
 	if (c->snd_state & LANE_SND_SACKED)
-		pcb->rec.nr_sacked++;
-	pcb->nr_sndq++;
+		x->rec.nr_sacked++;
+	x->nr_sndq++;
 	return true;
 }
 
@@ -65,13 +67,14 @@ static bool resend(struct lane *ln, struct lane_tcp *pcb, struct lane_buf *b)
 
 static bool resend_head(struct lane *ln, struct lane_tcp *pcb)
 {
-	struct lane_buf *b = lane_buf_at(&ln->bufs, pcb->sndq_head);
+	const struct lane_tcp_x *x = lane_tcp_x(ln, pcb);
+	struct lane_buf *b = lane_buf_at(&ln->bufs, x->sndq_head);
 
 	if (b && b->nr_tx) {
 		if (!resend(ln, pcb, b))
 			return false;
 	} else if ((pcb->flags & LANE_TF_FIN_SENT) &&
-		   !lane_tcp_xmit_ctl(ln, pcb, LANE_WIRE_FIN, pcb->snd_end)) {
+		   !lane_tcp_xmit_ctl(ln, pcb, LANE_WIRE_FIN, x->snd_end)) {
 		return false;
 	}
 	pcb->flags &= ~LANE_TF_RTX_HEAD;
@@ -80,17 +83,18 @@ static bool resend_head(struct lane *ln, struct lane_tcp *pcb)
 
 static bool retransmit(struct lane *ln, struct lane_tcp *pcb)
 {
+	const struct lane_tcp_x *x = lane_tcp_x(ln, pcb);
 	struct lane_buf *b;
 
 	if ((pcb->flags & LANE_TF_RTX_HEAD) && !resend_head(ln, pcb))
 		return false;
 	/* RFC 5682 2.1 2 b: new text first shows whether the time-out was spurious. */
-	if ((pcb->rec.bits & LANE_RB_FRTO_NEW) && lane_seq_le(pcb->snd_nxt, pcb->recover))
+	if ((x->rec.bits & LANE_RB_FRTO_NEW) && lane_seq_le(pcb->snd_nxt, x->recover))
 		return true;
 	while ((b = lane_tcp_next_lost(ln, pcb)) != NULL) {
-		uint32_t out = lane_tcp_in_flight(pcb);
+		uint32_t out = lane_tcp_in_flight(ln, pcb);
 
-		if ((out && out + b->text_len > pcb->cc.cwnd) || !lane_tcp_pace_may(ln, pcb))
+		if ((out && out + b->text_len > x->cc.cwnd) || !lane_tcp_pace_may(ln, pcb))
 			return true;
 		if (!resend(ln, pcb, b))
 			return false;
@@ -103,18 +107,20 @@ static bool retransmit(struct lane *ln, struct lane_tcp *pcb)
 /* Is the last, short segment to wait for more, or for an ACK? */
 static bool hold_short(struct lane *ln, struct lane_tcp *pcb, const struct lane_buf *b)
 {
+	const struct lane_tcp_x *x = lane_tcp_x(ln, pcb);
+
 	if (b->next != LANE_NIL || b->text_len >= pcb->snd_mss || (pcb->flags & LANE_TF_WR_SHUT) ||
 	    (pcb->flags & LANE_TF_URG_SND))
 		return false;
-	if (pcb->push)
+	if (x->push)
 		return false;
-	if (pcb->opts.cork || (pcb->flags & LANE_TF_MORE)) {
+	if (lane_tcp_opts(ln, pcb)->cork || (pcb->flags & LANE_TF_MORE)) {
 		if (!lane_tcp_armed(pcb, LANE_TT_CORK))
 			lane_tcp_arm(ln, pcb, LANE_TT_CORK, LANE_CORK_US);
 		return true;
 	}
 	/* Minshall: only another short segment in flight makes it wait. */
-	return !pcb->opts.nodelay && lane_seq_gt(pcb->snd_sml, pcb->snd_una);
+	return !lane_tcp_opts(ln, pcb)->nodelay && lane_seq_gt(x->snd_sml, pcb->snd_una);
 }
 
 /* How much of 'b' the peer's window takes now; 0: it has to wait. */
@@ -135,7 +141,7 @@ static void after_idle(struct lane *ln, struct lane_tcp *pcb)
 	uint32_t idle_ms = lane_now_ms(ln) - pcb->last_tx_ms;
 
 	lane_tcp_disarm(pcb, LANE_TT_RTX);
-	if (pcb->bytes_sent && idle_ms && ln->st->cfg.slow_start_after_idle)
+	if (lane_tcp_bytes_sent(pcb) && idle_ms && ln->st->cfg.slow_start_after_idle)
 		lane_tcp_cc_idle(ln, pcb, (uint64_t)idle_ms * 1000);
 }
 
@@ -144,18 +150,21 @@ enum send_result { SENT, HELD, WINDOW_FULL, CWND_FULL, PACED, NO_MEANS };
 /* Sends a frame that never left. */
 static bool xmit_new(struct lane *ln, struct lane_tcp *pcb, struct lane_buf *b)
 {
+	struct lane_tcp_x *x = lane_tcp_x(ln, pcb);
+
 	if (ln->st->nr_txq > LANE_TXQ_HIGH || !lane_tcp_xmit(ln, pcb, b))
 		return false;
 	if (b->text_len < pcb->snd_mss)
-		pcb->snd_sml = b->seq + b->text_len;
-	pcb->snd_unsent = b->next;
+		x->snd_sml = b->seq + b->text_len;
+	x->snd_unsent = b->next;
 	return true;
 }
 
 /* Sends the next frame that never left, if it may go. */
 static enum send_result send_next(struct lane *ln, struct lane_tcp *pcb, struct lane_buf *b)
 {
-	uint32_t out = lane_tcp_in_flight(pcb), n;
+	const struct lane_tcp_x *x = lane_tcp_x(ln, pcb);
+	uint32_t out = lane_tcp_in_flight(ln, pcb), n;
 
 	if (hold_short(ln, pcb, b))
 		return HELD;
@@ -164,7 +173,7 @@ static enum send_result send_next(struct lane *ln, struct lane_tcp *pcb, struct 
 		return WINDOW_FULL;
 	if (n > pcb->snd_mss)
 		n = pcb->snd_mss;
-	if (out && out + n > pcb->cc.cwnd)
+	if (out && out + n > x->cc.cwnd)
 		return CWND_FULL;
 	if (!lane_tcp_pace_may(ln, pcb))
 		return PACED;
@@ -177,15 +186,16 @@ static enum send_result send_next(struct lane *ln, struct lane_tcp *pcb, struct 
 
 static enum send_result send_new(struct lane *ln, struct lane_tcp *pcb)
 {
+	struct lane_tcp_x *x = lane_tcp_x(ln, pcb);
 	enum send_result r = SENT;
 	uint32_t before = pcb->snd_nxt;
 	struct lane_buf *b;
 
-	while (r == SENT && (b = lane_buf_at(&ln->bufs, pcb->snd_unsent)) != NULL)
+	while (r == SENT && (b = lane_buf_at(&ln->bufs, x->snd_unsent)) != NULL)
 		r = send_next(ln, pcb, b);
-	pcb->push = 0;
+	x->push = 0;
 	/* RFC 8985 7.2: the probe waits for what was sent last. */
-	if (pcb->snd_nxt != before && lane_tcp_loss_quiet(pcb))
+	if (pcb->snd_nxt != before && lane_tcp_loss_quiet(ln, pcb))
 		lane_tcp_disarm(pcb, LANE_TT_LOSS);
 	if (r != HELD)
 		lane_tcp_disarm(pcb, LANE_TT_CORK);
@@ -201,12 +211,13 @@ static enum send_result send_new(struct lane *ln, struct lane_tcp *pcb)
 /* RFC 8985 7.3: the tail loss probe is new text, whatever cwnd says, or the last segment again. */
 static void send_probe(struct lane *ln, struct lane_tcp *pcb)
 {
-	struct lane_buf *b = lane_buf_at(&ln->bufs, pcb->snd_unsent), *next;
+	struct lane_tcp_x *x = lane_tcp_x(ln, pcb);
+	struct lane_buf *b = lane_buf_at(&ln->bufs, x->snd_unsent), *next;
 	bool retrans = !b || b->text_len > pcb->snd_mss || window_takes(pcb, b) < b->text_len;
 	bool sent;
 
 	if (retrans) {
-		b = lane_buf_at(&ln->bufs, pcb->sndq_head);
+		b = lane_buf_at(&ln->bufs, x->sndq_head);
 		while (b && (next = lane_buf_at(&ln->bufs, b->next)) != NULL && next->nr_tx)
 			b = next;
 	}
@@ -216,7 +227,7 @@ static void send_probe(struct lane *ln, struct lane_tcp *pcb)
 		sent = xmit_new(ln, pcb, b);
 	else
 		sent = false;
-	pcb->rec.bits &= (uint8_t)~LANE_RB_TLP_DUE;
+	x->rec.bits &= (uint8_t)~LANE_RB_TLP_DUE;
 	if (sent)
 		lane_tcp_tlp_sent(ln, pcb, retrans);
 }
@@ -225,18 +236,22 @@ static void send_probe(struct lane *ln, struct lane_tcp *pcb)
 /* A FIN that could not ride on text. */
 static void send_fin(struct lane *ln, struct lane_tcp *pcb)
 {
-	if (!lane_tcp_fin_due(pcb) || pcb->snd_unsent != LANE_NIL)
+	const struct lane_tcp_x *x = lane_tcp_x(ln, pcb);
+
+	if (!lane_tcp_fin_due(pcb) || x->snd_unsent != LANE_NIL)
 		return;
-	if (!lane_tcp_xmit_ctl(ln, pcb, LANE_WIRE_FIN, pcb->snd_end))
+	if (!lane_tcp_x_get_tx(ln, pcb) || !lane_tcp_xmit_ctl(ln, pcb, LANE_WIRE_FIN, x->snd_end))
 		retry_soon(ln, pcb);
 }
 
 /* RFC 6298 5.1; RFC 9293 3.8.6.1: what cannot leave for the peer's window is probed for. */
 static void arm_rtx(struct lane *ln, struct lane_tcp *pcb, enum send_result r)
 {
+	struct lane_tcp_x *x = lane_tcp_x(ln, pcb);
+
 	if (pcb->snd_una != pcb->snd_nxt || r == WINDOW_FULL) {
 		if (!lane_tcp_armed(pcb, LANE_TT_RTX)) {
-			pcb->start_ms = lane_now_ms(ln);
+			x->start_ms = lane_now_ms(ln);
 			lane_tcp_arm(ln, pcb, LANE_TT_RTX, pcb->rto.rto_us);
 		}
 		if (pcb->snd_una != pcb->snd_nxt)
@@ -249,6 +264,7 @@ static void arm_rtx(struct lane *ln, struct lane_tcp *pcb, enum send_result r)
 
 static void output_text(struct lane *ln, struct lane_tcp *pcb)
 {
+	struct lane_tcp_x *x = lane_tcp_x(ln, pcb);
 	enum send_result r = NO_MEANS;
 	bool sent = retransmit(ln, pcb);
 
@@ -258,13 +274,13 @@ static void output_text(struct lane *ln, struct lane_tcp *pcb)
 		lane_tcp_cc_ran_dry(ln, pcb);
 	}
 	/* No new text could leave: a time-out is dealt with in the old way (RFC 5682 2.1 2 a). */
-	if ((pcb->rec.bits & LANE_RB_FRTO_NEW) && lane_seq_le(pcb->snd_nxt, pcb->recover)) {
-		pcb->rec.bits &= (uint8_t)~(LANE_RB_FRTO | LANE_RB_FRTO_NEW);
+	if ((x->rec.bits & LANE_RB_FRTO_NEW) && lane_seq_le(pcb->snd_nxt, x->recover)) {
+		x->rec.bits &= (uint8_t)~(LANE_RB_FRTO | LANE_RB_FRTO_NEW);
 		sent = sent && retransmit(ln, pcb);
 	}
 	if (!sent)
 		retry_soon(ln, pcb);
-	if (pcb->rec.bits & LANE_RB_TLP_DUE)
+	if (x->rec.bits & LANE_RB_TLP_DUE)
 		send_probe(ln, pcb);
 	arm_rtx(ln, pcb, r);
 }
@@ -273,17 +289,21 @@ static void output_syn(struct lane *ln, struct lane_tcp *pcb)
 {
 	if (!(pcb->flags & LANE_TF_SYN_DUE))
 		return;
-	if (lane_tcp_xmit_syn(ln, pcb))
-		pcb->flags &= ~LANE_TF_SYN_DUE;
-	else
+	if (!lane_tcp_xmit_syn(ln, pcb)) {
 		retry_soon(ln, pcb);
+		return;
+	}
+	pcb->flags &= ~LANE_TF_SYN_DUE;
+	if (!lane_tcp_armed(pcb, LANE_TT_RTX)) /* there was no extension */
+		lane_tcp_arm(ln, pcb, LANE_TT_RTX, pcb->rto.rto_us);
 }
 
 /* Can packets leave? Waits for a neighbour; only a new connection takes a dead one for an error. */
 static bool path_ready(struct lane *ln, struct lane_tcp *pcb)
 {
+	const struct lane_tcp_x *x = lane_tcp_x(ln, pcb);
 	uint32_t mtu = pcb->path.mtu;
-	int r = lane_path_update(ln, &pcb->path, &pcb->local_ip, &pcb->remote_ip);
+	int r = lane_tcp_update_path(ln, pcb);
 
 	if (r == 0) {
 		if (pcb->path.mtu != mtu)
@@ -291,7 +311,7 @@ static bool path_ready(struct lane *ln, struct lane_tcp *pcb)
 		return true;
 	}
 	if (r == -EHOSTUNREACH && pcb->state == LANE_TCP_SYN_SENT) {
-		if (lane_now_ms(ln) - pcb->start_ms < DEAD_NEIGHBOUR_MS)
+		if (lane_now_ms(ln) - x->start_ms < DEAD_NEIGHBOUR_MS)
 			retry_soon(ln, pcb);
 		else
 			lane_tcp_fail(ln, pcb, EHOSTUNREACH);
@@ -302,7 +322,8 @@ static bool path_ready(struct lane *ln, struct lane_tcp *pcb)
 	else
 		pcb->soft_err = (uint8_t)(r == -EXDEV ? ENETUNREACH : -r);
 	/* The timers go on: RFC 1122 4.2.3.9. */
-	if (pcb->snd_una != pcb->snd_nxt || pcb->snd_unsent != LANE_NIL || lane_tcp_fin_due(pcb))
+	if (pcb->x != LANE_NIL &&
+	    (pcb->snd_una != pcb->snd_nxt || x->snd_unsent != LANE_NIL || lane_tcp_fin_due(pcb)))
 		arm_rtx(ln, pcb, WINDOW_FULL);
 	return false;
 }
@@ -310,10 +331,18 @@ static bool path_ready(struct lane *ln, struct lane_tcp *pcb)
 void lane_tcp_output(struct lane *ln, struct lane_tcp *pcb)
 {
 	if (pcb->state == LANE_TCP_CLOSED || pcb->state == LANE_TCP_LISTEN ||
-	    pcb->state == LANE_TCP_TIME_WAIT || !path_ready(ln, pcb))
+	    pcb->state == LANE_TCP_TIME_WAIT)
 		return;
-	output_syn(ln, pcb);
-	if (pcb->state != LANE_TCP_SYN_SENT && pcb->state != LANE_TCP_SYN_RECEIVED)
+	/* An ACK or a probe needs no extension. */
+	if (pcb->x == LANE_NIL && ((pcb->flags & LANE_TF_SYN_DUE) || lane_tcp_fin_due(pcb)) &&
+	    !lane_tcp_x_get_tx(ln, pcb))
+		retry_soon(ln, pcb);
+	if (!path_ready(ln, pcb))
+		return;
+	if (pcb->x != LANE_NIL)
+		output_syn(ln, pcb);
+	if (pcb->x != LANE_NIL && pcb->state != LANE_TCP_SYN_SENT &&
+	    pcb->state != LANE_TCP_SYN_RECEIVED)
 		output_text(ln, pcb);
 	if ((pcb->flags & LANE_TF_PROBE_DUE) && lane_tcp_xmit_ctl(ln, pcb, 0, pcb->snd_una - 1))
 		pcb->flags &= ~LANE_TF_PROBE_DUE;

@@ -19,9 +19,9 @@ struct lane_tcp_pace *lane_tcp_pace(const struct lane *ln, const struct lane_tcp
 	return pace_at(ln, pcb->pace);
 }
 
-static bool is_needed(const struct lane_tcp *pcb)
+static bool is_needed(const struct lane *ln, const struct lane_tcp *pcb)
 {
-	return pcb->opts.max_pacing_rate || (lane_cc_ops_at(pcb->opts.cc)->flags & LANE_CC_PACED);
+	return lane_tcp_opts(ln, pcb)->max_pacing_rate || (lane_cc_ops_at(lane_tcp_opts(ln, pcb)->cc)->flags & LANE_CC_PACED);
 }
 
 void lane_tcp_pace_put(struct lane *ln, struct lane_tcp *pcb)
@@ -40,9 +40,9 @@ void lane_tcp_pace_fit(struct lane *ln, struct lane_tcp *pcb)
 {
 	struct lane_tcp_pace *p = lane_tcp_pace(ln, pcb);
 
-	if (p && !is_needed(pcb))
+	if (p && !is_needed(ln, pcb))
 		lane_tcp_pace_put(ln, pcb);
-	if (p || !is_needed(pcb))
+	if (p || !is_needed(ln, pcb))
 		return;
 	pcb->pace = lane_pool_get(&ln->st->pace_pool, ln->paces, sizeof(*p));
 	p = lane_tcp_pace(ln, pcb);
@@ -55,7 +55,7 @@ void lane_tcp_pace_fit(struct lane *ln, struct lane_tcp *pcb)
 uint64_t lane_tcp_pace_rate(const struct lane *ln, const struct lane_tcp *pcb)
 {
 	const struct lane_tcp_pace *p = lane_tcp_pace(ln, pcb);
-	uint64_t most = pcb->opts.max_pacing_rate, rate;
+	uint64_t most = lane_tcp_opts(ln, pcb)->max_pacing_rate, rate;
 
 	if (!p)
 		return 0;

@@ -15,6 +15,11 @@ size_t lane_tcp_pace_size(void)
 	return sizeof(struct lane_tcp_pace);
 }
 
+size_t lane_tcp_ip6_size(void)
+{
+	return sizeof(struct lane_tcp_ip6);
+}
+
 void lane_tcp_attach(struct lane *ln)
 {
 	ln->timers = (struct lane_timers){
@@ -31,42 +36,64 @@ void lane_tcp_attach(struct lane *ln)
 	};
 }
 
-void lane_tcp_default_opts(const struct lane *ln, struct lane_tcp_opts_set *o)
+static struct lane_ip ip_of(bool v6, const uint32_t top[3], uint32_t last)
 {
-	const struct lane_config *c = &ln->st->cfg;
+	struct lane_ip ip = lane_ip4(last);
 
-	*o = (struct lane_tcp_opts_set){
-		.rcvbuf = c->tcp_rmem[1],
-		.sndbuf = c->tcp_wmem[1],
-		.keepidle_us = c->keepalive_time_us,
-		.keepintvl_us = c->keepalive_intvl_us,
-		.keepcnt = c->keepalive_probes,
-		.linger2_us = c->fin_timeout_us,
-		.notsent_lowat = UINT32_MAX,
-		.syncnt = c->syn_retries,
-		.ttl = c->ttl,
-		.cc = c->cc,
-		.quickack = 1,
-	};
+	if (v6) {
+		memcpy(ip.w, top, 3 * sizeof(ip.w[0]));
+		ip.w[3] = last;
+	}
+	return ip;
 }
 
-struct lane_ep lane_tcp_local_ep(const struct lane_tcp *pcb)
+struct lane_ip lane_tcp_local_ip(const struct lane *ln, const struct lane_tcp *pcb)
 {
-	return (struct lane_ep){pcb->local_ip, pcb->local_port};
+	return ip_of(pcb->v6, ln->tcp_ip6s[lane_tcp_idx(ln, pcb)].local, pcb->local_w);
 }
 
-struct lane_ep lane_tcp_remote_ep(const struct lane_tcp *pcb)
+struct lane_ip lane_tcp_remote_ip(const struct lane *ln, const struct lane_tcp *pcb)
 {
-	return (struct lane_ep){pcb->remote_ip, pcb->remote_port};
+	return ip_of(pcb->v6, ln->tcp_ip6s[lane_tcp_idx(ln, pcb)].remote, pcb->remote_w);
+}
+
+struct lane_ep lane_tcp_local_ep(const struct lane *ln, const struct lane_tcp *pcb)
+{
+	return (struct lane_ep){lane_tcp_local_ip(ln, pcb), pcb->local_port};
+}
+
+struct lane_ep lane_tcp_remote_ep(const struct lane *ln, const struct lane_tcp *pcb)
+{
+	return (struct lane_ep){lane_tcp_remote_ip(ln, pcb), pcb->remote_port};
+}
+
+int lane_tcp_update_path(struct lane *ln, struct lane_tcp *pcb)
+{
+	struct lane_ip local = lane_tcp_local_ip(ln, pcb), remote = lane_tcp_remote_ip(ln, pcb);
+
+	return lane_path_update(ln, &pcb->path, &local, &remote);
+}
+
+void lane_tcp_set_eps(struct lane *ln, struct lane_tcp *pcb, const struct lane_ep *local,
+		      const struct lane_ep *remote)
+{
+	struct lane_tcp_ip6 *ip6 = &ln->tcp_ip6s[lane_tcp_idx(ln, pcb)];
+
+	pcb->local_w = local->ip.w[3];
+	pcb->remote_w = remote->ip.w[3];
+	pcb->local_port = local->port;
+	pcb->remote_port = remote->port;
+	pcb->v6 = !lane_ip_is4(&local->ip);
+	if (!pcb->v6)
+		return;
+	memcpy(ip6->local, local->ip.w, sizeof(ip6->local));
+	memcpy(ip6->remote, remote->ip.w, sizeof(ip6->remote));
 }
 
 void lane_tcp_reset_fields(struct lane_tcp *pcb)
 {
-	pcb->link = pcb->qprev = pcb->parent = LANE_NIL;
-	pcb->out_next = pcb->ev_next = pcb->pace = LANE_NIL;
-	pcb->rcvq_head = pcb->rcvq_tail = pcb->ooo_head = LANE_NIL;
-	pcb->sndq_head = pcb->sndq_tail = pcb->snd_unsent = pcb->rtx_frame = LANE_NIL;
-	pcb->lq.waiting.head = pcb->lq.waiting.tail = LANE_NIL;
+	pcb->link = pcb->qprev = LANE_NIL;
+	pcb->out_next = pcb->ev_next = pcb->x = pcb->pace = LANE_NIL;
 }
 
 struct lane_tcp *lane_tcp_create(struct lane *ln, uint64_t cookie)
@@ -80,7 +107,6 @@ struct lane_tcp *lane_tcp_create(struct lane *ln, uint64_t cookie)
 	lane_tcp_reset_fields(pcb);
 	pcb->flags = LANE_TF_USED;
 	pcb->cookie = cookie;
-	lane_tcp_default_opts(ln, &pcb->opts);
 	return pcb;
 }
 
@@ -105,14 +131,15 @@ void lane_tcp_set_cookie(struct lane_tcp *pcb, uint64_t cookie)
 
 uint64_t lane_tcp_cookie(const struct lane_tcp *pcb)
 {
-	return pcb->cookie;
+	/* In a queue it is not the program's yet. */
+	return pcb->flags & (LANE_TF_EMBRYO | LANE_TF_ACCQ) ? 0 : pcb->cookie;
 }
 
 /* ---- tables and claims ---- */
 
 static uint32_t pcb_hash(const struct lane *ln, const struct lane_tcp *pcb)
 {
-	struct lane_ep l = lane_tcp_local_ep(pcb), r = lane_tcp_remote_ep(pcb);
+	struct lane_ep l = lane_tcp_local_ep(ln, pcb), r = lane_tcp_remote_ep(ln, pcb);
 
 	if (pcb->state == LANE_TCP_LISTEN)
 		return lane_port_hash(&ln->st->key, IPPROTO_TCP, pcb->local_port);
@@ -126,7 +153,7 @@ static struct lane_ftable *pcb_table(const struct lane *ln, const struct lane_tc
 
 static void tell_flow(struct lane *ln, const struct lane_tcp *pcb, bool on)
 {
-	struct lane_ep local = lane_tcp_local_ep(pcb), remote = lane_tcp_remote_ep(pcb);
+	struct lane_ep local = lane_tcp_local_ep(ln, pcb), remote = lane_tcp_remote_ep(ln, pcb);
 
 	if (pcb->state != LANE_TCP_LISTEN)
 		lane_tell_flow(ln, &local, &remote, on);
@@ -152,6 +179,19 @@ void lane_tcp_unhash(struct lane *ln, struct lane_tcp *pcb)
 	tell_flow(ln, pcb, false);
 }
 
+bool lane_tcp_is(const struct lane *ln, const struct lane_tcp *pcb, const struct lane_ep *local,
+		 const struct lane_ep *remote)
+{
+	const struct lane_tcp_ip6 *ip6 = &ln->tcp_ip6s[lane_tcp_idx(ln, pcb)];
+
+	if (pcb->remote_port != remote->port || pcb->local_port != local->port ||
+	    pcb->remote_w != remote->ip.w[3] || pcb->local_w != local->ip.w[3] ||
+	    pcb->v6 == lane_ip_is4(&remote->ip))
+		return false;
+	return !pcb->v6 || (memcmp(ip6->remote, remote->ip.w, sizeof(ip6->remote)) == 0 &&
+			    memcmp(ip6->local, local->ip.w, sizeof(ip6->local)) == 0);
+}
+
 struct lane_tcp *lane_tcp_find(const struct lane *ln, uint32_t hash, const struct lane_ep *local,
 			       const struct lane_ep *remote)
 {
@@ -161,7 +201,7 @@ struct lane_tcp *lane_tcp_find(const struct lane *ln, uint32_t hash, const struc
 	for (; i != LANE_NIL; i = lane_ftable_next(ln->conns, &it)) {
 		struct lane_tcp *pcb = lane_tcp_get(ln, i);
 
-		if (pcb && lane_tcp_is(pcb, local, remote))
+		if (pcb && lane_tcp_is(ln, pcb, local, remote))
 			return pcb;
 	}
 	return NULL;
@@ -169,7 +209,7 @@ struct lane_tcp *lane_tcp_find(const struct lane *ln, uint32_t hash, const struc
 
 void lane_tcp_claim(struct lane *ln, struct lane_tcp *pcb, enum lane_claim_kind kind)
 {
-	struct lane_ep l = lane_tcp_local_ep(pcb);
+	struct lane_ep l = lane_tcp_local_ep(ln, pcb);
 
 	lane_claim(ln, IPPROTO_TCP, &l, pcb->flags & LANE_TF_V6ONLY, kind);
 	pcb->flags |= LANE_TF_CLAIMED;
@@ -202,9 +242,26 @@ void lane_tcp_free_frames(struct lane *ln, uint32_t head)
 
 static void free_rcvq(struct lane *ln, struct lane_tcp *pcb)
 {
-	lane_tcp_free_frames(ln, pcb->rcvq_head);
-	pcb->rcvq_head = pcb->rcvq_tail = LANE_NIL;
-	pcb->rcv_queued = 0;
+	struct lane_tcp_x *x = lane_tcp_x(ln, pcb);
+
+	if (x->rcvq_head == LANE_NIL)
+		return;
+	lane_tcp_free_frames(ln, x->rcvq_head);
+	x->rcvq_head = x->rcvq_tail = LANE_NIL;
+	x->rcv_queued = 0;
+}
+
+/* What was to be sent, and what is known of it. */
+static void free_sndq(struct lane *ln, struct lane_tcp *pcb)
+{
+	struct lane_tcp_x *x = lane_tcp_x(ln, pcb);
+
+	if (pcb->x == LANE_NIL)
+		return;
+	lane_tcp_free_frames(ln, x->sndq_head);
+	x->sndq_head = x->sndq_tail = x->snd_unsent = x->rtx_frame = LANE_NIL;
+	x->nr_sndq = 0;
+	memset(&x->rec, 0, sizeof(x->rec));
 }
 
 void lane_tcp_detach(struct lane *ln, struct lane_tcp *pcb)
@@ -215,10 +272,7 @@ void lane_tcp_detach(struct lane *ln, struct lane_tcp *pcb)
 	lane_timer_stop(&ln->timers, lane_tcp_idx(ln, pcb));
 	lane_tcp_pace_put(ln, pcb);
 	pcb->armed = 0;
-	lane_tcp_free_frames(ln, pcb->sndq_head);
-	pcb->sndq_head = pcb->sndq_tail = pcb->snd_unsent = pcb->rtx_frame = LANE_NIL;
-	pcb->nr_sndq = 0;
-	memset(&pcb->rec, 0, sizeof(pcb->rec));
+	free_sndq(ln, pcb);
 	lane_tcp_ooo_free(ln, pcb);
 	pcb->flags &= ~(LANE_TF_ACK_NOW | LANE_TF_SYN_DUE | LANE_TF_RTX_HEAD | LANE_TF_PROBE_DUE);
 	pcb->state = LANE_TCP_CLOSED;
@@ -239,6 +293,8 @@ void lane_tcp_free(struct lane *ln, struct lane_tcp *pcb)
 	lane_tcp_unqueue(ln, pcb);
 	lane_tcp_detach(ln, pcb);
 	free_rcvq(ln, pcb);
+	lane_tcp_x_put(ln, pcb);
+	lane_tcp_opts_drop(ln, pcb);
 	if (pcb->flags & LANE_TF_ORPHAN)
 		ln->st->nr_orphans--;
 	pcb->events = 0;
@@ -362,6 +418,9 @@ void lane_tcp_init(struct lane *ln)
 	lane_tcp_pace_init(ln);
 	st->events = st->output = st->tw_order = (struct lane_list){LANE_NIL, LANE_NIL};
 	st->pcb_at_work = LANE_NIL;
+	lane_tcp_x_init(ln);
+	lane_tcp_lq_init(ln);
+	lane_tcp_opts_init(ln);
 }
 
 const char *lane_tcp_state_name(enum lane_tcp_state s)

@@ -7,6 +7,11 @@
  * list. The last two are drained once a turn, so a pcb that ends while it is on them is only
  * marked LANE_TF_DEAD and its slot is freed when it is taken off.
  *
+ * An idle connection is its pcb alone. What counts only while something is queued, in flight, out of order,
+ * armed, being recovered or measured lies in an extension (struct lane_tcp_x) of a smaller pool; x.c says
+ * when a connection has one. Options are shared by all who have the same (opts.c), a listener's queues
+ * lie apart (struct lane_tcp_lq), as do the upper 96 bits of IPv6 addresses (struct lane_tcp_ip6).
+ *
  * Sequence numbers: snd_una <= snd_nxt <= snd_end + 1 (FIN). snd_nxt is the highest ever sent and
  * never moves back; what is to be sent again are the frames marked LANE_SND_LOST (none lies before
  * rtx_frame) and, with LANE_TF_RTX_HEAD, the oldest segment. Text lies in frames from sndq_head on, one
@@ -33,6 +38,7 @@
 #include "stack/tcp/pace.h"
 #include "stack/tcp/rate.h"
 #include "stack/tcp/rto.h"
+#include "stack/tcp/x.h"
 #include "stack/wire/tcp.h"
 
 #define LANE_TF_USED        0x00000001U /* the slot is taken */
@@ -67,17 +73,6 @@
 #define LANE_TF_WAS_RESET   0x40000000U /* ended by error: read gives 0 and write EPIPE after it */
 #define LANE_TF_PASSIVE     0x80000000U /* opened by the peer */
 
-/* The deadlines of a pcb. */
-enum lane_tcp_timer {
-	LANE_TT_RTX,  /* retransmission; zero-window probe while nothing is in flight */
-	LANE_TT_DACK, /* delayed ACK */
-	LANE_TT_KEEP, /* keepalive; an orphan's FIN_WAIT_2 */
-	LANE_TT_CORK, /* the limit of TCP_CORK and MSG_MORE */
-	LANE_TT_RETRY, /* a neighbour, a frame or room in a queue that output waits for */
-	LANE_TT_LOSS, /* RFC 8985: reordering is waited for until then, or a tail loss probe is due */
-	LANE_TT_TIMERS
-};
-
 /* As Linux' tcpi_ca_state. */
 enum lane_tcp_ca {
 	LANE_CA_OPEN = 0,
@@ -91,16 +86,6 @@ enum lane_tcp_ca {
 #define LANE_SND_SACKED	 0x1 /* the peer has it, but not all before it */
 #define LANE_SND_LOST	 0x2
 #define LANE_SND_RETRANS 0x4 /* sent again, and that is still on its way */
-
-/* lane_tcp_rec.bits */
-#define LANE_RB_REORDERED   0x01 /* the path reorders: RACK waits */
-#define LANE_RB_DSACK_ROUND 0x02 /* dsack_round is good */
-#define LANE_RB_TLP	    0x04 /* a probe is out: tlp_end is good */
-#define LANE_RB_TLP_RETRANS 0x08 /* and it was text sent again */
-#define LANE_RB_TLP_DUE	    0x10
-#define LANE_RB_UNDO	    0x20 /* undo_una, undo_ms, nr_undo are good */
-#define LANE_RB_FRTO	    0x40 /* after a time-out, not known yet to be real */
-#define LANE_RB_FRTO_NEW    0x80 /* and new text is what tells */
 
 /* lane_tcp.ecn */
 #define LANE_ECN_OK	 0x01 /* agreed on */
@@ -121,106 +106,70 @@ enum lane_tcp_urg { LANE_URG_NONE, LANE_URG_AHEAD, LANE_URG_HERE, LANE_URG_READ 
 #define LANE_TXQ_HIGH	    128	   /* packets on st->txq beyond which no new text is sent */
 #define LANE_SYNQ_MIN	    128	   /* half-open connections that any listener may have, if the pool has them */
 
-/* A listener's own; it has no congestion control. */
-struct lane_tcp_lq {
-	struct lane_list waiting; /* for accept */
-	uint32_t nr_syns, nr_young; /* half-open ones (synq.c), those without a time-out yet */
-	uint32_t nr_waiting, backlog;
-};
-
-/* Loss detection and recovery of a sender (RFC 8985, 6937, 5682, 3522). */
-struct lane_tcp_rec {
-	uint32_t sacked, lost, retrans; /* bytes of frames with these marks; without SACK 'sacked' is 0 */
-	uint16_t nr_sacked; /* frames; without SACK duplicate ACKs */
-	uint16_t reordering; /* segments, the most seen */
-	uint8_t bits;	     /* LANE_RB_* */
-	uint8_t reo_mult;    /* quarters of min_rtt_us that reordering may take, beyond the first */
-	uint8_t reo_persist; /* recoveries for which it stays */
-	uint8_t nr_undo_seen; /* retransmissions since undo_una was set, saturating */
-	uint32_t rtt_us;      /* RACK.rtt */
-	uint64_t xmit_us;     /* RACK.xmit_ts: of the segment sent last that arrived */
-	uint32_t end_seq;     /* its end */
-	uint32_t fack;	      /* highest end that arrived */
-	uint32_t dsack_round, tlp_end;
-	uint32_t prr_delivered, prr_out, prr_fs; /* RFC 6937 */
-	uint32_t undo_una, undo_ms; /* snd_una and time when this episode began */
-	uint32_t nr_undo; /* its retransmissions that no DSACK has reported */
-	uint32_t dsack_start, dsack_end; /* a duplicate that came and is to be reported; equal: none */
-};
-
 struct lane_tcp {
 	/* RX-hot */
-	uint32_t link;	/* free list; next in the listener's queue */
+	union {
+		uint64_t cookie;
+		struct { /* while no program has it */
+			uint32_t link;	/* free list; next in the listener's queue */
+			uint32_t qprev;
+		};
+	};
 	uint32_t flags; /* LANE_TF_* */
 	uint8_t state;	/* enum lane_tcp_state */
-	uint8_t snd_wscale, rcv_wscale;
-	uint8_t quick; /* segments still to be ACKed at once */
-	uint32_t rcv_nxt, rcv_adv;
-	uint32_t rcv_acked; /* rcv_nxt in the last ACK that we sent */
-	uint32_t snd_una, snd_nxt, snd_wnd, snd_wl1, snd_wl2;
-	uint32_t ts_recent, ts_offset;
-	uint32_t rcvq_head;
+	uint8_t snd_wscale : 4, rcv_wscale : 4;
+	uint8_t armed;	/* 1 << enum lane_tcp_timer */
+	uint8_t events; /* LANE_EV_* */
+	uint32_t local_w, remote_w; /* the last words of the addresses */
+	uint16_t local_port, remote_port;
+	uint32_t x; /* extension, LANE_NIL: none */
+	union {
+		uint32_t rcv_nxt;
+		uint32_t lq; /* of a listener */
+	};
+	uint32_t rcv_adv;
+	uint32_t snd_una, snd_nxt, snd_wnd, snd_wl1;
+	uint32_t ts_recent;
 	uint32_t last_rx_ms;
 
-	struct lane_ip local_ip, remote_ip;
-	uint16_t local_port, remote_port;
-	uint32_t rcvq_tail;
-	uint32_t rcv_queued; /* bytes in the receive queue */
-	uint32_t rcv_used;   /* bytes of the receive buffer in use: queued and lent */
-	uint32_t rcv_limit;  /* bytes of payload that it may hold */
-	uint32_t ooo_head;   /* out-of-order ranges (ooo.c) */
-
 	/* TX-hot */
-	struct lane_path path;
-	uint32_t sndq_head, sndq_tail, snd_unsent, rtx_frame;
-	uint32_t snd_end;     /* behind the last byte written */
-	uint32_t nr_sndq;     /* frames */
-	uint32_t snd_max_wnd; /* the largest that the peer offered */
-	uint32_t snd_sml;     /* end of the last short segment sent (Minshall) */
-	uint32_t recover;     /* RFC 6582 */
-
+	uint32_t ts_offset;
 	struct lane_rto rto;
-	struct lane_timer timer;
-	uint32_t due_ms[LANE_TT_TIMERS];
-	uint16_t snd_mss;  /* text bytes of a full segment now */
+	uint32_t cwnd, ssthresh, cc_kept; /* of struct lane_cc, without extension */
+	uint16_t snd_mss; /* text bytes of a full segment now */
+	uint16_t rcv_mss;
+	struct lane_path path;
+	uint16_t opts;	   /* struct lane_tcp_oset */
 	uint16_t peer_mss; /* the peer's MSS option, 536 without */
-	uint8_t armed;	   /* 1 << enum lane_tcp_timer */
-	uint8_t ecn;	   /* LANE_ECN_* */
-	uint8_t ca_state;
-	uint8_t retries;  /* retransmissions or probes in a row */
-	uint8_t pingpong; /* our text answers the peer's: it will carry the ACKs */
-
-	struct lane_cc cc; /* unused by a listener, as is what follows */
-	struct lane_tcp_rec rec;
-	struct lane_rate rate;
-	uint32_t pace; /* index of what pacing has, LANE_NIL: not paced */
-	uint64_t delivered; /* bytes, SACKed ones included */
-	struct lane_tcp_lq lq;
-
-	uint32_t out_next, ev_next, qprev;
-	uint32_t parent; /* listener, while in its queue */
-	uint64_t cookie;
-	uint8_t events; /* LANE_EV_* */
-	uint8_t err;	/* pending errno */
-	uint8_t soft_err;
-	uint8_t urg_state; /* enum lane_tcp_urg */
-	uint8_t keep_probes;
-	uint8_t push; /* the cork limit passed: the last segment goes now */
-	uint16_t nr_ooo; /* frames */
-	uint32_t rcv_mss;
-	uint32_t sack_seq; /* lies in the range that changed last */
-	uint32_t fin_seq;  /* LANE_TF_OOO_FIN */
-	uint32_t urg_seq;  /* of the urgent byte, while urg_state is not NONE */
-	uint32_t snd_up;
-	uint32_t ctl_tx_us; /* when SYN or FIN was sent, mod 2^32; 0: never or twice */
-	uint32_t tune_seq, tune_us; /* receive autotuning: start of this round */
-	uint32_t start_ms;	/* when it was opened; user time-out: since when nothing is acked */
-	uint32_t last_tx_ms;	/* text */
+	uint32_t last_tx_ms;	 /* text */
 	uint32_t last_rxtext_ms;
+
+	/* warm */
+	struct lane_timer timer;
+	uint32_t out_next;
+	union {
+		uint32_t ev_next;
+		uint32_t parent; /* listener, while in one of its queues: there are no events yet */
+	};
+	uint32_t rcv_limit; /* bytes of payload that the receive buffer may hold */
+	uint32_t pace;	    /* index of what pacing has, LANE_NIL: not paced */
 	uint32_t min_rtt_us;
+	uint32_t snd_max_wnd; /* the largest that the peer offered */
 	uint32_t segs_in, segs_out, nr_retrans;
-	uint64_t bytes_received, bytes_sent, bytes_retrans;
-	struct lane_tcp_opts_set opts;
+	uint64_t bytes_acked : 48;
+	uint64_t err : 8; /* pending errno */
+	uint64_t soft_err : 8;
+	uint64_t bytes_received : 48;
+	uint64_t keep_probes : 8;
+	uint64_t quick : 5;    /* segments still to be ACKed at once */
+	uint64_t pingpong : 1; /* our text answers the peer's: it will carry the ACKs */
+	uint64_t v6 : 1;       /* struct lane_tcp_ip6 is good */
+	uint64_t bytes_retrans : 48;
+	uint64_t reordering : 16; /* segments, the most seen */
+	uint8_t ecn;	     /* LANE_ECN_* */
+	uint8_t reo_mult;    /* quarters of min_rtt_us that reordering may take, beyond the first */
+	uint8_t reo_persist; /* recoveries for which it stays */
+	bool reordered;	     /* the path reorders: RACK waits */
 } __attribute__((aligned(64)));
 
 /* A received segment on its way through input; its text lies in pkt->b once stripped. */
@@ -278,15 +227,6 @@ static inline void lane_tcp_prefetch(const struct lane *ln, uint32_t i)
 		__builtin_prefetch(pcb + at, 1);
 }
 
-/* It is the connection local <- remote. */
-static inline bool lane_tcp_is(const struct lane_tcp *pcb, const struct lane_ep *local,
-			       const struct lane_ep *remote)
-{
-	return pcb->remote_port == remote->port && pcb->local_port == local->port &&
-	       lane_ip_equal(&pcb->remote_ip, &remote->ip) &&
-	       lane_ip_equal(&pcb->local_ip, &local->ip);
-}
-
 static inline uint32_t lane_now_ms(const struct lane *ln)
 {
 	return (uint32_t)(ln->now_us / 1000);
@@ -304,8 +244,57 @@ static inline bool lane_tcp_fin_due(const struct lane_tcp *pcb)
 	return (pcb->flags & LANE_TF_WR_SHUT) && !(pcb->flags & LANE_TF_FIN_SENT);
 }
 
-struct lane_ep lane_tcp_local_ep(const struct lane_tcp *pcb);
-struct lane_ep lane_tcp_remote_ep(const struct lane_tcp *pcb);
+static inline struct lane_tcp_oset *lane_tcp_oset(const struct lane *ln, uint32_t i)
+{
+	return &ln->osets[i < ln->st->oset_pool.nr ? i : 0];
+}
+
+static inline const struct lane_tcp_opts_set *lane_tcp_opts(const struct lane *ln,
+							    const struct lane_tcp *pcb)
+{
+	return &lane_tcp_oset(ln, pcb->opts)->o;
+}
+
+/* The queues of a listener; of what is none, empty ones that nobody may write. */
+static inline struct lane_tcp_lq *lane_tcp_lq(const struct lane *ln, const struct lane_tcp *l)
+{
+	uint32_t nr = ln->st->lq_pool.nr;
+
+	return &ln->lqs[l->state == LANE_TCP_LISTEN && l->lq < nr ? l->lq : nr];
+}
+
+/* The extension of 'pcb', or what counts without one, which nobody may write. */
+static inline struct lane_tcp_x *lane_tcp_x(const struct lane *ln, const struct lane_tcp *pcb)
+{
+	return &ln->xs[pcb->x < ln->st->x_pool.nr ? pcb->x : ln->st->x_pool.nr];
+}
+
+/* Fetches the lines of it that every segment needs. */
+static inline void lane_tcp_x_prefetch(const struct lane *ln, const struct lane_tcp *pcb)
+{
+	const char *x = (const char *)lane_tcp_x(ln, pcb);
+
+	__builtin_prefetch(x, 1);
+	__builtin_prefetch(x + 64, 1);
+}
+
+static inline bool lane_tcp_is_v4(const struct lane_tcp *pcb)
+{
+	return !pcb->v6;
+}
+
+/* It is the connection local <- remote. */
+bool lane_tcp_is(const struct lane *ln, const struct lane_tcp *pcb, const struct lane_ep *local,
+		 const struct lane_ep *remote);
+struct lane_ip lane_tcp_local_ip(const struct lane *ln, const struct lane_tcp *pcb);
+struct lane_ip lane_tcp_remote_ip(const struct lane *ln, const struct lane_tcp *pcb);
+struct lane_ep lane_tcp_local_ep(const struct lane *ln, const struct lane_tcp *pcb);
+struct lane_ep lane_tcp_remote_ep(const struct lane *ln, const struct lane_tcp *pcb);
+/* lane_path_update() of its path. */
+int lane_tcp_update_path(struct lane *ln, struct lane_tcp *pcb);
+/* Both ends; 'remote' of the family of 'local'. */
+void lane_tcp_set_eps(struct lane *ln, struct lane_tcp *pcb, const struct lane_ep *local,
+		      const struct lane_ep *remote);
 /* Enters and removes a connection in ln->conns (a listener in ln->listeners). -ENOSPC. */
 int lane_tcp_hash(struct lane *ln, struct lane_tcp *pcb);
 void lane_tcp_unhash(struct lane *ln, struct lane_tcp *pcb);
@@ -327,11 +316,99 @@ void lane_tcp_notify(struct lane *ln, struct lane_tcp *pcb, uint8_t events);
 void lane_tcp_want_output(struct lane *ln, struct lane_tcp *pcb);
 /* Every link of a zeroed pcb names nothing. */
 void lane_tcp_reset_fields(struct lane_tcp *pcb);
-void lane_tcp_default_opts(const struct lane *ln, struct lane_tcp_opts_set *o);
 /* Frees a flat list of frames. */
 void lane_tcp_free_frames(struct lane *ln, uint32_t head);
 
+/* ---- x.c ---- */
+/* Takes an extension, unless there is one. NULL: none to be had; 'pcb' is as it was. */
+struct lane_tcp_x *lane_tcp_x_get(struct lane *ln, struct lane_tcp *pcb);
+/* The same for one that is about to send: it leaves some for those who receive. */
+struct lane_tcp_x *lane_tcp_x_get_tx(struct lane *ln, struct lane_tcp *pcb);
+/* Gives it back; what lasts goes to the pcb. Frames in its queues are forgotten. */
+void lane_tcp_x_put(struct lane *ln, struct lane_tcp *pcb);
+/* Gives it back if 'pcb' is idle, and extensions are not plenty. */
+void lane_tcp_rest(struct lane *ln, struct lane_tcp *pcb);
+/* So many are not for who begins to send. */
+static inline uint32_t lane_tcp_x_reserve(const struct lane *ln)
+{
+	return ln->st->x_pool.nr / 4 + (ln->st->x_pool.nr < 4);
+}
+
+/* One for 'pcb' (NULL: for one that has none) would be of the reserve. */
+static inline bool lane_tcp_x_low(const struct lane *ln, const struct lane_tcp *pcb)
+{
+	uint32_t left = ln->st->x_pool.nr - ln->st->x_pool.nr_used;
+	/* Two lanes that open connections to each other must not wait for each other either. */
+	bool answers = pcb && pcb->state == LANE_TCP_SYN_RECEIVED && (pcb->flags & LANE_TF_PASSIVE);
+
+	return left + (pcb && pcb->x != LANE_NIL) <= lane_tcp_x_reserve(ln) >> answers;
+}
+
+/* 'pcb' may begin to send: it has an extension, or would get one. */
+static inline bool lane_tcp_x_may_send(const struct lane *ln, const struct lane_tcp *pcb)
+{
+	return !lane_tcp_x_low(ln, pcb) || pcb->snd_una != pcb->snd_nxt ||
+	       lane_tcp_x(ln, pcb)->sndq_head != LANE_NIL || !ln->st->x_short;
+}
+
+void lane_tcp_x_init(struct lane *ln);
+void lane_tcp_x_recover(struct lane *ln);
+void lane_tcp_x_check(const struct lane *ln);
+
+/* Behind the last byte written. */
+static inline uint32_t lane_tcp_snd_end(const struct lane *ln, const struct lane_tcp *pcb)
+{
+	if (pcb->x == LANE_NIL)
+		return pcb->snd_nxt - !!(pcb->flags & LANE_TF_FIN_SENT);
+	return lane_tcp_x(ln, pcb)->snd_end;
+}
+
+/* Bytes of text sent, again and again counted: all that was sent once is acknowledged or in flight. */
+static inline uint64_t lane_tcp_bytes_sent(const struct lane_tcp *pcb)
+{
+	uint32_t flight = pcb->snd_nxt - pcb->snd_una;
+
+	if (!(pcb->flags & LANE_TF_CONNECTED))
+		return 0;
+	if (flight && (pcb->flags & LANE_TF_FIN_SENT))
+		flight--;
+	return pcb->bytes_acked + flight + pcb->bytes_retrans;
+}
+
+/* rcv_nxt in the last ACK that we sent. */
+static inline uint32_t lane_tcp_rcv_acked(const struct lane *ln, const struct lane_tcp *pcb)
+{
+	return pcb->x == LANE_NIL ? pcb->rcv_nxt : lane_tcp_x(ln, pcb)->rcv_acked;
+}
+
+static inline uint32_t lane_tcp_cwnd(const struct lane *ln, const struct lane_tcp *pcb)
+{
+	return pcb->x == LANE_NIL ? pcb->cwnd : lane_tcp_x(ln, pcb)->cc.cwnd;
+}
+
+static inline uint32_t lane_tcp_ssthresh(const struct lane *ln, const struct lane_tcp *pcb)
+{
+	return pcb->x == LANE_NIL ? pcb->ssthresh : lane_tcp_x(ln, pcb)->cc.ssthresh;
+}
+
+/* ---- opts.c ---- */
+void lane_tcp_default_opts(const struct lane *ln, struct lane_tcp_opts_set *o);
+/* 'pcb' has these options from now on. -ENOBUFS: too many different ones. */
+int lane_tcp_opts_take(struct lane *ln, struct lane_tcp *pcb, const struct lane_tcp_opts_set *o);
+/* It has those of another pcb. */
+void lane_tcp_opts_share(struct lane *ln, struct lane_tcp *pcb, const struct lane_tcp *of);
+/* It has the lane's defaults. */
+void lane_tcp_opts_drop(struct lane *ln, struct lane_tcp *pcb);
+void lane_tcp_opts_init(struct lane *ln);
+void lane_tcp_opts_recover(struct lane *ln);
+void lane_tcp_opts_check(const struct lane *ln);
+
 /* ---- listen.c ---- */
+/* A listener's queues. -ENOBUFS. */
+int lane_tcp_lq_get(struct lane *ln, struct lane_tcp *l);
+void lane_tcp_lq_put(struct lane *ln, struct lane_tcp *l);
+void lane_tcp_lq_init(struct lane *ln);
+void lane_tcp_lq_recover(struct lane *ln);
 /* A listener for a SYN to 'local' whose flow hash is 'hash', or NULL. */
 struct lane_tcp *lane_tcp_find_listener(const struct lane *ln, const struct lane_ep *local,
 					uint32_t hash);
@@ -360,93 +437,10 @@ uint16_t lane_tcp_offer_mss(const struct lane_path *path, const struct lane_ip *
 uint16_t lane_tcp_adv_mss(const struct lane *ln, const struct lane_tcp *pcb);
 enum lane_drop lane_tcp_in_syn_sent(struct lane *ln, struct lane_tcp *pcb, struct lane_seg *seg);
 
-/* What one ACK brought, gathered before the congestion control hears of it. */
-struct lane_acked {
-	uint32_t bytes;	    /* cumulatively */
-	uint32_t delivered; /* newly, by SACK or without */
-	uint32_t sacked;    /* newly SACKed */
-	uint32_t lost;	    /* newly marked */
-	uint32_t rtt_us;    /* 0: none */
-	uint64_t resent_us; /* when what was sent twice left last */
-	uint64_t first_us;  /* and first */
-	uint32_t prior_in_flight;
-	uint32_t dsack_start, dsack_end; /* a duplicate that the peer reports; equal: none */
-	struct lane_rate_seen seen;
-	bool dup;	    /* a duplicate ACK of a connection without SACK */
-	bool ece;	    /* congestion is echoed */
-	bool retransmitted; /* some of it was sent twice: Karn's rule */
-	bool orig;	    /* some of it was sent once only, before the time-out */
-};
-
 /* ---- ack.c ---- */
 enum lane_drop lane_tcp_ack_in(struct lane *ln, struct lane_tcp *pcb, struct lane_seg *seg);
 /* True when our FIN was sent and is acknowledged. */
 bool lane_tcp_fin_acked(const struct lane_tcp *pcb);
-
-/* ---- sack.c: the scoreboard ---- */
-/* Bytes that are thought to be in the network (RFC 6675's pipe). */
-uint32_t lane_tcp_in_flight(const struct lane_tcp *pcb);
-/* Marks what the SACK blocks of 'seg' name; a DSACK goes to 'a'. */
-void lane_tcp_sack_in(struct lane *ln, struct lane_tcp *pcb, const struct lane_seg *seg,
-		      struct lane_acked *a);
-/* 'b' is acknowledged cumulatively: its marks go, and what they tell is taken. */
-void lane_tcp_sack_acked(struct lane *ln, struct lane_tcp *pcb, const struct lane_seg *seg,
-			 struct lane_buf *b, struct lane_acked *a);
-/* The first 'n' bytes of 'b' are acknowledged: the sums get smaller. */
-void lane_tcp_sack_trim(struct lane_tcp *pcb, const struct lane_buf *b, uint32_t n);
-/* 'b' is to be sent (again), unless it was SACKed or waits for that. True if it was marked. */
-bool lane_tcp_mark_lost(struct lane *ln, struct lane_tcp *pcb, struct lane_buf *b);
-/* 'b' was sent again. */
-void lane_tcp_mark_retrans(struct lane_tcp *pcb, struct lane_buf *b);
-/* Nothing is lost after all. */
-void lane_tcp_unmark_lost(struct lane *ln, struct lane_tcp *pcb);
-/* RFC 2018 8: the peer has dropped what it had SACKed, if it lacks the first. */
-void lane_tcp_check_renege(struct lane *ln, struct lane_tcp *pcb);
-/* The next frame to send again, NULL: none. */
-struct lane_buf *lane_tcp_next_lost(struct lane *ln, struct lane_tcp *pcb);
-/* The peer sent [start, end) again: report it (RFC 2883). */
-void lane_tcp_note_dup(struct lane_tcp *pcb, uint32_t start, uint32_t end);
-
-/* ---- rack.c: RFC 8985 ---- */
-/* 'b' has arrived, as 'seg' says. */
-void lane_tcp_rack_take(struct lane *ln, struct lane_tcp *pcb, const struct lane_seg *seg,
-			const struct lane_buf *b);
-/* Marks what is lost; arms LANE_TT_LOSS for what may be. Returns bytes marked. */
-uint32_t lane_tcp_rack_detect(struct lane *ln, struct lane_tcp *pcb);
-/* True if 'b' was sent so long ago that a time-out finds it lost. */
-bool lane_tcp_rack_overdue(const struct lane *ln, const struct lane_tcp *pcb, const struct lane_buf *b);
-/* The path reorders: 'segs' is how far, 0: unknown. */
-void lane_tcp_rack_reordered(struct lane_tcp *pcb, uint32_t segs);
-/* What a DSACK tells of the reordering window. */
-void lane_tcp_rack_dsack(struct lane_tcp *pcb);
-/* A recovery has ended. */
-void lane_tcp_rack_recovered(struct lane_tcp *pcb);
-/* Arms LANE_TT_LOSS for a tail loss probe, if one may be due. */
-void lane_tcp_tlp_arm(struct lane *ln, struct lane_tcp *pcb);
-/* The probe has left. */
-void lane_tcp_tlp_sent(struct lane *ln, struct lane_tcp *pcb, bool retrans);
-/* RFC 8985 7.4: what an ACK says of the probe. */
-void lane_tcp_tlp_ack(struct lane *ln, struct lane_tcp *pcb, const struct lane_seg *seg,
-		      const struct lane_acked *a);
-/* LANE_TT_LOSS fired. */
-void lane_tcp_loss_timeout(struct lane *ln, struct lane_tcp *pcb);
-
-/* ---- loss.c: recovery ---- */
-/* After an ACK: states, marks, undo, PRR. Only when lane_tcp_loss_idle() is false. */
-void lane_tcp_loss_ack(struct lane *ln, struct lane_tcp *pcb, const struct lane_seg *seg,
-		       struct lane_acked *a);
-/* Nothing is lost, SACKed, sent again or probed for. */
-bool lane_tcp_loss_idle(const struct lane_tcp *pcb);
-/* The same, or the window is only being reduced for an echo of congestion. */
-bool lane_tcp_loss_quiet(const struct lane_tcp *pcb);
-/* Something was marked lost without an ACK: recovery begins, unless it is under way. */
-void lane_tcp_loss_found(struct lane *ln, struct lane_tcp *pcb, struct lane_acked *a);
-/* The retransmission timer expired. */
-void lane_tcp_enter_loss(struct lane *ln, struct lane_tcp *pcb);
-/* The path takes no more than snd_mss: what is larger and in flight goes again. */
-void lane_tcp_loss_too_big(struct lane *ln, struct lane_tcp *pcb);
-/* 'b' leaves, again if nr_tx says so. */
-void lane_tcp_loss_sent(struct lane_tcp *pcb, struct lane_buf *b);
 
 /* ---- ackpolicy.c: when we acknowledge (tcp.md 1) ---- */
 void lane_tcp_ack_now(struct lane *ln, struct lane_tcp *pcb);
@@ -492,7 +486,7 @@ bool lane_tcp_frames_short(const struct lane *ln);
 bool lane_tcp_frames_scarce(const struct lane *ln);
 void lane_tcp_urg_in(struct lane *ln, struct lane_tcp *pcb, const struct lane_seg *seg);
 /* Sequence number of the next byte that the program reads. */
-uint32_t lane_tcp_copied_seq(const struct lane_tcp *pcb);
+uint32_t lane_tcp_copied_seq(const struct lane *ln, const struct lane_tcp *pcb);
 
 /* ---- output.c, segment.c ---- */
 /* Sends all that may be sent: control, retransmissions, new text, FIN, a due ACK. */
@@ -539,6 +533,8 @@ static inline bool lane_tcp_armed(const struct lane_tcp *pcb, enum lane_tcp_time
 {
 	return pcb->armed & (1U << t);
 }
+/* When an armed one is due. */
+uint32_t lane_tcp_due_ms(const struct lane *ln, const struct lane_tcp *pcb, enum lane_tcp_timer t);
 /* Starts the wheel's entry for what is armed, unless it stands there or before. */
 void lane_tcp_rearm(struct lane *ln, struct lane_tcp *pcb);
 void lane_tcp_keepalive_start(struct lane *ln, struct lane_tcp *pcb);
@@ -561,5 +557,6 @@ void lane_tcp_tw_timers(struct lane *ln);
 uint64_t lane_tcp_tw_next(const struct lane *ln);
 
 #include "stack/tcp/congest.h"
+#include "stack/tcp/loss.h"
 
 #endif

@@ -27,15 +27,15 @@ void lane_tcp_rack_reordered(struct lane_tcp *pcb, uint32_t segs)
 {
 	if (segs > LANE_REORDERING_MAX)
 		segs = LANE_REORDERING_MAX;
-	if (segs > pcb->rec.reordering)
-		pcb->rec.reordering = (uint16_t)segs;
-	pcb->rec.bits |= LANE_RB_REORDERED;
+	if (segs > pcb->reordering)
+		pcb->reordering = (uint16_t)segs;
+	pcb->reordered = true;
 }
 
 /* 6.2 step 3. */
-static void look_for_reordering(struct lane_tcp *pcb, const struct lane_buf *b)
+static void look_for_reordering(struct lane *ln, struct lane_tcp *pcb, const struct lane_buf *b)
 {
-	struct lane_tcp_rec *r = &pcb->rec;
+	struct lane_tcp_rec *r = &lane_tcp_x(ln, pcb)->rec;
 	uint32_t end = b->seq + b->text_len;
 
 	if (lane_seq_ge(end, r->fack))
@@ -61,10 +61,10 @@ static bool is_ambiguous(const struct lane_tcp *pcb, const struct lane_seg *seg,
 void lane_tcp_rack_take(struct lane *ln, struct lane_tcp *pcb, const struct lane_seg *seg,
 			const struct lane_buf *b)
 {
-	struct lane_tcp_rec *r = &pcb->rec;
+	struct lane_tcp_rec *r = &lane_tcp_x(ln, pcb)->rec;
 	uint32_t rtt_us = (uint32_t)(ln->now_us - b->tx_us), end = b->seq + b->text_len;
 
-	look_for_reordering(pcb, b);
+	look_for_reordering(ln, pcb, b);
 	if (is_ambiguous(pcb, seg, b, rtt_us) || !sent_after(b->tx_us, end, r->xmit_us, r->end_seq))
 		return;
 	r->rtt_us = rtt_us;
@@ -73,57 +73,59 @@ void lane_tcp_rack_take(struct lane *ln, struct lane_tcp *pcb, const struct lane
 }
 
 /* 6.2 step 4: RACK_update_reo_wnd(). */
-static uint32_t reo_wnd_us(const struct lane_tcp *pcb)
+static uint32_t reo_wnd_us(const struct lane *ln, const struct lane_tcp *pcb)
 {
-	const struct lane_tcp_rec *r = &pcb->rec;
+	const struct lane_tcp_x *x = lane_tcp_x(ln, pcb);
+	const struct lane_tcp_rec *r = &x->rec;
 	uint64_t w;
 
-	if (!(r->bits & LANE_RB_REORDERED) &&
-	    (pcb->ca_state >= LANE_CA_RECOVERY || r->nr_sacked >= LANE_DUP_THRESH))
+	if (!pcb->reordered &&
+	    (x->ca_state >= LANE_CA_RECOVERY || r->nr_sacked >= LANE_DUP_THRESH))
 		return 0;
-	w = (uint64_t)(r->reo_mult + 1) * pcb->min_rtt_us / 4;
+	w = (uint64_t)(pcb->reo_mult + 1) * pcb->min_rtt_us / 4;
 	return w < pcb->rto.srtt_us ? (uint32_t)w : pcb->rto.srtt_us;
 }
 
-void lane_tcp_rack_dsack(struct lane_tcp *pcb)
+void lane_tcp_rack_dsack(struct lane *ln, struct lane_tcp *pcb)
 {
-	struct lane_tcp_rec *r = &pcb->rec;
+	struct lane_tcp_rec *r = &lane_tcp_x(ln, pcb)->rec;
 
 	if ((r->bits & LANE_RB_DSACK_ROUND) && lane_seq_lt(pcb->snd_una, r->dsack_round))
 		return;
 	r->bits |= LANE_RB_DSACK_ROUND;
 	r->dsack_round = pcb->snd_nxt;
-	r->reo_persist = REO_PERSIST;
-	if (r->reo_mult < UINT8_MAX)
-		r->reo_mult++;
+	pcb->reo_persist = REO_PERSIST;
+	if (pcb->reo_mult < UINT8_MAX)
+		pcb->reo_mult++;
 }
 
 void lane_tcp_rack_recovered(struct lane_tcp *pcb)
 {
-	struct lane_tcp_rec *r = &pcb->rec;
-
-	if (r->reo_persist && --r->reo_persist == 0)
-		r->reo_mult = 0;
+	if (pcb->reo_persist && --pcb->reo_persist == 0)
+		pcb->reo_mult = 0;
 }
 
 /* How long to wait for 'b' yet, in microseconds; not positive: it is lost. */
 static int64_t left_us(const struct lane *ln, const struct lane_tcp *pcb, const struct lane_buf *b,
 		       uint32_t wnd_us)
 {
-	return (int64_t)(b->tx_us + pcb->rec.rtt_us + wnd_us - ln->now_us);
+	const struct lane_tcp_x *x = lane_tcp_x(ln, pcb);
+
+	return (int64_t)(b->tx_us + x->rec.rtt_us + wnd_us - ln->now_us);
 }
 
 bool lane_tcp_rack_overdue(const struct lane *ln, const struct lane_tcp *pcb, const struct lane_buf *b)
 {
-	return left_us(ln, pcb, b, reo_wnd_us(pcb)) <= 0;
+	return left_us(ln, pcb, b, reo_wnd_us(ln, pcb)) <= 0;
 }
 
 /* 6.2 step 5: RACK_detect_loss(). */
 uint32_t lane_tcp_rack_detect(struct lane *ln, struct lane_tcp *pcb)
 {
-	const struct lane_tcp_rec *r = &pcb->rec;
-	uint32_t wnd_us = reo_wnd_us(pcb), bytes = 0;
-	struct lane_buf *b = lane_buf_at(&ln->bufs, pcb->sndq_head);
+	const struct lane_tcp_x *x = lane_tcp_x(ln, pcb);
+	const struct lane_tcp_rec *r = &x->rec;
+	uint32_t wnd_us = reo_wnd_us(ln, pcb), bytes = 0;
+	struct lane_buf *b = lane_buf_at(&ln->bufs, x->sndq_head);
 	int64_t wait_us = 0;
 
 	/* Frames behind one that was first sent later than xmit_us were sent later, too. */
@@ -154,26 +156,27 @@ uint32_t lane_tcp_rack_detect(struct lane *ln, struct lane_tcp *pcb)
 /* 7.2: PTO, and whether it is for this connection at all. */
 void lane_tcp_tlp_arm(struct lane *ln, struct lane_tcp *pcb)
 {
-	const struct lane_buf *b = lane_buf_at(&ln->bufs, pcb->sndq_head);
+	const struct lane_tcp_x *x = lane_tcp_x(ln, pcb);
+	const struct lane_buf *b = lane_buf_at(&ln->bufs, x->sndq_head);
 	uint64_t pto_us = PTO_INITIAL_US;
 
 	if (lane_tcp_armed(pcb, LANE_TT_LOSS) || !(pcb->flags & LANE_TF_SACK) ||
-	    (pcb->ca_state != LANE_CA_OPEN && pcb->ca_state != LANE_CA_CWR) || pcb->rec.nr_sacked || (pcb->rec.bits & LANE_RB_TLP) ||
-	    pcb->retries || !b || b->nr_tx == 0)
+	    (x->ca_state != LANE_CA_OPEN && x->ca_state != LANE_CA_CWR) || x->rec.nr_sacked || (x->rec.bits & LANE_RB_TLP) ||
+	    x->retries || !b || b->nr_tx == 0)
 		return;
 	if (pcb->rto.srtt_us)
 		pto_us = 2 * (uint64_t)pcb->rto.srtt_us + PTO_SLACK_US;
-	if (b->next == LANE_NIL || b->next == pcb->snd_unsent)
+	if (b->next == LANE_NIL || b->next == x->snd_unsent)
 		pto_us += PTO_DACK_US;
 	/* The time-out comes first: nothing to do. */
-	if ((int32_t)(pcb->due_ms[LANE_TT_RTX] - lane_now_ms(ln)) <= (int32_t)(pto_us / 1000) + 1)
+	if ((int32_t)(x->due_ms[LANE_TT_RTX] - lane_now_ms(ln)) <= (int32_t)(pto_us / 1000) + 1)
 		return;
 	lane_tcp_arm(ln, pcb, LANE_TT_LOSS, pto_us);
 }
 
 void lane_tcp_tlp_sent(struct lane *ln, struct lane_tcp *pcb, bool retrans)
 {
-	struct lane_tcp_rec *r = &pcb->rec;
+	struct lane_tcp_rec *r = &lane_tcp_x(ln, pcb)->rec;
 
 	ln->st->stats.tcp_tlps++;
 	r->bits &= (uint8_t)~(LANE_RB_TLP_DUE | LANE_RB_TLP_RETRANS);
@@ -186,7 +189,8 @@ void lane_tcp_tlp_sent(struct lane *ln, struct lane_tcp *pcb, bool retrans)
 void lane_tcp_tlp_ack(struct lane *ln, struct lane_tcp *pcb, const struct lane_seg *seg,
 		      const struct lane_acked *a)
 {
-	struct lane_tcp_rec *r = &pcb->rec;
+	struct lane_tcp_x *x = lane_tcp_x(ln, pcb);
+	struct lane_tcp_rec *r = &x->rec;
 
 	if (!(r->bits & LANE_RB_TLP) || lane_seq_lt(seg->ack, r->tlp_end))
 		return;
@@ -198,20 +202,21 @@ void lane_tcp_tlp_ack(struct lane *ln, struct lane_tcp *pcb, const struct lane_s
 		    (a->bytes || seg->len || (seg->ti.opts.have & LANE_OPT_SACK)))
 			return;
 		/* The probe repaired a loss: it has to count as one. */
-		if (!spurious && seg->ack != r->tlp_end && pcb->ca_state < LANE_CA_RECOVERY)
-			lane_tcp_cc_loss(ln, pcb, pcb->cc.cwnd);
+		if (!spurious && seg->ack != r->tlp_end && x->ca_state < LANE_CA_RECOVERY)
+			lane_tcp_cc_loss(ln, pcb, x->cc.cwnd);
 	}
 	r->bits &= (uint8_t)~(LANE_RB_TLP | LANE_RB_TLP_RETRANS);
 }
 
 void lane_tcp_loss_timeout(struct lane *ln, struct lane_tcp *pcb)
 {
-	struct lane_acked a = {.prior_in_flight = lane_tcp_in_flight(pcb)};
+	struct lane_tcp_x *x = lane_tcp_x(ln, pcb);
+	struct lane_acked a = {.prior_in_flight = lane_tcp_in_flight(ln, pcb)};
 
 	if (pcb->snd_una == pcb->snd_nxt)
 		return;
-	if ((pcb->ca_state == LANE_CA_OPEN || pcb->ca_state == LANE_CA_CWR) && pcb->rec.nr_sacked == 0) {
-		pcb->rec.bits |= LANE_RB_TLP_DUE;
+	if ((x->ca_state == LANE_CA_OPEN || x->ca_state == LANE_CA_CWR) && x->rec.nr_sacked == 0) {
+		x->rec.bits |= LANE_RB_TLP_DUE;
 		lane_tcp_want_output(ln, pcb);
 		return;
 	}

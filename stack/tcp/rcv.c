@@ -37,8 +37,9 @@ struct lane_buf *lane_tcp_trim(struct lane *ln, struct lane_buf *b, uint32_t ski
 /* A small packet goes into the last frame's tail room: it would keep a whole frame otherwise. */
 static bool collapse(struct lane *ln, struct lane_tcp *pcb, struct lane_buf *b)
 {
+	const struct lane_tcp_x *x = lane_tcp_x(ln, pcb);
 	struct lane_bufs *bs = &ln->bufs;
-	struct lane_buf *tail = lane_buf_at(bs, pcb->rcvq_tail);
+	struct lane_buf *tail = lane_buf_at(bs, x->rcvq_tail);
 
 	if (!tail || (b->flags & LANE_BUF_MORE) ||
 	    (uint32_t)tail->off + tail->len + b->len > bs->size)
@@ -51,30 +52,34 @@ static bool collapse(struct lane *ln, struct lane_tcp *pcb, struct lane_buf *b)
 
 void lane_tcp_rcvq_append(struct lane *ln, struct lane_tcp *pcb, struct lane_buf *b)
 {
-	struct lane_buf *tail = lane_buf_at(&ln->bufs, pcb->rcvq_tail);
+	struct lane_tcp_x *x = lane_tcp_x(ln, pcb);
+	struct lane_buf *tail = lane_buf_at(&ln->bufs, x->rcvq_tail);
 	uint32_t len = b->pkt_len, last = b->user;
 
 	if (!collapse(ln, pcb, b)) {
 		if (tail)
 			tail->next = lane_buf_index(&ln->bufs, b);
 		else
-			pcb->rcvq_head = lane_buf_index(&ln->bufs, b);
-		pcb->rcvq_tail = last;
+			x->rcvq_head = lane_buf_index(&ln->bufs, b);
+		x->rcvq_tail = last;
 	}
 	pcb->rcv_nxt += len;
-	pcb->rcv_queued += len;
-	pcb->rcv_used += len;
+	x->rcv_queued += len;
+	x->rcv_used += len;
 	pcb->bytes_received += len;
 }
 
 static bool has_too_much(const struct lane *ln, const struct lane_tcp *pcb)
 {
+	const struct lane_tcp_x *x = lane_tcp_x(ln, pcb);
+
 	return lane_tcp_frames_scarce(ln) ||
-	       (lane_tcp_frames_short(ln) && pcb->rcv_used > lane_tcp_fair_share(ln));
+	       (lane_tcp_frames_short(ln) && x->rcv_used > lane_tcp_fair_share(ln));
 }
 
 enum lane_drop lane_tcp_text_in(struct lane *ln, struct lane_tcp *pcb, struct lane_seg *seg)
 {
+	const struct lane_tcp_x *x = lane_tcp_x(ln, pcb);
 	struct lane_pkt *pkt = seg->pkt;
 	uint32_t hdrs = lane_seg_hdrs(seg);
 	enum lane_drop r;
@@ -82,7 +87,7 @@ enum lane_drop lane_tcp_text_in(struct lane *ln, struct lane_tcp *pcb, struct la
 
 	/* Who has not read what came before gets no more, though it is in the window: the driver's ring
 	 * must not run dry, or nobody could come in any more. The peer sends it again. */
-	if (pcb->rcv_queued && has_too_much(ln, pcb))
+	if (x->rcv_queued && has_too_much(ln, pcb))
 		return LANE_DROP_TCP_RCV_FULL;
 	if (seg->seq != pcb->rcv_nxt && lane_tcp_frames_scarce(ln)) {
 		lane_tcp_ack_now(ln, pcb);
@@ -108,9 +113,11 @@ enum lane_drop lane_tcp_text_in(struct lane *ln, struct lane_tcp *pcb, struct la
 	return LANE_OK;
 }
 
-uint32_t lane_tcp_copied_seq(const struct lane_tcp *pcb)
+uint32_t lane_tcp_copied_seq(const struct lane *ln, const struct lane_tcp *pcb)
 {
-	return pcb->rcv_nxt - !!(pcb->flags & LANE_TF_PEER_FIN) - pcb->rcv_queued;
+	const struct lane_tcp_x *x = lane_tcp_x(ln, pcb);
+
+	return pcb->rcv_nxt - !!(pcb->flags & LANE_TF_PEER_FIN) - x->rcv_queued;
 }
 
 /* ---- the window ---- */
@@ -127,13 +134,14 @@ bool lane_tcp_frames_scarce(const struct lane *ln)
 
 uint32_t lane_tcp_rcv_space(const struct lane *ln, const struct lane_tcp *pcb)
 {
-	uint32_t limit = pcb->rcv_limit;
+	const struct lane_tcp_x *x = lane_tcp_x(ln, pcb);
+	uint32_t limit = pcb->rcv_limit, clamp = lane_tcp_opts(ln, pcb)->window_clamp;
 
-	if (pcb->opts.window_clamp && limit > pcb->opts.window_clamp)
-		limit = pcb->opts.window_clamp;
+	if (clamp && limit > clamp)
+		limit = clamp;
 	if (lane_tcp_frames_short(ln) && limit > 4 * pcb->rcv_mss)
 		limit = 4 * pcb->rcv_mss;
-	return limit > pcb->rcv_used ? limit - pcb->rcv_used : 0;
+	return limit > x->rcv_used ? limit - x->rcv_used : 0;
 }
 
 /* The least step by which the right edge moves (RFC 9293 3.8.6.2.2). */
@@ -168,20 +176,21 @@ uint16_t lane_tcp_select_window(struct lane *ln, struct lane_tcp *pcb)
 /* Grows the buffer to twice what the program took in one round trip. */
 static void autotune(struct lane *ln, struct lane_tcp *pcb)
 {
+	struct lane_tcp_x *x = lane_tcp_x(ln, pcb);
 	uint32_t max = ln->st->cfg.tcp_rmem[2] / 2;
-	uint32_t now = (uint32_t)ln->now_us, copied = lane_tcp_copied_seq(pcb);
+	uint32_t now = (uint32_t)ln->now_us, copied = lane_tcp_copied_seq(ln, pcb);
 	uint32_t want;
 
 	if ((pcb->flags & LANE_TF_RCVBUF_SET) || !ln->st->cfg.moderate_rcvbuf ||
-	    now - pcb->tune_us < pcb->rto.srtt_us)
+	    now - x->tune_us < pcb->rto.srtt_us)
 		return;
-	want = 2 * (copied - pcb->tune_seq) + 16 * pcb->rcv_mss;
+	want = 2 * (copied - x->tune_seq) + 16 * pcb->rcv_mss;
 	if (want > max)
 		want = max;
 	if (want > pcb->rcv_limit && !lane_tcp_frames_short(ln))
 		pcb->rcv_limit = want;
-	pcb->tune_seq = copied;
-	pcb->tune_us = now;
+	x->tune_seq = copied;
+	x->tune_us = now;
 }
 
 /* Tells the peer of space that came back: worth a packet when the window at least doubles. */
@@ -200,13 +209,16 @@ static void update_window(struct lane *ln, struct lane_tcp *pcb)
 uint32_t lane_tcp_rcv_lowat(struct lane *ln, struct lane_tcp *pcb, uint32_t bytes)
 {
 	bool fixed = pcb->flags & LANE_TF_RCVBUF_SET;
-	uint32_t most = (fixed ? pcb->opts.rcvbuf : ln->st->cfg.tcp_rmem[2]) / 2;
+	struct lane_tcp_opts_set o = *lane_tcp_opts(ln, pcb);
+	uint32_t most = (fixed ? o.rcvbuf : ln->st->cfg.tcp_rmem[2]) / 2;
 
 	lane_tcp_work(ln, pcb);
 	if (bytes > most)
 		bytes = most;
-	if (!fixed && pcb->opts.rcvbuf / 2 < bytes)
-		pcb->opts.rcvbuf = 2 * bytes;
+	if (!fixed && o.rcvbuf / 2 < bytes) {
+		o.rcvbuf = 2 * bytes;
+		lane_tcp_opts_take(ln, pcb, &o);
+	}
 	if (!fixed && pcb->rcv_limit < bytes) {
 		pcb->rcv_limit = bytes;
 		update_window(ln, pcb);
@@ -216,8 +228,12 @@ uint32_t lane_tcp_rcv_lowat(struct lane *ln, struct lane_tcp *pcb, uint32_t byte
 
 void lane_tcp_received(struct lane *ln, struct lane_tcp *pcb, size_t bytes)
 {
+	struct lane_tcp_x *x = lane_tcp_x(ln, pcb);
+
 	lane_tcp_work(ln, pcb);
-	pcb->rcv_used -= bytes < pcb->rcv_used ? (uint32_t)bytes : pcb->rcv_used;
+	if (pcb->x == LANE_NIL)
+		return; /* nothing was in use */
+	x->rcv_used -= bytes < x->rcv_used ? (uint32_t)bytes : x->rcv_used;
 	if (!(pcb->flags & LANE_TF_HASHED) || (pcb->flags & LANE_TF_PEER_FIN))
 		return;
 	autotune(ln, pcb);
@@ -228,16 +244,18 @@ void lane_tcp_received(struct lane *ln, struct lane_tcp *pcb, size_t bytes)
 
 void lane_tcp_urg_in(struct lane *ln, struct lane_tcp *pcb, const struct lane_seg *seg)
 {
+	struct lane_tcp_x *x = lane_tcp_x(ln, pcb);
+
 	/* A pointer of 0 names the first byte, as in Linux. */
 	uint32_t mark = seg->ti.seq + (seg->ti.urg ? seg->ti.urg - 1U : 0);
 
 	if ((pcb->flags & LANE_TF_PEER_FIN) ||
-	    lane_seq_lt(mark, lane_tcp_copied_seq(pcb)) || lane_seq_lt(mark, pcb->rcv_nxt))
+	    lane_seq_lt(mark, lane_tcp_copied_seq(ln, pcb)) || lane_seq_lt(mark, pcb->rcv_nxt))
 		return;
-	if (pcb->urg_state != LANE_URG_NONE && lane_seq_le(mark, pcb->urg_seq))
+	if (x->urg_state != LANE_URG_NONE && lane_seq_le(mark, x->urg_seq))
 		return;
 	lane_tcp_skip_mark(ln, pcb);
-	pcb->urg_seq = mark;
-	pcb->urg_state = LANE_URG_AHEAD;
+	x->urg_seq = mark;
+	x->urg_state = LANE_URG_AHEAD;
 	lane_tcp_notify(ln, pcb, LANE_EV_URGENT);
 }

@@ -28,20 +28,21 @@ static int nothing(struct lane_tcp *pcb)
 /* Takes 'n' bytes off the front of the queue. */
 static void consume(struct lane *ln, struct lane_tcp *pcb, uint32_t n)
 {
+	struct lane_tcp_x *x = lane_tcp_x(ln, pcb);
 	struct lane_bufs *bs = &ln->bufs;
 	struct lane_buf *b;
 
-	pcb->rcv_queued -= n;
-	while (n && (b = lane_buf_at(bs, pcb->rcvq_head)) != NULL) {
+	x->rcv_queued -= n;
+	while (n && (b = lane_buf_at(bs, x->rcvq_head)) != NULL) {
 		if (b->len > n) {
 			b->off += n;
 			b->len -= n;
 			return;
 		}
 		n -= b->len;
-		pcb->rcvq_head = b->next;
-		if (pcb->rcvq_head == LANE_NIL)
-			pcb->rcvq_tail = LANE_NIL;
+		x->rcvq_head = b->next;
+		if (x->rcvq_head == LANE_NIL)
+			x->rcvq_tail = LANE_NIL;
 		b->flags &= (uint8_t)~LANE_BUF_MORE;
 		b->next = LANE_NIL;
 		lane_buf_free(bs, b);
@@ -49,32 +50,39 @@ static void consume(struct lane *ln, struct lane_tcp *pcb, uint32_t n)
 }
 
 /* The mark is behind the program: it means nothing any more. */
-static void pass_mark(struct lane_tcp *pcb)
+static void pass_mark(const struct lane *ln, struct lane_tcp *pcb)
 {
-	if (pcb->urg_state != LANE_URG_NONE &&
-	    lane_seq_gt(lane_tcp_copied_seq(pcb), pcb->urg_seq))
-		pcb->urg_state = LANE_URG_NONE;
+	struct lane_tcp_x *x = lane_tcp_x(ln, pcb);
+
+	if (x->urg_state != LANE_URG_NONE &&
+	    lane_seq_gt(lane_tcp_copied_seq(ln, pcb), x->urg_seq))
+		x->urg_state = LANE_URG_NONE;
 }
 
 /* At most so many of 'n' bytes from 'pos' on may be read in one go: not beyond the mark. */
-static uint32_t until_mark(const struct lane_tcp *pcb, uint32_t pos, uint32_t n)
+static uint32_t until_mark(const struct lane *ln, const struct lane_tcp *pcb, uint32_t pos, uint32_t n)
 {
-	if (pcb->urg_state != LANE_URG_NONE && lane_seq_gt(pcb->urg_seq, pos) &&
-	    pcb->urg_seq - pos < n)
-		return pcb->urg_seq - pos;
+	const struct lane_tcp_x *x = lane_tcp_x(ln, pcb);
+
+	if (x->urg_state != LANE_URG_NONE && lane_seq_gt(x->urg_seq, pos) &&
+	    x->urg_seq - pos < n)
+		return x->urg_seq - pos;
 	return n;
 }
 
-static bool at_hidden_mark(const struct lane_tcp *pcb, uint32_t pos)
+static bool at_hidden_mark(const struct lane *ln, const struct lane_tcp *pcb, uint32_t pos)
 {
-	return pcb->urg_state != LANE_URG_NONE && pcb->urg_seq == pos && !pcb->opts.oobinline;
+	const struct lane_tcp_x *x = lane_tcp_x(ln, pcb);
+
+	return x->urg_state != LANE_URG_NONE && x->urg_seq == pos && !lane_tcp_opts(ln, pcb)->oobinline;
 }
 
 /* Copies 'n' bytes from 'skip' on, all of which are queued. */
 static int copy_out(struct lane *ln, const struct lane_tcp *pcb, uint8_t *dst, uint32_t skip,
 		    uint32_t n, lane_copy_fn copy)
 {
-	const struct lane_buf *b = lane_buf_at(&ln->bufs, pcb->rcvq_head);
+	const struct lane_tcp_x *x = lane_tcp_x(ln, pcb);
+	const struct lane_buf *b = lane_buf_at(&ln->bufs, x->rcvq_head);
 
 	for (; b && n; b = lane_buf_at(&ln->bufs, b->next)) {
 		const uint8_t *src = lane_buf_data(&ln->bufs, b) + skip;
@@ -100,29 +108,30 @@ static int copy_out(struct lane *ln, const struct lane_tcp *pcb, uint8_t *dst, u
 ssize_t lane_tcp_read(struct lane *ln, struct lane_tcp *pcb, void *dst, size_t len, bool peek,
 		      size_t skip, lane_copy_fn copy)
 {
+	const struct lane_tcp_x *x = lane_tcp_x(ln, pcb);
 	uint32_t n, at = (uint32_t)skip, hidden;
 
 	lane_tcp_work(ln, pcb);
-	if (skip >= pcb->rcv_queued)
+	if (skip >= x->rcv_queued)
 		return nothing(pcb);
-	hidden = at_hidden_mark(pcb, lane_tcp_copied_seq(pcb) + at);
-	if (hidden && pcb->rcv_queued == at + 1) {
+	hidden = at_hidden_mark(ln, pcb, lane_tcp_copied_seq(ln, pcb) + at);
+	if (hidden && x->rcv_queued == at + 1) {
 		if (!peek) {
 			consume(ln, pcb, 1);
-			pass_mark(pcb);
+			pass_mark(ln, pcb);
 			lane_tcp_received(ln, pcb, 1);
 		}
 		return nothing(pcb);
 	}
-	n = pcb->rcv_queued - at - hidden;
+	n = x->rcv_queued - at - hidden;
 	if (len < n)
 		n = (uint32_t)len;
-	n = until_mark(pcb, lane_tcp_copied_seq(pcb) + at + hidden, n);
+	n = until_mark(ln, pcb, lane_tcp_copied_seq(ln, pcb) + at + hidden, n);
 	if (dst && copy_out(ln, pcb, dst, at + hidden, n, copy))
 		return -EFAULT;
 	if (!peek && n) {
 		consume(ln, pcb, n + hidden);
-		pass_mark(pcb);
+		pass_mark(ln, pcb);
 		lane_tcp_received(ln, pcb, n + hidden);
 	}
 	return n;
@@ -130,7 +139,9 @@ ssize_t lane_tcp_read(struct lane *ln, struct lane_tcp *pcb, void *dst, size_t l
 
 void lane_tcp_skip_mark(struct lane *ln, struct lane_tcp *pcb)
 {
-	if (pcb->rcv_queued == 0 || !at_hidden_mark(pcb, lane_tcp_copied_seq(pcb)))
+	const struct lane_tcp_x *x = lane_tcp_x(ln, pcb);
+
+	if (x->rcv_queued == 0 || !at_hidden_mark(ln, pcb, lane_tcp_copied_seq(ln, pcb)))
 		return;
 	consume(ln, pcb, 1);
 	lane_tcp_received(ln, pcb, 1);
@@ -155,67 +166,74 @@ static int take_part(struct lane *ln, struct lane_tcp *pcb, struct lane_buf *out
 
 int lane_tcp_take(struct lane *ln, struct lane_tcp *pcb, struct lane_buf *out[], uint32_t n, size_t max)
 {
-	uint32_t pos = lane_tcp_copied_seq(pcb), left = max < UINT32_MAX ? (uint32_t)max : UINT32_MAX;
+	struct lane_tcp_x *x = lane_tcp_x(ln, pcb);
+	uint32_t pos = lane_tcp_copied_seq(ln, pcb), left = max < UINT32_MAX ? (uint32_t)max : UINT32_MAX;
 	struct lane_buf *b;
 	uint32_t i = 0;
 
 	lane_tcp_work(ln, pcb);
-	if (pcb->rcv_queued && at_hidden_mark(pcb, pos)) {
+	if (x->rcv_queued && at_hidden_mark(ln, pcb, pos)) {
 		consume(ln, pcb, 1);
-		pass_mark(pcb);
+		pass_mark(ln, pcb);
 		lane_tcp_received(ln, pcb, 1);
 		pos++;
 	}
-	if (pcb->rcv_queued == 0)
+	if (x->rcv_queued == 0)
 		return nothing(pcb);
 	if (n == 0 || left == 0)
 		return 0;
-	left = until_mark(pcb, pos, left);
-	b = lane_buf_at(&ln->bufs, pcb->rcvq_head);
+	left = until_mark(ln, pcb, pos, left);
+	b = lane_buf_at(&ln->bufs, x->rcvq_head);
 	if (b && b->len > left)
 		return take_part(ln, pcb, out, left);
-	for (; b && i < n && b->len <= left; b = lane_buf_at(&ln->bufs, pcb->rcvq_head)) {
-		pcb->rcvq_head = b->next;
-		if (pcb->rcvq_head == LANE_NIL)
-			pcb->rcvq_tail = LANE_NIL;
-		pcb->rcv_queued -= b->len;
+	for (; b && i < n && b->len <= left; b = lane_buf_at(&ln->bufs, x->rcvq_head)) {
+		x->rcvq_head = b->next;
+		if (x->rcvq_head == LANE_NIL)
+			x->rcvq_tail = LANE_NIL;
+		x->rcv_queued -= b->len;
 		left -= b->len;
 		b->next = LANE_NIL;
 		b->flags &= (uint8_t)~LANE_BUF_MORE;
 		b->pkt_len = b->len;
 		out[i++] = b;
 	}
-	pass_mark(pcb);
+	pass_mark(ln, pcb);
 	return (int)i;
 }
 
 void lane_tcp_untake(struct lane *ln, struct lane_tcp *pcb, struct lane_buf *bufs[], uint32_t n)
 {
+	struct lane_tcp_x *x = lane_tcp_x(ln, pcb);
+
 	lane_tcp_work(ln, pcb);
+	/* What is lent counts in rcv_used, so there is one. */
+	if (pcb->x == LANE_NIL)
+		return;
 	while (n--) {
 		struct lane_buf *b = bufs[n];
 
 		b->owner = 0;
-		b->next = pcb->rcvq_head;
-		pcb->rcvq_head = lane_buf_index(&ln->bufs, b);
-		if (pcb->rcvq_tail == LANE_NIL)
-			pcb->rcvq_tail = pcb->rcvq_head;
-		pcb->rcv_queued += b->len;
+		b->next = x->rcvq_head;
+		x->rcvq_head = lane_buf_index(&ln->bufs, b);
+		if (x->rcvq_tail == LANE_NIL)
+			x->rcvq_tail = x->rcvq_head;
+		x->rcv_queued += b->len;
 	}
 }
 
 int lane_tcp_read_oob(struct lane *ln, struct lane_tcp *pcb, uint8_t *byte, bool peek)
 {
-	uint32_t pos = lane_tcp_copied_seq(pcb);
+	struct lane_tcp_x *x = lane_tcp_x(ln, pcb);
+	uint32_t pos = lane_tcp_copied_seq(ln, pcb);
 
 	lane_tcp_work(ln, pcb);
-	if (pcb->opts.oobinline || pcb->urg_state == LANE_URG_NONE ||
-	    pcb->urg_state == LANE_URG_READ)
+	if (lane_tcp_opts(ln, pcb)->oobinline || x->urg_state == LANE_URG_NONE ||
+	    x->urg_state == LANE_URG_READ)
 		return -EINVAL;
-	if (lane_seq_ge(pcb->urg_seq, pos + pcb->rcv_queued))
+	if (lane_seq_ge(x->urg_seq, pos + x->rcv_queued))
 		return -EAGAIN;
-	copy_out(ln, pcb, byte, pcb->urg_seq - pos, 1, NULL);
+	copy_out(ln, pcb, byte, x->urg_seq - pos, 1, NULL);
 	if (!peek)
-		pcb->urg_state = LANE_URG_READ;
+		x->urg_state = LANE_URG_READ;
 	return 1;
 }

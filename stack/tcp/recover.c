@@ -24,11 +24,7 @@ static void reset_at_work(struct lane *ln)
 		lane_tcp_reset_fields(pcb);
 		return;
 	}
-	pcb->rcvq_head = pcb->rcvq_tail = pcb->ooo_head = LANE_NIL;
-	pcb->sndq_head = pcb->sndq_tail = pcb->snd_unsent = pcb->rtx_frame = LANE_NIL;
-	pcb->nr_sndq = pcb->rcv_queued = pcb->rcv_used = 0;
-	memset(&pcb->rec, 0, sizeof(pcb->rec));
-	pcb->nr_ooo = 0;
+	pcb->x = LANE_NIL; /* lane_tcp_x_recover() frees it */
 	pcb->pace = LANE_NIL;
 	pcb->armed = 0;
 	pcb->state = LANE_TCP_CLOSED;
@@ -77,7 +73,7 @@ static void empty_lists(struct lane *ln)
 	st->nr_orphans = 0;
 	lane_wheel_init(&st->wheel, st->now_us);
 	lane_ftable_init(ln->conns, st->cfg.nr_tcp);
-	lane_ftable_init(ln->listeners, st->cfg.nr_tcp);
+	lane_ftable_init(ln->listeners, lane_config_listen(&st->cfg));
 	lane_ftable_init(ln->tw_table, st->cfg.nr_tw);
 	lane_tell_flow(ln, NULL, NULL, false);
 	memset(ln->claims, 0, 65536 * sizeof(*ln->claims));
@@ -90,6 +86,7 @@ static void relink(struct lane *ln, struct lane_tcp *pcb)
 
 	pcb->flags &= ~(LANE_TF_OUTPUT | LANE_TF_EVENTS | LANE_TF_HASHED | LANE_TF_CLAIMED);
 	memset(&pcb->timer, 0, sizeof(pcb->timer));
+	pcb->timer.tick = lane_now_ms(ln); /* without extension all that is armed is due */
 	if (was & LANE_TF_HASHED)
 		lane_tcp_hash(ln, pcb);
 	if (was & LANE_TF_CLAIMED)
@@ -111,16 +108,21 @@ void lane_tcp_recover(struct lane *ln)
 	reset_at_work(ln);
 	rebuild_pools(ln);
 	empty_lists(ln);
+	lane_tcp_x_recover(ln);
+	lane_tcp_lq_recover(ln);
+	lane_tcp_opts_recover(ln);
 	for (uint32_t i = 0; i < nr; i++) {
 		struct lane_tcp *pcb = &ln->tcps[i];
 
 		if (!(pcb->flags & LANE_TF_USED))
 			continue;
-		pcb->lq.waiting.head = pcb->lq.waiting.tail = LANE_NIL;
-		pcb->lq.nr_syns = pcb->lq.nr_young = pcb->lq.nr_waiting = 0;
-		cut_bad_links(ln, &pcb->rcvq_head);
-		cut_bad_links(ln, &pcb->ooo_head);
-		cut_bad_links(ln, &pcb->sndq_head);
+		if (pcb->x != LANE_NIL) {
+			struct lane_tcp_x *x = lane_tcp_x(ln, pcb);
+
+			cut_bad_links(ln, &x->rcvq_head);
+			cut_bad_links(ln, &x->ooo_head);
+			cut_bad_links(ln, &x->sndq_head);
+		}
 		relink(ln, pcb);
 	}
 	for (uint32_t i = 0; i < nr; i++) {

@@ -15,9 +15,9 @@ struct blocks {
 	unsigned int nr;
 };
 
-uint32_t lane_tcp_in_flight(const struct lane_tcp *pcb)
+uint32_t lane_tcp_in_flight(const struct lane *ln, const struct lane_tcp *pcb)
 {
-	const struct lane_tcp_rec *r = &pcb->rec;
+	const struct lane_tcp_rec *r = &lane_tcp_x(ln, pcb)->rec;
 	uint32_t out = pcb->snd_nxt - pcb->snd_una + r->retrans;
 	uint32_t gone = r->lost + r->sacked;
 
@@ -27,21 +27,25 @@ uint32_t lane_tcp_in_flight(const struct lane_tcp *pcb)
 }
 
 /* Takes the marks LOST and RETRANS off. */
-static void clear_lost(struct lane_tcp *pcb, struct lane_buf *b)
+static void clear_lost(struct lane *ln, struct lane_tcp *pcb, struct lane_buf *b)
 {
+	struct lane_tcp_x *x = lane_tcp_x(ln, pcb);
+
 	if (b->snd_state & LANE_SND_LOST)
-		pcb->rec.lost -= b->text_len;
+		x->rec.lost -= b->text_len;
 	if (b->snd_state & LANE_SND_RETRANS)
-		pcb->rec.retrans -= b->text_len;
+		x->rec.retrans -= b->text_len;
 	b->snd_state &= (uint16_t)~(LANE_SND_LOST | LANE_SND_RETRANS);
 }
 
-static void clear_sacked(struct lane_tcp *pcb, struct lane_buf *b)
+static void clear_sacked(struct lane *ln, struct lane_tcp *pcb, struct lane_buf *b)
 {
+	struct lane_tcp_x *x = lane_tcp_x(ln, pcb);
+
 	if (!(b->snd_state & LANE_SND_SACKED))
 		return;
-	pcb->rec.sacked -= b->text_len;
-	pcb->rec.nr_sacked--;
+	x->rec.sacked -= b->text_len;
+	x->rec.nr_sacked--;
 	b->snd_state &= (uint16_t)~LANE_SND_SACKED;
 }
 
@@ -49,6 +53,8 @@ static void clear_sacked(struct lane_tcp *pcb, struct lane_buf *b)
 static void arrived(struct lane *ln, struct lane_tcp *pcb, const struct lane_seg *seg,
 		    const struct lane_buf *b, struct lane_acked *a)
 {
+	const struct lane_tcp_x *x = lane_tcp_x(ln, pcb);
+
 	a->delivered += b->text_len;
 	lane_rate_arrived(&a->seen, b);
 	if (b->nr_tx > 1) {
@@ -58,7 +64,7 @@ static void arrived(struct lane *ln, struct lane_tcp *pcb, const struct lane_seg
 		a->first_us = b->first_tx_us;
 	} else {
 		a->rtt_us = (uint32_t)(ln->now_us - b->tx_us);
-		a->orig |= lane_seq_le(b->seq + b->text_len, pcb->recover);
+		a->orig |= lane_seq_le(b->seq + b->text_len, x->recover);
 	}
 	lane_tcp_rack_take(ln, pcb, seg, b);
 }
@@ -68,78 +74,86 @@ void lane_tcp_sack_acked(struct lane *ln, struct lane_tcp *pcb, const struct lan
 {
 	if (!(b->snd_state & LANE_SND_SACKED))
 		arrived(ln, pcb, seg, b, a);
-	clear_lost(pcb, b);
-	clear_sacked(pcb, b);
+	clear_lost(ln, pcb, b);
+	clear_sacked(ln, pcb, b);
 }
 
-void lane_tcp_sack_trim(struct lane_tcp *pcb, const struct lane_buf *b, uint32_t n)
+void lane_tcp_sack_trim(struct lane *ln, struct lane_tcp *pcb, const struct lane_buf *b, uint32_t n)
 {
+	struct lane_tcp_x *x = lane_tcp_x(ln, pcb);
+
 	if (b->snd_state & LANE_SND_LOST)
-		pcb->rec.lost -= n;
+		x->rec.lost -= n;
 	if (b->snd_state & LANE_SND_RETRANS)
-		pcb->rec.retrans -= n;
+		x->rec.retrans -= n;
 	if (b->snd_state & LANE_SND_SACKED)
-		pcb->rec.sacked -= n;
+		x->rec.sacked -= n;
 }
 
 bool lane_tcp_mark_lost(struct lane *ln, struct lane_tcp *pcb, struct lane_buf *b)
 {
-	const struct lane_buf *first = lane_buf_at(&ln->bufs, pcb->rtx_frame);
+	struct lane_tcp_x *x = lane_tcp_x(ln, pcb);
+	const struct lane_buf *first = lane_buf_at(&ln->bufs, x->rtx_frame);
 
 	if ((b->snd_state & LANE_SND_SACKED) ||
 	    (b->snd_state & (LANE_SND_LOST | LANE_SND_RETRANS)) == LANE_SND_LOST)
 		return false;
-	clear_lost(pcb, b);
+	clear_lost(ln, pcb, b);
 	b->snd_state |= LANE_SND_LOST;
-	pcb->rate.lost++;
-	pcb->rec.lost += b->text_len;
+	x->rate.lost++;
+	x->rec.lost += b->text_len;
 	if (!first || lane_seq_lt(b->seq, first->seq))
-		pcb->rtx_frame = lane_buf_index(&ln->bufs, b);
+		x->rtx_frame = lane_buf_index(&ln->bufs, b);
 	return true;
 }
 
-void lane_tcp_mark_retrans(struct lane_tcp *pcb, struct lane_buf *b)
+void lane_tcp_mark_retrans(struct lane *ln, struct lane_tcp *pcb, struct lane_buf *b)
 {
+	struct lane_tcp_x *x = lane_tcp_x(ln, pcb);
+
 	/* The oldest may be sent again although it was SACKed: then it has arrived. */
 	if (b->snd_state & (LANE_SND_RETRANS | LANE_SND_SACKED))
 		return;
 	b->snd_state |= LANE_SND_RETRANS;
-	pcb->rec.retrans += b->text_len;
+	x->rec.retrans += b->text_len;
 }
 
 void lane_tcp_unmark_lost(struct lane *ln, struct lane_tcp *pcb)
 {
-	struct lane_buf *b = lane_buf_at(&ln->bufs, pcb->sndq_head);
+	struct lane_tcp_x *x = lane_tcp_x(ln, pcb);
+	struct lane_buf *b = lane_buf_at(&ln->bufs, x->sndq_head);
 
 	for (; b && b->nr_tx; b = lane_buf_at(&ln->bufs, b->next))
 		b->snd_state &= (uint16_t)~LANE_SND_LOST;
-	pcb->rec.lost = 0;
-	pcb->rtx_frame = LANE_NIL;
+	x->rec.lost = 0;
+	x->rtx_frame = LANE_NIL;
 }
 
 void lane_tcp_check_renege(struct lane *ln, struct lane_tcp *pcb)
 {
-	struct lane_buf *b = lane_buf_at(&ln->bufs, pcb->sndq_head);
+	const struct lane_tcp_x *x = lane_tcp_x(ln, pcb);
+	struct lane_buf *b = lane_buf_at(&ln->bufs, x->sndq_head);
 
 	if (!b || b->nr_tx == 0 || !(b->snd_state & LANE_SND_SACKED))
 		return;
 	ln->st->stats.tcp_reneges++;
 	for (; b && b->nr_tx; b = lane_buf_at(&ln->bufs, b->next))
-		clear_sacked(pcb, b);
+		clear_sacked(ln, pcb, b);
 }
 
 struct lane_buf *lane_tcp_next_lost(struct lane *ln, struct lane_tcp *pcb)
 {
+	struct lane_tcp_x *x = lane_tcp_x(ln, pcb);
 	struct lane_buf *b;
 
-	while ((b = lane_buf_at(&ln->bufs, pcb->rtx_frame)) != NULL) {
+	while ((b = lane_buf_at(&ln->bufs, x->rtx_frame)) != NULL) {
 		if (b->nr_tx == 0)
 			break;
 		if ((b->snd_state & (LANE_SND_LOST | LANE_SND_RETRANS)) == LANE_SND_LOST)
 			return b;
-		pcb->rtx_frame = b->next;
+		x->rtx_frame = b->next;
 	}
-	pcb->rtx_frame = LANE_NIL;
+	x->rtx_frame = LANE_NIL;
 	return NULL;
 }
 
@@ -182,19 +196,22 @@ static void sort_blocks(const struct lane_tcp *pcb, const struct lane_tcp_opts *
 static void mark_sacked(struct lane *ln, struct lane_tcp *pcb, const struct lane_seg *seg,
 			struct lane_buf *b, struct lane_acked *a)
 {
+	struct lane_tcp_x *x = lane_tcp_x(ln, pcb);
+
 	if (b->snd_state & LANE_SND_SACKED)
 		return;
 	arrived(ln, pcb, seg, b, a);
-	clear_lost(pcb, b);
+	clear_lost(ln, pcb, b);
 	b->snd_state |= LANE_SND_SACKED;
-	pcb->rec.sacked += b->text_len;
-	pcb->rec.nr_sacked++;
+	x->rec.sacked += b->text_len;
+	x->rec.nr_sacked++;
 	a->sacked += b->text_len;
 }
 
 void lane_tcp_sack_in(struct lane *ln, struct lane_tcp *pcb, const struct lane_seg *seg,
 		      struct lane_acked *a)
 {
+	const struct lane_tcp_x *x = lane_tcp_x(ln, pcb);
 	const struct lane_tcp_opts *o = &seg->ti.opts;
 	struct blocks s;
 	struct lane_buf *b;
@@ -210,7 +227,7 @@ void lane_tcp_sack_in(struct lane *ln, struct lane_tcp *pcb, const struct lane_s
 	}
 	sort_blocks(pcb, o, k, &s);
 	k = 0;
-	for (b = lane_buf_at(&ln->bufs, pcb->sndq_head); b && b->nr_tx;
+	for (b = lane_buf_at(&ln->bufs, x->sndq_head); b && b->nr_tx;
 	     b = lane_buf_at(&ln->bufs, b->next)) {
 		while (k < s.nr && lane_seq_ge(b->seq, s.end[k]))
 			k++;
@@ -223,10 +240,15 @@ void lane_tcp_sack_in(struct lane *ln, struct lane_tcp *pcb, const struct lane_s
 	}
 }
 
-void lane_tcp_note_dup(struct lane_tcp *pcb, uint32_t start, uint32_t end)
+void lane_tcp_note_dup(struct lane *ln, struct lane_tcp *pcb, uint32_t start, uint32_t end)
 {
+	struct lane_tcp_x *x;
+
 	if (!(pcb->flags & LANE_TF_SACK) || !lane_seq_lt(start, end))
 		return;
-	pcb->rec.dsack_start = start;
-	pcb->rec.dsack_end = end;
+	x = lane_tcp_x_get(ln, pcb);
+	if (!x)
+		return; /* it is not reported */
+	x->rec.dsack_start = start;
+	x->rec.dsack_end = end;
 }

@@ -31,7 +31,7 @@ static uint8_t max_sack(const struct lane_tcp *pcb, uint32_t text_len)
 {
 	uint32_t ts = pcb->flags & LANE_TF_TS ? 12 : 0;
 	uint32_t used = text_len + ts + sizeof(struct lane_tcp_hdr) +
-			(lane_ip_is4(&pcb->remote_ip) ? sizeof(struct lane_ip4_hdr)
+			(lane_tcp_is_v4(pcb) ? sizeof(struct lane_ip4_hdr)
 						      : sizeof(struct lane_ip6_hdr));
 	uint32_t room = pcb->path.mtu > used + 4 ? (pcb->path.mtu - used - 4) / 8 : 0;
 	uint8_t max = ts ? 3 : 4;
@@ -43,6 +43,7 @@ static uint8_t max_sack(const struct lane_tcp *pcb, uint32_t text_len)
 static void fill_info(struct lane *ln, struct lane_tcp *pcb, struct lane_tcp_info *info,
 		      uint32_t text_len)
 {
+	const struct lane_tcp_x *x = lane_tcp_x(ln, pcb);
 	uint8_t max;
 
 	info->sport = pcb->local_port;
@@ -53,7 +54,7 @@ static void fill_info(struct lane *ln, struct lane_tcp *pcb, struct lane_tcp_inf
 	if (pcb->flags & LANE_TF_TS)
 		lane_tcp_put_ts(ln, pcb, &info->opts);
 	if (!(pcb->flags & LANE_TF_SACK) ||
-	    (pcb->ooo_head == LANE_NIL && pcb->rec.dsack_start == pcb->rec.dsack_end))
+	    (x->ooo_head == LANE_NIL && x->rec.dsack_start == x->rec.dsack_end))
 		return;
 	max = max_sack(pcb, text_len);
 	if (max)
@@ -64,16 +65,17 @@ static void fill_info(struct lane *ln, struct lane_tcp *pcb, struct lane_tcp_inf
 static void emit(struct lane *ln, struct lane_tcp *pcb, struct lane_buf *b,
 		 struct lane_tcp_info *info, uint8_t ecn)
 {
+	const struct lane_tcp_opts_set *o = lane_tcp_opts(ln, pcb);
+	struct lane_ip local = lane_tcp_local_ip(ln, pcb), remote = lane_tcp_remote_ip(ln, pcb);
 	uint8_t hlen = sizeof(struct lane_tcp_hdr) + lane_tcp_opts_len(&info->opts);
 
 	b->off = b->text_off - hlen;
 	b->len = hlen + b->text_len;
 	b->pkt_len = b->len;
 	lane_tcp_emit(lane_buf_data(&ln->bufs, b), info);
-	put_csum(ln, b, &pcb->local_ip, &pcb->remote_ip);
+	put_csum(ln, b, &local, &remote);
 	pcb->segs_out++;
-	lane_ip_out(ln, b, &pcb->path, &pcb->local_ip, &pcb->remote_ip, IPPROTO_TCP, pcb->opts.tos | ecn,
-		    pcb->opts.ttl, CSUM_OFF);
+	lane_ip_out(ln, b, &pcb->path, &local, &remote, IPPROTO_TCP, o->tos | ecn, o->ttl, CSUM_OFF);
 }
 
 /* A frame of its own with the text of 'b', whose own frame the driver still reads. */
@@ -91,15 +93,18 @@ static struct lane_buf *copy_frame(struct lane *ln, const struct lane_buf *b)
 }
 
 /* What leaves with the text of 'b': PSH, URG and FIN. */
-static void text_flags(struct lane_tcp *pcb, const struct lane_buf *b, struct lane_tcp_info *info)
+static void text_flags(const struct lane *ln, const struct lane_tcp *pcb, const struct lane_buf *b,
+		       struct lane_tcp_info *info)
 {
+	const struct lane_tcp_x *x = lane_tcp_x(ln, pcb);
+
 	info->flags = (uint8_t)(b->tcp_flags & LANE_WIRE_PSH);
-	if ((pcb->flags & LANE_TF_URG_SND) && lane_seq_gt(pcb->snd_up, b->seq) &&
-	    pcb->snd_up - b->seq <= UINT16_MAX) {
+	if ((pcb->flags & LANE_TF_URG_SND) && lane_seq_gt(x->snd_up, b->seq) &&
+	    x->snd_up - b->seq <= UINT16_MAX) {
 		info->flags |= LANE_WIRE_URG;
-		info->urg = (uint16_t)(pcb->snd_up - b->seq);
+		info->urg = (uint16_t)(x->snd_up - b->seq);
 	}
-	if ((pcb->flags & LANE_TF_WR_SHUT) && b->seq + b->text_len == pcb->snd_end)
+	if ((pcb->flags & LANE_TF_WR_SHUT) && b->seq + b->text_len == x->snd_end)
 		info->flags |= LANE_WIRE_FIN | LANE_WIRE_PSH;
 }
 
@@ -112,11 +117,12 @@ static uint64_t nr_refused(const struct lane *ln)
 /* Books that the text of 'b' left. */
 static void xmit_done(struct lane *ln, struct lane_tcp *pcb, struct lane_buf *b, uint8_t flags)
 {
+	struct lane_tcp_x *x = lane_tcp_x(ln, pcb);
 	uint32_t end = b->seq + b->text_len;
 
 	b->tx_us = ln->now_us;
 	lane_tcp_cc_sent(ln, pcb, b);
-	lane_tcp_loss_sent(pcb, b);
+	lane_tcp_loss_sent(ln, pcb, b);
 	if (b->nr_tx == 0) {
 		b->first_tx_us = ln->now_us;
 		lane_tcp_ack_carried(ln, pcb);
@@ -127,10 +133,9 @@ static void xmit_done(struct lane *ln, struct lane_tcp *pcb, struct lane_buf *b,
 	}
 	if (b->nr_tx < UINT8_MAX)
 		b->nr_tx++;
-	pcb->bytes_sent += b->text_len;
 	pcb->last_tx_ms = lane_now_ms(ln);
 	if (flags & LANE_WIRE_FIN) {
-		pcb->ctl_tx_us = pcb->flags & LANE_TF_FIN_SENT ? 0 : (uint32_t)ln->now_us;
+		x->ctl_tx_us = pcb->flags & LANE_TF_FIN_SENT ? 0 : (uint32_t)ln->now_us;
 		pcb->flags |= LANE_TF_FIN_SENT;
 		end++;
 	}
@@ -153,9 +158,9 @@ bool lane_tcp_xmit(struct lane *ln, struct lane_tcp *pcb, struct lane_buf *b)
 			return false;
 		}
 	}
-	text_flags(pcb, b, &info);
+	text_flags(ln, pcb, b, &info);
 	fill_info(ln, pcb, &info, b->text_len);
-	ecn = lane_tcp_ecn_out(pcb, b->nr_tx == 0, &info.flags);
+	ecn = lane_tcp_ecn_out(ln, pcb, b->nr_tx == 0, &info.flags);
 	emit(ln, pcb, out, &info, ecn);
 	if (nr_refused(ln) != before) {
 		if (info.flags & LANE_WIRE_CWR)
@@ -181,6 +186,7 @@ static struct lane_buf *ctl_frame(struct lane *ln)
 
 bool lane_tcp_xmit_ctl(struct lane *ln, struct lane_tcp *pcb, uint8_t flags, uint32_t seq)
 {
+	struct lane_tcp_x *x = lane_tcp_x(ln, pcb);
 	struct lane_tcp_info info = {.seq = seq, .flags = flags};
 	struct lane_buf *b = ctl_frame(ln);
 	uint8_t ecn;
@@ -188,10 +194,10 @@ bool lane_tcp_xmit_ctl(struct lane *ln, struct lane_tcp *pcb, uint8_t flags, uin
 	if (!b)
 		return false;
 	fill_info(ln, pcb, &info, 0);
-	ecn = lane_tcp_ecn_out(pcb, false, &info.flags);
+	ecn = lane_tcp_ecn_out(ln, pcb, false, &info.flags);
 	emit(ln, pcb, b, &info, ecn);
 	if (flags & LANE_WIRE_FIN) {
-		pcb->ctl_tx_us = pcb->flags & LANE_TF_FIN_SENT ? 0 : (uint32_t)ln->now_us;
+		x->ctl_tx_us = pcb->flags & LANE_TF_FIN_SENT ? 0 : (uint32_t)ln->now_us;
 		pcb->flags |= LANE_TF_FIN_SENT;
 		if (lane_seq_gt(seq + 1, pcb->snd_nxt))
 			pcb->snd_nxt = seq + 1;
@@ -202,6 +208,7 @@ bool lane_tcp_xmit_ctl(struct lane *ln, struct lane_tcp *pcb, uint8_t flags, uin
 
 bool lane_tcp_xmit_syn(struct lane *ln, struct lane_tcp *pcb)
 {
+	struct lane_tcp_x *x = lane_tcp_x(ln, pcb);
 	bool answer = pcb->state == LANE_TCP_SYN_RECEIVED;
 	const struct lane_config *cfg = &ln->st->cfg;
 	struct lane_tcp_info info = {
@@ -231,7 +238,7 @@ bool lane_tcp_xmit_syn(struct lane *ln, struct lane_tcp *pcb)
 		info.opts.have |= LANE_OPT_SACK_OK;
 	ecn = lane_tcp_ecn_syn(ln, pcb, answer, &info.flags);
 	emit(ln, pcb, b, &info, ecn);
-	pcb->ctl_tx_us = pcb->retries ? 0 : (uint32_t)ln->now_us;
+	x->ctl_tx_us = x->retries ? 0 : (uint32_t)ln->now_us;
 	return true;
 }
 
@@ -246,7 +253,7 @@ void lane_tcp_xmit_rst(struct lane *ln, struct lane_tcp *pcb)
 	};
 	struct lane_buf *b;
 
-	if (lane_path_update(ln, &pcb->path, &pcb->local_ip, &pcb->remote_ip) < 0)
+	if (lane_tcp_update_path(ln, pcb) < 0)
 		return;
 	b = ctl_frame(ln);
 	if (!b)

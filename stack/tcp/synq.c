@@ -164,9 +164,9 @@ uint32_t lane_tcp_syn_stamp(const struct lane *ln, const struct lane_syn *r)
 	return lane_now_ms(ln) + lane_ts_offset(&ln->st->key, &l, &p);
 }
 
-uint32_t lane_tcp_syn_wnd(const struct lane_tcp *l)
+uint32_t lane_tcp_syn_wnd(const struct lane *ln, const struct lane_tcp *l)
 {
-	uint32_t wnd = l->opts.rcvbuf / 2;
+	uint32_t wnd = lane_tcp_opts(ln, l)->rcvbuf / 2;
 
 	/* RFC 7323 2.2: the window of a segment with SYN is not scaled. */
 	return wnd < UINT16_MAX ? wnd : UINT16_MAX;
@@ -219,10 +219,10 @@ void lane_tcp_syn_fill(struct lane *ln, const struct lane_tcp *l, const struct l
 bool lane_tcp_syn_is_full(const struct lane *ln, const struct lane_tcp *l)
 {
 	const struct lane_pool *p = &ln->st->syn_pool;
-	uint32_t max = l->lq.backlog > LANE_SYNQ_MIN ? l->lq.backlog : LANE_SYNQ_MIN;
+	uint32_t max = lane_tcp_lq(ln, l)->backlog > LANE_SYNQ_MIN ? lane_tcp_lq(ln, l)->backlog : LANE_SYNQ_MIN;
 
 	/* No listener leaves nothing to the others. */
-	return l->lq.nr_syns >= max || l->lq.nr_syns > p->nr / 2 || p->nr_used == p->nr;
+	return lane_tcp_lq(ln, l)->nr_syns >= max || lane_tcp_lq(ln, l)->nr_syns > p->nr / 2 || p->nr_used == p->nr;
 }
 
 /* Queues, table and counts of what its fields say. False: the table is full. */
@@ -233,8 +233,8 @@ static bool enter(struct lane *ln, struct lane_syn *r, uint32_t hash)
 	if (lane_ftable_insert(ln->syn_table, hash, syn_index(ln, r)) < 0)
 		return false;
 	queue_push(ln, r);
-	l->lq.nr_syns++;
-	l->lq.nr_young += r->nr_timeouts == 0;
+	lane_tcp_lq(ln, l)->nr_syns++;
+	lane_tcp_lq(ln, l)->nr_young += r->nr_timeouts == 0;
 	return true;
 }
 
@@ -264,8 +264,8 @@ void lane_tcp_syn_remove(struct lane *ln, struct lane_syn *r)
 
 	lane_ftable_remove(ln->syn_table, syn_hash(ln, r), i);
 	queue_remove(ln, r);
-	l->lq.nr_syns--;
-	l->lq.nr_young -= r->nr_timeouts == 0;
+	lane_tcp_lq(ln, l)->nr_syns--;
+	lane_tcp_lq(ln, l)->nr_young -= r->nr_timeouts == 0;
 	r->listener = 0;
 	lane_pool_put(&ln->st->syn_pool, ln->syns, sizeof(*r), i);
 }
@@ -275,7 +275,7 @@ void lane_tcp_syn_stop(struct lane *ln, struct lane_tcp *l)
 	uint32_t name = lane_tcp_idx(ln, l) + 1;
 
 	/* As Linux without a word: what the peers say next is answered by RST. */
-	for (uint32_t i = 0; l->lq.nr_syns && i < ln->st->syn_pool.nr; i++) {
+	for (uint32_t i = 0; lane_tcp_lq(ln, l)->nr_syns && i < ln->st->syn_pool.nr; i++) {
 		if (ln->syns[i].listener == name)
 			lane_tcp_syn_remove(ln, &ln->syns[i]);
 	}
@@ -326,11 +326,11 @@ void lane_tcp_syn_answer(struct lane *ln, const struct lane_syn *r, const struct
 		.seq = iss,
 		.ack = r->irs + 1,
 		.flags = LANE_WIRE_SYN | LANE_WIRE_ACK,
-		.wnd = lane_tcp_syn_wnd(l),
+		.wnd = lane_tcp_syn_wnd(ln, l),
 		.opts.have = LANE_OPT_MSS,
-		.opts.mss = lane_tcp_offer_mss(path, &r->remote_ip, l->opts.maxseg),
+		.opts.mss = lane_tcp_offer_mss(path, &r->remote_ip, lane_tcp_opts(ln, l)->maxseg),
 	};
-	uint8_t tos = l->opts.tos;
+	uint8_t tos = lane_tcp_opts(ln, l)->tos;
 
 	if (r->wscale != LANE_SYN_NO_WSCALE) {
 		info.opts.have |= LANE_OPT_WSCALE;
@@ -344,8 +344,8 @@ void lane_tcp_syn_answer(struct lane *ln, const struct lane_syn *r, const struct
 	if (r->sack)
 		info.opts.have |= LANE_OPT_SACK_OK;
 	if (r->ecn)
-		tos |= lane_tcp_ecn_synack(l, &info.flags);
-	lane_tcp_xmit_to(ln, path, &r->local_ip, &r->remote_ip, &info, tos, l->opts.ttl);
+		tos |= lane_tcp_ecn_synack(ln, l, &info.flags);
+	lane_tcp_xmit_to(ln, path, &r->local_ip, &r->remote_ip, &info, tos, lane_tcp_opts(ln, l)->ttl);
 }
 
 void lane_tcp_syn_answer_again(struct lane *ln, struct lane_syn *r, const struct lane_pkt *pkt)
@@ -373,7 +373,7 @@ void lane_tcp_syn_challenge(struct lane *ln, const struct lane_syn *r, const str
 		.seq = lane_tcp_syn_iss(ln, r) + 1,
 		.ack = r->irs + 1,
 		.flags = LANE_WIRE_ACK,
-		.wnd = lane_tcp_syn_wnd(l) >> r->rcv_wscale,
+		.wnd = lane_tcp_syn_wnd(ln, l) >> r->rcv_wscale,
 	};
 
 	if (!lane_tcp_may_challenge(ln))
@@ -406,19 +406,19 @@ static uint32_t left_ms(const struct lane *ln, const struct lane_syn *r)
 }
 
 /* How many time-outs the TCP_DEFER_ACCEPT of 'l' lasts. */
-static unsigned int nr_defer(const struct lane_tcp *l)
+static unsigned int nr_defer(const struct lane *ln, const struct lane_tcp *l)
 {
 	unsigned int n = 0;
 	uint32_t ms = 0;
 
-	while (n < LANE_SYN_TIMEOUTS_MAX && ms < l->opts.defer_accept_us / 1000)
+	while (n < LANE_SYN_TIMEOUTS_MAX && ms < lane_tcp_opts(ln, l)->defer_accept_us / 1000)
 		ms += timeout_ms(n++);
 	return n;
 }
 
-bool lane_tcp_syn_defers(const struct lane_tcp *l, const struct lane_syn *r)
+bool lane_tcp_syn_defers(const struct lane *ln, const struct lane_tcp *l, const struct lane_syn *r)
 {
-	return r->nr_timeouts < nr_defer(l);
+	return r->nr_timeouts < nr_defer(ln, l);
 }
 
 /* How often a SYN-ACK is sent again. As Linux, when half of the queue is in use the old ones go sooner, so that
@@ -426,13 +426,13 @@ bool lane_tcp_syn_defers(const struct lane_tcp *l, const struct lane_syn *r)
 static unsigned int max_retries(const struct lane *ln, const struct lane_tcp *l)
 {
 	const struct lane_config *cfg = &ln->st->cfg;
-	uint32_t young = 2 * l->lq.nr_young;
-	uint32_t room = l->lq.backlog > LANE_SYNQ_MIN ? l->lq.backlog : LANE_SYNQ_MIN;
+	uint32_t young = 2 * lane_tcp_lq(ln, l)->nr_young;
+	uint32_t room = lane_tcp_lq(ln, l)->backlog > LANE_SYNQ_MIN ? lane_tcp_lq(ln, l)->backlog : LANE_SYNQ_MIN;
 	/* TCP_SYNCNT counts for a listener's too. */
-	unsigned int max = l->opts.syncnt != cfg->syn_retries ? l->opts.syncnt : cfg->synack_retries;
+	unsigned int max = lane_tcp_opts(ln, l)->syncnt != cfg->syn_retries ? lane_tcp_opts(ln, l)->syncnt : cfg->synack_retries;
 
-	if (2 * l->lq.nr_syns > room) {
-		for (; max > 2 && l->lq.nr_syns >= young; max--)
+	if (2 * lane_tcp_lq(ln, l)->nr_syns > room) {
+		for (; max > 2 && lane_tcp_lq(ln, l)->nr_syns >= young; max--)
 			young *= 2;
 	}
 	return max < LANE_SYN_TIMEOUTS_MAX ? max : LANE_SYN_TIMEOUTS_MAX;
@@ -442,7 +442,7 @@ static unsigned int max_retries(const struct lane *ln, const struct lane_tcp *l)
 static void expire(struct lane *ln, struct lane_syn *r)
 {
 	struct lane_tcp *l = listener_of(ln, r);
-	unsigned int n = r->nr_timeouts, defer = nr_defer(l);
+	unsigned int n = r->nr_timeouts, defer = nr_defer(ln, l);
 	bool over = n >= max_retries(ln, l);
 
 	if (defer)
@@ -452,7 +452,7 @@ static void expire(struct lane *ln, struct lane_syn *r)
 		return;
 	}
 	queue_remove(ln, r);
-	l->lq.nr_young -= n == 0;
+	lane_tcp_lq(ln, l)->nr_young -= n == 0;
 	r->nr_timeouts++;
 	queue_push(ln, r);
 	/* While text is waited for, silence; at the end a last chance for it. */
@@ -570,8 +570,8 @@ void lane_tcp_syn_check(struct lane *ln)
 	for (uint32_t i = 0; i < ln->st->tcp_pool.nr; i++) {
 		if (ln->tcps[i].state != LANE_TCP_LISTEN)
 			continue;
-		counted += ln->tcps[i].lq.nr_syns;
-		nr_young += ln->tcps[i].lq.nr_young;
+		counted += lane_tcp_lq(ln, &ln->tcps[i])->nr_syns;
+		nr_young += lane_tcp_lq(ln, &ln->tcps[i])->nr_young;
 	}
 	assert(nr == ln->st->syn_pool.nr_used && nr == counted && young == nr_young);
 	assert(ln->syn_table->nr == nr);

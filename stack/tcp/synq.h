@@ -61,7 +61,7 @@ struct lane_syn *lane_tcp_syn_find(const struct lane *ln, uint32_t hash, const s
 /* Our ISN. */
 uint32_t lane_tcp_syn_iss(const struct lane *ln, const struct lane_syn *r);
 /* The TCP_DEFER_ACCEPT of 'l' still waits for text. */
-bool lane_tcp_syn_defers(const struct lane_tcp *l, const struct lane_syn *r);
+bool lane_tcp_syn_defers(const struct lane *ln, const struct lane_tcp *l, const struct lane_syn *r);
 /* Sends the SYN-ACK of 'r' by 'path', which is up to date, with our numbers 'iss' and 'stamp'. */
 void lane_tcp_syn_answer(struct lane *ln, const struct lane_syn *r, const struct lane_path *path,
 			 uint32_t iss, uint32_t stamp);
@@ -72,7 +72,7 @@ uint32_t lane_tcp_syn_stamp(const struct lane *ln, const struct lane_syn *r);
 /* Sends an ACK that tells the peer where we are, within the limit for challenges. */
 void lane_tcp_syn_challenge(struct lane *ln, const struct lane_syn *r, const struct lane_seg *seg);
 /* The window that its SYN-ACK offers. */
-uint32_t lane_tcp_syn_wnd(const struct lane_tcp *l);
+uint32_t lane_tcp_syn_wnd(const struct lane *ln, const struct lane_tcp *l);
 
 void lane_tcp_syn_timers(struct lane *ln);
 uint64_t lane_tcp_syn_next(const struct lane *ln);

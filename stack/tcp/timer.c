@@ -6,6 +6,10 @@
  * deadlines that passed are served and the entry is started again for the next. While output is due, a
  * deadline is only noted, and the flush starts the entry: a delayed ACK that leaves with text of the same
  * turn never touches the wheel, whose neighbours in a slot are far apart in memory.
+ *
+ * Deadlines lie in the extension. Without one only LANE_TT_KEEP and LANE_TT_RETRY are armed, and both
+ * are served when the entry fires: a retry too early does no harm, and keep_timeout() looks by itself how
+ * long nothing came.
  */
 #include "stack/tcp/synq.h"
 
@@ -24,22 +28,32 @@ void lane_tcp_arm(struct lane *ln, struct lane_tcp *pcb, enum lane_tcp_timer t, 
 {
 	/* Further than 2^31 ms no deadline lies. */
 	uint64_t in_ms = in_us / 1000 < INT32_MAX ? in_us / 1000 : INT32_MAX - 2;
+	uint32_t due_ms;
 
-	pcb->due_ms[t] = lane_now_ms(ln) + (uint32_t)in_ms + 1;
+	if (pcb->x == LANE_NIL && t != LANE_TT_KEEP && t != LANE_TT_RETRY &&
+	    !lane_tcp_x_get_tx(ln, pcb)) {
+		t = LANE_TT_RETRY;
+		in_ms = LANE_RETRY_US / 1000;
+	}
+	due_ms = lane_now_ms(ln) + (uint32_t)in_ms + 1;
+	if (pcb->x != LANE_NIL)
+		lane_tcp_x(ln, pcb)->due_ms[t] = due_ms;
 	pcb->armed |= (uint8_t)(1U << t);
-	if (pcb->flags & LANE_TF_OUTPUT)
+	if (pcb->x != LANE_NIL && (pcb->flags & LANE_TF_OUTPUT))
 		return;
-	if (pcb->timer.slot == 0 || (int32_t)(pcb->due_ms[t] - pcb->timer.tick) < 0)
-		start_wheel(ln, pcb, pcb->due_ms[t]);
+	if (pcb->timer.slot == 0 || (int32_t)(due_ms - pcb->timer.tick) < 0)
+		start_wheel(ln, pcb, due_ms);
 }
 
 void lane_tcp_keepalive_start(struct lane *ln, struct lane_tcp *pcb)
 {
+	const struct lane_tcp_opts_set *o = lane_tcp_opts(ln, pcb);
+
 	pcb->keep_probes = 0;
 	if (pcb->flags & LANE_TF_ORPHAN)
 		return;
-	if (pcb->opts.keepalive && pcb->state >= LANE_TCP_ESTABLISHED)
-		lane_tcp_arm(ln, pcb, LANE_TT_KEEP, pcb->opts.keepidle_us);
+	if (o->keepalive && pcb->state >= LANE_TCP_ESTABLISHED)
+		lane_tcp_arm(ln, pcb, LANE_TT_KEEP, o->keepidle_us);
 	else
 		lane_tcp_disarm(pcb, LANE_TT_KEEP);
 }
@@ -60,12 +74,13 @@ static uint32_t patience_ms(uint8_t max)
 /* Nothing was acknowledged for so long: the user time-out (RFC 5482), or all retries used up. */
 static bool given_up(const struct lane *ln, const struct lane_tcp *pcb, uint8_t max)
 {
-	uint32_t limit_ms = pcb->opts.user_timeout_us / 1000;
-	uint32_t past_ms = lane_now_ms(ln) - pcb->start_ms;
+	const struct lane_tcp_x *x = lane_tcp_x(ln, pcb);
+	uint32_t limit_ms = lane_tcp_opts(ln, pcb)->user_timeout_us / 1000;
+	uint32_t past_ms = lane_now_ms(ln) - x->start_ms;
 
 	if (limit_ms)
 		return past_ms >= limit_ms;
-	return pcb->retries >= max && past_ms >= patience_ms(max);
+	return x->retries >= max && past_ms >= patience_ms(max);
 }
 
 static void give_up(struct lane *ln, struct lane_tcp *pcb)
@@ -77,12 +92,13 @@ static void give_up(struct lane *ln, struct lane_tcp *pcb)
 /* Arms the next try, not later than the user time-out. */
 static void next_try(struct lane *ln, struct lane_tcp *pcb)
 {
+	const struct lane_tcp_x *x = lane_tcp_x(ln, pcb);
 	uint64_t in = pcb->rto.rto_us;
+	uint32_t limit_us = lane_tcp_opts(ln, pcb)->user_timeout_us;
 
-	if (pcb->opts.user_timeout_us) {
-		uint64_t past = (uint64_t)(lane_now_ms(ln) - pcb->start_ms) * 1000;
-		uint64_t left =
-			pcb->opts.user_timeout_us > past ? pcb->opts.user_timeout_us - past : 0;
+	if (limit_us) {
+		uint64_t past = (uint64_t)(lane_now_ms(ln) - x->start_ms) * 1000;
+		uint64_t left = limit_us > past ? limit_us - past : 0;
 
 		if (left < in)
 			in = left;
@@ -92,11 +108,13 @@ static void next_try(struct lane *ln, struct lane_tcp *pcb)
 
 static void syn_timeout(struct lane *ln, struct lane_tcp *pcb)
 {
-	if (given_up(ln, pcb, pcb->opts.syncnt)) {
+	struct lane_tcp_x *x = lane_tcp_x(ln, pcb);
+
+	if (given_up(ln, pcb, lane_tcp_opts(ln, pcb)->syncnt)) {
 		give_up(ln, pcb);
 		return;
 	}
-	pcb->retries++;
+	x->retries++;
 	lane_rto_backoff(&pcb->rto);
 	pcb->flags |= LANE_TF_SYN_DUE;
 	lane_tcp_want_output(ln, pcb);
@@ -115,13 +133,14 @@ static uint8_t max_retries(const struct lane *ln, const struct lane_tcp *pcb)
 /* RFC 9293 3.8.6.1. An answer resets 'retries': a peer that answers may keep its window shut. */
 static void probe_timeout(struct lane *ln, struct lane_tcp *pcb)
 {
+	struct lane_tcp_x *x = lane_tcp_x(ln, pcb);
 	uint8_t max = max_retries(ln, pcb);
 
 	if (given_up(ln, pcb, max)) {
 		give_up(ln, pcb);
 		return;
 	}
-	pcb->retries++;
+	x->retries++;
 	ln->st->stats.tcp_probes++;
 	lane_rto_backoff(&pcb->rto);
 	pcb->flags |= LANE_TF_PROBE_DUE;
@@ -132,6 +151,7 @@ static void probe_timeout(struct lane *ln, struct lane_tcp *pcb)
 /* RFC 6298 5.4 to 5.7. */
 static void rtx_timeout(struct lane *ln, struct lane_tcp *pcb)
 {
+	struct lane_tcp_x *x = lane_tcp_x(ln, pcb);
 	uint8_t max = max_retries(ln, pcb);
 
 	if (pcb->state == LANE_TCP_SYN_SENT || pcb->state == LANE_TCP_SYN_RECEIVED) {
@@ -140,7 +160,7 @@ static void rtx_timeout(struct lane *ln, struct lane_tcp *pcb)
 	}
 	if (pcb->snd_una == pcb->snd_nxt) {
 		/* A FIN that found no route is tried, and given up, like a probe. */
-		if (pcb->snd_unsent != LANE_NIL || lane_tcp_fin_due(pcb))
+		if (x->snd_unsent != LANE_NIL || lane_tcp_fin_due(pcb))
 			probe_timeout(ln, pcb);
 		return;
 	}
@@ -148,8 +168,8 @@ static void rtx_timeout(struct lane *ln, struct lane_tcp *pcb)
 		give_up(ln, pcb);
 		return;
 	}
-	pcb->retries++;
-	if (ln->st->cfg.mtu_probing && pcb->retries > ln->st->cfg.retries1)
+	x->retries++;
+	if (ln->st->cfg.mtu_probing && x->retries > ln->st->cfg.retries1)
 		lane_tcp_black_hole(ln, pcb);
 	ln->st->stats.tcp_rtos++;
 	lane_rto_backoff(&pcb->rto);
@@ -159,26 +179,29 @@ static void rtx_timeout(struct lane *ln, struct lane_tcp *pcb)
 
 static void keep_timeout(struct lane *ln, struct lane_tcp *pcb)
 {
+	const struct lane_tcp_opts_set *o = lane_tcp_opts(ln, pcb);
 	uint64_t idle_us = (uint64_t)(lane_now_ms(ln) - pcb->last_rx_ms) * 1000;
-	uint64_t limit_us = pcb->opts.user_timeout_us;
+	uint64_t limit_us = o->user_timeout_us;
 
 	if (pcb->flags & LANE_TF_ORPHAN) {
 		/* FIN_WAIT_2 of a program that is gone: the peer never closes. */
-		if (pcb->state == LANE_TCP_FIN_WAIT_2)
+		if (pcb->x == LANE_NIL && idle_us < o->linger2_us)
+			lane_tcp_arm(ln, pcb, LANE_TT_KEEP, o->linger2_us - idle_us);
+		else if (pcb->state == LANE_TCP_FIN_WAIT_2)
 			lane_tcp_done(ln, pcb);
 		return;
 	}
-	if (!pcb->opts.keepalive || pcb->state < LANE_TCP_ESTABLISHED)
+	if (!o->keepalive || pcb->state < LANE_TCP_ESTABLISHED)
 		return;
 	/* RFC 1122 4.2.3.6: only when idle; while something is out, its own timer decides. */
-	if (pcb->snd_una != pcb->snd_nxt || idle_us < pcb->opts.keepidle_us) {
+	if (pcb->snd_una != pcb->snd_nxt || idle_us < o->keepidle_us) {
 		lane_tcp_arm(ln, pcb, LANE_TT_KEEP,
-			     idle_us < pcb->opts.keepidle_us ? pcb->opts.keepidle_us - idle_us :
+			     idle_us < o->keepidle_us ? o->keepidle_us - idle_us :
 							       KEEP_IDLE_WAIT_US);
 		return;
 	}
 	if (limit_us ? idle_us >= limit_us && pcb->keep_probes > 0 :
-		       pcb->keep_probes >= pcb->opts.keepcnt) {
+		       pcb->keep_probes >= o->keepcnt) {
 		lane_tcp_xmit_rst(ln, pcb);
 		give_up(ln, pcb);
 		return;
@@ -187,7 +210,7 @@ static void keep_timeout(struct lane *ln, struct lane_tcp *pcb)
 	ln->st->stats.tcp_keepalives++;
 	pcb->flags |= LANE_TF_PROBE_DUE;
 	lane_tcp_want_output(ln, pcb);
-	lane_tcp_arm(ln, pcb, LANE_TT_KEEP, pcb->opts.keepintvl_us);
+	lane_tcp_arm(ln, pcb, LANE_TT_KEEP, o->keepintvl_us);
 }
 
 static void fire(struct lane *ln, struct lane_tcp *pcb, enum lane_tcp_timer t)
@@ -208,7 +231,8 @@ static void fire(struct lane *ln, struct lane_tcp *pcb, enum lane_tcp_timer t)
 		lane_tcp_loss_timeout(ln, pcb);
 		break;
 	case LANE_TT_CORK:
-		pcb->push = 1;
+		if (pcb->x != LANE_NIL)
+			lane_tcp_x(ln, pcb)->push = 1;
 		lane_tcp_want_output(ln, pcb);
 		break;
 	default:
@@ -218,15 +242,20 @@ static void fire(struct lane *ln, struct lane_tcp *pcb, enum lane_tcp_timer t)
 	}
 }
 
+uint32_t lane_tcp_due_ms(const struct lane *ln, const struct lane_tcp *pcb, enum lane_tcp_timer t)
+{
+	return pcb->x == LANE_NIL ? pcb->timer.tick : lane_tcp_x(ln, pcb)->due_ms[t];
+}
+
 void lane_tcp_rearm(struct lane *ln, struct lane_tcp *pcb)
 {
 	uint32_t first, left = pcb->armed;
 
 	if (left == 0)
 		return;
-	first = pcb->due_ms[__builtin_ctz(left)];
+	first = lane_tcp_due_ms(ln, pcb, __builtin_ctz(left));
 	while ((left &= left - 1) != 0) {
-		uint32_t due = pcb->due_ms[__builtin_ctz(left)];
+		uint32_t due = lane_tcp_due_ms(ln, pcb, __builtin_ctz(left));
 
 		if ((int32_t)(due - first) < 0)
 			first = due;
@@ -238,10 +267,16 @@ void lane_tcp_rearm(struct lane *ln, struct lane_tcp *pcb)
 /* Serves what is due and starts the entry for what is not. A freed or ended pcb has nothing armed. */
 static void expire(struct lane *ln, struct lane_tcp *pcb)
 {
-	uint32_t now = lane_now_ms(ln);
+	uint32_t now = lane_now_ms(ln), due = 0;
 
 	for (unsigned int t = 0; t < LANE_TT_TIMERS; t++) {
-		if (!lane_tcp_armed(pcb, t) || (int32_t)(now - pcb->due_ms[t]) < 0)
+		if (lane_tcp_armed(pcb, t) && (int32_t)(now - lane_tcp_due_ms(ln, pcb, t)) >= 0)
+			due |= 1U << t;
+	}
+	for (unsigned int t = 0; t < LANE_TT_TIMERS; t++) {
+		/* What was served may have put off another, or ended all. */
+		if (!(due & 1U << t) || !lane_tcp_armed(pcb, t) ||
+		    (pcb->x != LANE_NIL && (int32_t)(now - lane_tcp_due_ms(ln, pcb, t)) < 0))
 			continue;
 		lane_tcp_disarm(pcb, t);
 		fire(ln, pcb, t);

@@ -101,8 +101,8 @@ static bool record(struct lane *ln, struct lane_tcp *pcb)
 	if (!tw)
 		return false;
 	i = tw_index(ln, tw);
-	tw->local_ip = pcb->local_ip;
-	tw->remote_ip = pcb->remote_ip;
+	tw->local_ip = lane_tcp_local_ip(ln, pcb);
+	tw->remote_ip = lane_tcp_remote_ip(ln, pcb);
 	tw->local_port = pcb->local_port;
 	tw->remote_port = pcb->remote_port;
 	tw->snd_nxt = pcb->snd_nxt;

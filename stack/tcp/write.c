@@ -26,12 +26,13 @@ uint32_t lane_tcp_fair_share(const struct lane *ln)
 /* What the window needs twice over, up to tcp_wmem's last and to a share of the frames. */
 uint32_t lane_tcp_snd_limit(const struct lane *ln, const struct lane_tcp *pcb)
 {
+	const struct lane_tcp_x *x = lane_tcp_x(ln, pcb);
 	uint32_t max = ln->st->cfg.tcp_wmem[2], share = ln->st->bufs.nr / 8 * 1024;
 	uint32_t fair = lane_tcp_fair_share(ln);
-	uint32_t n = pcb->cc.cwnd < max / 2 ? 2 * pcb->cc.cwnd : max;
+	uint32_t n = x->cc.cwnd < max / 2 ? 2 * x->cc.cwnd : max;
 
 	if (pcb->flags & LANE_TF_SNDBUF_SET)
-		return pcb->opts.sndbuf / 2 < fair ? pcb->opts.sndbuf / 2 : fair;
+		return lane_tcp_opts(ln, pcb)->sndbuf / 2 < fair ? lane_tcp_opts(ln, pcb)->sndbuf / 2 : fair;
 	if (n < ln->st->cfg.tcp_wmem[1])
 		n = ln->st->cfg.tcp_wmem[1];
 	if (n < SNDBUF_START)
@@ -41,29 +42,33 @@ uint32_t lane_tcp_snd_limit(const struct lane *ln, const struct lane_tcp *pcb)
 	return n < share ? n : share;
 }
 
-static uint32_t snd_queued(const struct lane_tcp *pcb)
+static uint32_t snd_queued(const struct lane *ln, const struct lane_tcp *pcb)
 {
-	uint32_t una = pcb->snd_una;
+	uint32_t una = pcb->snd_una, end = lane_tcp_snd_end(ln, pcb);
 
 	/* The FIN is no text. */
-	return lane_seq_gt(pcb->snd_end, una) ? pcb->snd_end - una : 0;
+	return lane_seq_gt(end, una) ? end - una : 0;
 }
 
 /* Bytes of buffer in use. */
-static uint32_t snd_used(const struct lane_tcp *pcb)
+static uint32_t snd_used(const struct lane *ln, const struct lane_tcp *pcb)
 {
-	uint32_t queued = snd_queued(pcb), frames = pcb->nr_sndq * BYTES_PER_FRAME;
+	const struct lane_tcp_x *x = lane_tcp_x(ln, pcb);
+	uint32_t queued = snd_queued(ln, pcb), frames = x->nr_sndq * BYTES_PER_FRAME;
 
 	return queued > frames ? queued : frames;
 }
 
 uint32_t lane_tcp_snd_space(const struct lane *ln, const struct lane_tcp *pcb)
 {
-	uint32_t limit = lane_tcp_snd_limit(ln, pcb), used = snd_used(pcb);
+	const struct lane_tcp_x *x = lane_tcp_x(ln, pcb);
+	uint32_t limit = lane_tcp_snd_limit(ln, pcb), used = snd_used(ln, pcb);
 
+	if (!lane_tcp_x_may_send(ln, pcb))
+		return 0;
 	/* With few frames left a connection may have one, so that an ACK tells it to go on. */
 	if (lane_tcp_frames_short(ln))
-		return pcb->nr_sndq == 0 && ln->st->bufs.nr_free > ln->st->bufs.nr / 64 * 5 ?
+		return x->nr_sndq == 0 && ln->st->bufs.nr_free > ln->st->bufs.nr / 64 * 5 ?
 			       pcb->snd_mss :
 			       0;
 	return limit > used ? limit - used : 0;
@@ -71,20 +76,23 @@ uint32_t lane_tcp_snd_space(const struct lane *ln, const struct lane_tcp *pcb)
 
 bool lane_tcp_is_writable(const struct lane *ln, const struct lane_tcp *pcb)
 {
+	const struct lane_tcp_x *x = lane_tcp_x(ln, pcb);
 	uint32_t limit = lane_tcp_snd_limit(ln, pcb);
-	uint32_t unsent = lane_seq_gt(pcb->snd_end, pcb->snd_nxt) ? pcb->snd_end - pcb->snd_nxt : 0;
-	uint32_t lowat = pcb->opts.notsent_lowat;
+	uint32_t unsent = lane_seq_gt(x->snd_end, pcb->snd_nxt) ? x->snd_end - pcb->snd_nxt : 0;
+	uint32_t lowat = lane_tcp_opts(ln, pcb)->notsent_lowat;
 
 	if (lowat == UINT32_MAX)
 		lowat = ln->st->cfg.notsent_lowat;
-	return snd_used(pcb) <= limit / 3 * 2 && unsent < lowat &&
+	return snd_used(ln, pcb) <= limit / 3 * 2 && unsent < lowat &&
 	       lane_tcp_snd_space(ln, pcb) > 0;
 }
 
 /* Space that is short for want of frames comes back without an ACK: time has to bring it. */
 static void wait_for_frames(struct lane *ln, struct lane_tcp *pcb)
 {
-	if ((pcb->nr_sndq == 0 || lane_tcp_frames_short(ln)) && !lane_tcp_armed(pcb, LANE_TT_RETRY))
+	const struct lane_tcp_x *x = lane_tcp_x(ln, pcb);
+
+	if ((x->nr_sndq == 0 || lane_tcp_frames_short(ln)) && !lane_tcp_armed(pcb, LANE_TT_RETRY))
 		lane_tcp_arm(ln, pcb, LANE_TT_RETRY, LANE_RETRY_US);
 }
 
@@ -92,6 +100,8 @@ void lane_tcp_space_back(struct lane *ln, struct lane_tcp *pcb)
 {
 	if (!(pcb->flags & LANE_TF_NOSPACE))
 		return;
+	if (lane_tcp_x_low(ln, pcb))
+		lane_tcp_x_get_tx(ln, pcb); /* looks for one */
 	if (!lane_tcp_is_writable(ln, pcb)) {
 		wait_for_frames(ln, pcb);
 		return;
@@ -134,10 +144,11 @@ static int may_write(struct lane_tcp *pcb)
 /* Appends a frame whose text is in place. */
 static void sndq_push(struct lane *ln, struct lane_tcp *pcb, struct lane_buf *b)
 {
-	struct lane_buf *tail = lane_buf_at(&ln->bufs, pcb->sndq_tail);
+	struct lane_tcp_x *x = lane_tcp_x(ln, pcb);
+	struct lane_buf *tail = lane_buf_at(&ln->bufs, x->sndq_tail);
 	uint32_t i = lane_buf_index(&ln->bufs, b);
 
-	b->seq = pcb->snd_end;
+	b->seq = x->snd_end;
 	b->tcp_flags = 0;
 	b->nr_tx = 0;
 	b->snd_state = 0;
@@ -147,21 +158,22 @@ static void sndq_push(struct lane *ln, struct lane_tcp *pcb, struct lane_buf *b)
 	if (tail)
 		tail->next = i;
 	else
-		pcb->sndq_head = i;
-	pcb->sndq_tail = i;
-	if (pcb->snd_unsent == LANE_NIL)
-		pcb->snd_unsent = i;
-	pcb->nr_sndq++;
-	pcb->snd_end += b->text_len;
+		x->sndq_head = i;
+	x->sndq_tail = i;
+	if (x->snd_unsent == LANE_NIL)
+		x->snd_unsent = i;
+	x->nr_sndq++;
+	x->snd_end += b->text_len;
 }
 
 /* The last frame takes more, if it has not left: bytes that fit behind its text. */
 static uint32_t tail_room(struct lane *ln, struct lane_tcp *pcb, struct lane_buf **tail)
 {
-	struct lane_buf *b = lane_buf_at(&ln->bufs, pcb->sndq_tail);
+	const struct lane_tcp_x *x = lane_tcp_x(ln, pcb);
+	struct lane_buf *b = lane_buf_at(&ln->bufs, x->sndq_tail);
 	uint32_t room, by_mss;
 
-	if (!b || b->nr_tx || (b->flags & LANE_BUF_TX) || pcb->snd_unsent == LANE_NIL ||
+	if (!b || b->nr_tx || (b->flags & LANE_BUF_TX) || x->snd_unsent == LANE_NIL ||
 	    b->text_len >= pcb->snd_mss)
 		return 0;
 	*tail = b;
@@ -182,13 +194,14 @@ static int copy_in(lane_copy_fn copy, void *dst, const void *src, size_t n)
 static ssize_t write_piece(struct lane *ln, struct lane_tcp *pcb, const uint8_t *src, size_t len,
 			   lane_copy_fn copy)
 {
+	struct lane_tcp_x *x = lane_tcp_x(ln, pcb);
 	struct lane_buf *b = NULL;
 	uint32_t n = tail_room(ln, pcb, &b);
 	bool fresh = n == 0;
 
 	if (fresh) {
 		/* The last frames are for what comes in: ACKs free what is here. */
-		if (pcb->nr_sndq && lane_tcp_frames_short(ln))
+		if (x->nr_sndq && lane_tcp_frames_short(ln))
 			return -EAGAIN;
 		b = lane_buf_alloc(&ln->bufs);
 		if (!b)
@@ -208,7 +221,7 @@ static ssize_t write_piece(struct lane *ln, struct lane_tcp *pcb, const uint8_t 
 	if (fresh)
 		sndq_push(ln, pcb, b);
 	else
-		pcb->snd_end += n;
+		x->snd_end += n;
 	return n;
 }
 
@@ -216,7 +229,8 @@ static ssize_t write_piece(struct lane *ln, struct lane_tcp *pcb, const uint8_t 
  * not been refused any: he is told all the same. */
 static void queued(struct lane *ln, struct lane_tcp *pcb, bool more)
 {
-	struct lane_buf *tail = lane_buf_at(&ln->bufs, pcb->sndq_tail);
+	const struct lane_tcp_x *x = lane_tcp_x(ln, pcb);
+	struct lane_buf *tail = lane_buf_at(&ln->bufs, x->sndq_tail);
 
 	if (!lane_tcp_is_writable(ln, pcb))
 		no_space(ln, pcb);
@@ -240,6 +254,10 @@ ssize_t lane_tcp_write(struct lane *ln, struct lane_tcp *pcb, const void *src, s
 	if (r || len == 0)
 		return r;
 	lane_tcp_work(ln, pcb);
+	if (!lane_tcp_x_get_tx(ln, pcb)) {
+		no_space(ln, pcb);
+		return -EAGAIN;
+	}
 	space = lane_tcp_snd_space(ln, pcb);
 	n = len < space ? len : space;
 	r = 0;
@@ -264,7 +282,9 @@ ssize_t lane_tcp_write_oob(struct lane *ln, struct lane_tcp *pcb, const void *sr
 
 	/* RFC 6093 4: the pointer goes behind the last byte. */
 	if (r > 0) {
-		pcb->snd_up = pcb->snd_end;
+		struct lane_tcp_x *x = lane_tcp_x(ln, pcb);
+
+		x->snd_up = x->snd_end;
 		pcb->flags |= LANE_TF_URG_SND;
 	}
 	return r;
@@ -274,6 +294,7 @@ ssize_t lane_tcp_write_oob(struct lane *ln, struct lane_tcp *pcb, const void *sr
  * two calls (a header, then a small file) leaves as one segment. Consumes 'b' then. */
 static bool join_tail(struct lane *ln, struct lane_tcp *pcb, struct lane_buf *b)
 {
+	struct lane_tcp_x *x = lane_tcp_x(ln, pcb);
 	struct lane_buf *tail;
 
 	if (tail_room(ln, pcb, &tail) < b->len)
@@ -281,7 +302,7 @@ static bool join_tail(struct lane *ln, struct lane_tcp *pcb, struct lane_buf *b)
 	memcpy(lane_buf_frame(&ln->bufs, tail) + tail->text_off + tail->text_len,
 	       lane_buf_data(&ln->bufs, b), b->len);
 	tail->text_len += b->len;
-	pcb->snd_end += b->len;
+	x->snd_end += b->len;
 	lane_buf_free(&ln->bufs, b);
 	return true;
 }
@@ -299,7 +320,7 @@ int lane_tcp_send(struct lane *ln, struct lane_tcp *pcb, struct lane_buf *bufs[]
 			return -EINVAL;
 		bytes += bufs[i]->len;
 	}
-	if (bytes > lane_tcp_snd_space(ln, pcb)) {
+	if (bytes > lane_tcp_snd_space(ln, pcb) || !lane_tcp_x_get_tx(ln, pcb)) {
 		no_space(ln, pcb);
 		return -EAGAIN;
 	}

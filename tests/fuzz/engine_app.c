@@ -33,7 +33,7 @@ static void do_read(struct fuzz_in *in, struct sock *s)
 {
 	uint16_t len = fuzz_u16(in);
 	uint8_t how = fuzz_u8(in);
-	uint32_t seq = lane_tcp_copied_seq(s->pcb);
+	uint32_t seq = lane_tcp_copied_seq(w.ln, s->pcb);
 	bool peek = how & 1;
 	size_t skip = peek && (how & 2) ? how : 0;
 	ssize_t r = lane_tcp_read(w.ln, s->pcb, how & 4 ? NULL : text, len, peek, skip,
@@ -48,7 +48,7 @@ static void do_take(struct fuzz_in *in, struct sock *s)
 {
 	uint16_t max = fuzz_u16(in);
 	struct lane_buf **out = s->taken + s->nr_taken;
-	uint32_t seq = lane_tcp_copied_seq(s->pcb);
+	uint32_t seq = lane_tcp_copied_seq(w.ln, s->pcb);
 	int n = lane_tcp_take(w.ln, s->pcb, out, NR_TAKEN - s->nr_taken, max);
 
 	for (int i = 0; i < n; i++) {
@@ -94,7 +94,7 @@ static void do_write(struct fuzz_in *in, struct sock *s, bool oob)
 	uint8_t how = fuzz_u8(in);
 	ssize_t r;
 
-	fill(text, n, s->pcb->snd_end);
+	fill(text, n, lane_tcp_snd_end(w.ln, s->pcb));
 	if (oob)
 		r = lane_tcp_write_oob(w.ln, s->pcb, text, n, NULL);
 	else
@@ -106,7 +106,7 @@ static void do_send(struct fuzz_in *in, struct sock *s)
 {
 	struct lane_buf *b[4];
 	uint8_t how = fuzz_u8(in);
-	uint32_t n = 1 + (how & 3), seq = s->pcb->snd_end, i;
+	uint32_t n = 1 + (how & 3), seq = lane_tcp_snd_end(w.ln, s->pcb), i;
 
 	for (i = 0; i < n && (b[i] = lane_buf_alloc(&w.ln->bufs)); i++) {
 		uint32_t mss = lane_tcp_snd_mss(w.ln, s->pcb), len = fuzz_u8(in) * 8U;
@@ -131,7 +131,7 @@ static void do_set(struct fuzz_in *in, struct sock *s)
 	uint32_t v = fuzz_u32(in);
 	struct lane_tcp_opts_set o;
 
-	lane_tcp_get_opts(s->pcb, &o);
+	lane_tcp_get_opts(w.ln, s->pcb, &o);
 	switch (which % 16) {
 	case 0: /* as the shim bounds it */
 		o.rcvbuf = 2304 + v % 6291456;
@@ -199,8 +199,8 @@ static void do_ask(struct sock *s)
 	FUZZ_CHECK(st.snd_unsent <= st.snd_queued);
 	lane_tcp_get_info(w.ln, s->pcb, &info);
 	FUZZ_CHECK(info.cc_name && info.state < LANE_TCP_STATES);
-	lane_tcp_get_local(s->pcb, &ep);
-	lane_tcp_get_remote(s->pcb, &ep);
+	lane_tcp_get_local(w.ln, s->pcb, &ep);
+	lane_tcp_get_remote(w.ln, s->pcb, &ep);
 	lane_tcp_read_oob(w.ln, s->pcb, &byte, true);
 	lane_tcp_want_space(w.ln, s->pcb);
 	lane_tcp_take_error(w.ln, s->pcb);

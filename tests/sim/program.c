@@ -52,7 +52,7 @@ static void set_opts(struct sim *s, struct lane *ln, struct lane_tcp *pcb)
 {
 	struct lane_tcp_opts_set o;
 
-	lane_tcp_get_opts(pcb, &o);
+	lane_tcp_get_opts(ln, pcb, &o);
 	o.nodelay = s->nodelay;
 	o.keepalive = s->keepalive;
 	o.keepidle_us = 5000000;
@@ -120,7 +120,7 @@ static void accept_all(struct sim *s, unsigned int i)
 		struct sim_conn *c;
 		struct sim_side *side;
 
-		if (lane_tcp_get_remote(pcb, &remote) != 0) {
+		if (lane_tcp_get_remote(ln, pcb, &remote) != 0) {
 			sim_log(s, "lane %u accepted what was reset already", i);
 			lane_tcp_put(ln, pcb);
 			continue;
@@ -438,7 +438,7 @@ static void open_conn(struct sim *s, struct sim_conn *c)
 	}
 	if (r)
 		sim_fail(s, "connect: %s", strerror(-r));
-	lane_tcp_get_local(side->pcb, &local);
+	lane_tcp_get_local(ln, side->pcb, &local);
 	c->port = local.port;
 	side->begun = true;
 	sim_log(s, "lane %u opens connection %u from port %u", i, (unsigned int)(c - s->conn),

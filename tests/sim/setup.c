@@ -150,6 +150,17 @@ static void draw_syns(struct sim *s, struct world_config *cfg)
 	}
 }
 
+/* Few extensions, so that connections give theirs back, take them from each other and wait for them. */
+static void draw_few(struct sim *s, struct world_config *cfg)
+{
+	static const uint32_t few[] = {0, 4, 6, 8, 12, 16};
+	struct lane_rng rng;
+
+	lane_rng_seed(&rng, s->seed ^ 0x657874656e73696fULL);
+	for (unsigned int i = 0; i < 2; i++)
+		cfg->lane[i].nr_tcp_x = few[lane_rng_below(&rng, 6)];
+}
+
 void sim_draw(struct sim *s, struct world_config *cfg)
 {
 	/* Microseconds and milliseconds are kept in 32 bits in places. */
@@ -164,6 +175,7 @@ void sim_draw(struct sim *s, struct world_config *cfg)
 	draw_cuts(s, cfg);
 	draw_congestion(s, cfg);
 	draw_syns(s, cfg);
+	draw_few(s, cfg);
 	s->backlog = (int)PICK(s, 0, 1, 5, 128);
 	s->listener_gap = sim_below(s, 10) == 0;
 	s->gap_us = s->t0_us + log_uniform(s, 1000000);

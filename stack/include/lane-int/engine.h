@@ -118,8 +118,16 @@ void lane_claim_spill(struct lane *ln);
 bool lane_claim_is_free(const struct lane *ln, uint8_t proto, uint16_t port);
 
 /* ---- TCP's part in a turn and at creation ---- */
+/* How many extensions and listeners there are: 0 in the configuration means one for each pcb. */
+uint32_t lane_config_tcp_x(const struct lane_config *cfg);
+uint32_t lane_config_listen(const struct lane_config *cfg);
 size_t lane_tcp_pcb_size(void);
 size_t lane_tcp_syn_size(void);
+size_t lane_tcp_ip6_size(void);
+size_t lane_tcp_x_size(void);
+size_t lane_tcp_lq_size(void);
+size_t lane_tcp_oset_size(void);
+#define LANE_TCP_OSETS 1024 /* different sets of options in use at one time */
 size_t lane_tcp_tw_size(void);
 size_t lane_tcp_pace_size(void);
 size_t lane_udp_pcb_size(void);

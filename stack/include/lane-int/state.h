@@ -17,9 +17,13 @@
 #include "stack/base/wheel.h"
 
 #define LANE_STATE_MAGIC 0x656e616c2d706374ULL
-#define LANE_STATE_VERSION 2
+#define LANE_STATE_VERSION 3
 
 struct lane_tcp;
+struct lane_tcp_x;
+struct lane_tcp_lq;
+struct lane_tcp_oset;
+struct lane_tcp_ip6;
 struct lane_udp;
 struct lane_tw;
 struct lane_syn;
@@ -28,7 +32,7 @@ struct lane_tcp_pace;
 /* Where each array lies, in bytes from the state. */
 struct lane_layout {
 	uint64_t size; /* of all */
-	uint64_t nettab, claims, tcp, syn, tw, udp, pace, meta, frames;
+	uint64_t nettab, claims, tcp, tcp_ip6, tcp_x, lq, oset, syn, tw, udp, pace, meta, frames;
 	uint64_t conn_table, listen_table, syn_table, tw_table, udp_table;
 };
 
@@ -106,6 +110,9 @@ struct lane_pmtu {
 	uint64_t until_us;
 };
 
+/* Heads of the chains by which equal options are found. */
+#define LANE_OSET_HEADS 64
+
 struct lane_state {
 	uint64_t magic;
 	uint32_t version;
@@ -117,6 +124,10 @@ struct lane_state {
 	struct lane_hash_key key;
 	struct lane_buf_pool bufs;
 	struct lane_pool tcp_pool, syn_pool, tw_pool, udp_pool;
+	struct lane_pool x_pool, lq_pool, oset_pool; /* of tcp pcbs: stack/tcp/pcb.h */
+	uint32_t oset_head[LANE_OSET_HEADS];
+	uint32_t x_hand; /* where the search for an extension that may be taken back goes on */
+	uint32_t x_short; /* none was to be had, and none came back since */
 	struct lane_wheel wheel; /* of tcp pcbs */
 	struct lane_pool pace_pool;
 	struct lane_wheel pace_wheel; /* in microseconds */
@@ -162,6 +173,10 @@ struct lane {
 	struct lane_claim_count *claims; /* [2][65536]: TCP, UDP */
 	struct lane_tcp *tcps;
 	struct lane_syn *syns;
+	struct lane_tcp_ip6 *tcp_ip6s; /* one for each pcb */
+	struct lane_tcp_x *xs;	       /* and one more: what counts without one */
+	struct lane_tcp_lq *lqs;       /* and one more */
+	struct lane_tcp_oset *osets;
 	struct lane_tw *tws;
 	struct lane_tcp_pace *paces;
 	struct lane_udp *udps;

@@ -36,6 +36,8 @@ struct lane_config {
 	uint32_t buf_size;
 	uint32_t nr_tcp;  /* pcbs */
 	uint32_t nr_syn;  /* half-open connections */
+	uint32_t nr_tcp_x; /* extensions of those that are not idle; 0: one for each */
+	uint32_t nr_listen; /* listeners among them; 0: as many as pcbs */
 	uint32_t nr_tw;   /* TIME_WAIT records */
 	uint32_t nr_udp;
 	uint32_t nr_pace; /* connections that can be paced at once, by BBR or SO_MAX_PACING_RATE */

@@ -56,6 +56,7 @@
 	X(TCP_BACKLOG, "accept queue or SYN queue full")                                           \
 	X(TCP_DEFER, "ACK without text while TCP_DEFER_ACCEPT waits for some")                        \
 	X(TCP_COOKIE, "segment that seems to follow an ACK of a SYN cookie that did not get through")  \
+	X(TCP_NO_X, "no extension free for what came: the peer sends it again")                     \
 	X(TCP_NO_PCB, "TCP pcb pool empty")                                                        \
 	X(TCP_TIME_WAIT, "segment for a connection in TIME_WAIT")                                  \
 	X(TCP_CLOSED, "text for a socket that the program has closed: answered with RST")          \
@@ -87,6 +88,7 @@ enum lane_drop {
 	X(tcp_cookies_sent, "SYN cookies sent: a SYN queue was full")                              \
 	X(tcp_cookies_good, "connections opened by SYN cookies")                                   \
 	X(tcp_cookies_bad, "ACKs that no SYN cookie explains, while some are out")                 \
+	X(tcp_no_x, "waits of TCP connections for an extension")                                   \
 	X(tcp_rtos, "retransmission time-outs")                                                    \
 	X(tcp_fast_retransmits, "entries into fast recovery")                                      \
 	X(tcp_retransmits, "segments retransmitted")                                               \

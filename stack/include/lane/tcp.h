@@ -163,15 +163,17 @@ void lane_tcp_disconnect(struct lane *ln, struct lane_tcp *pcb);
 
 void lane_tcp_get_status(const struct lane *ln, const struct lane_tcp *pcb, struct lane_tcp_status *st);
 /* The same but for the fields of sending, which are 0. */
-void lane_tcp_get_rcv_status(const struct lane_tcp *pcb, struct lane_tcp_status *st);
+void lane_tcp_get_rcv_status(const struct lane *ln, const struct lane_tcp *pcb, struct lane_tcp_status *st);
 /* Reads and clears the pending error (SO_ERROR): positive errno or 0. */
 int lane_tcp_take_error(struct lane *ln, struct lane_tcp *pcb);
-void lane_tcp_get_local(const struct lane_tcp *pcb, struct lane_ep *ep);
+void lane_tcp_get_local(const struct lane *ln, const struct lane_tcp *pcb, struct lane_ep *ep);
 /* -ENOTCONN unless connected. */
-int lane_tcp_get_remote(const struct lane_tcp *pcb, struct lane_ep *ep);
-void lane_tcp_get_opts(const struct lane_tcp *pcb, struct lane_tcp_opts_set *o);
-/* Applies: a cleared cork or a set nodelay sends what was held, LANE_QUICKACK_NOW ACKs. */
-void lane_tcp_set_opts(struct lane *ln, struct lane_tcp *pcb, const struct lane_tcp_opts_set *o);
+int lane_tcp_get_remote(const struct lane *ln, const struct lane_tcp *pcb, struct lane_ep *ep);
+void lane_tcp_get_opts(const struct lane *ln, const struct lane_tcp *pcb,
+		       struct lane_tcp_opts_set *o);
+/* Applies: a cleared cork or a set nodelay sends what was held, LANE_QUICKACK_NOW ACKs.
+ * -ENOBUFS: the lane's sockets have too many different sets of options (LANE_TCP_OSETS). */
+int lane_tcp_set_opts(struct lane *ln, struct lane_tcp *pcb, const struct lane_tcp_opts_set *o);
 void lane_tcp_get_info(const struct lane *ln, const struct lane_tcp *pcb, struct lane_tcp_info_out *out);
 
 const char *lane_tcp_state_name(enum lane_tcp_state s);

@@ -72,7 +72,7 @@ void lane_tcp_want_space(struct lane *ln, struct lane_tcp *pcb)
 	fake.nr_want_space++;
 }
 
-void lane_tcp_get_opts(const struct lane_tcp *pcb, struct lane_tcp_opts_set *o)
+void lane_tcp_get_opts(const struct lane *ln, const struct lane_tcp *pcb, struct lane_tcp_opts_set *o)
 {
 	memset(o, 0, sizeof(*o));
 	o->oobinline = fake.oobinline;

@@ -31,7 +31,7 @@ static struct bbr *bbr(void)
 
 static struct lane_cc *cc(void)
 {
-	return &client->cc;
+	return &lane_tcp_x(w.ln[0], client)->cc;
 }
 
 static void open_path(uint32_t queue_bytes, uint32_t loss)
@@ -124,7 +124,7 @@ static void test_probe_bw__full_rate_and_short_queue(void **state)
 		run_ms(20, 0);
 		if (client->rto.srtt_us > longest)
 			longest = client->rto.srtt_us;
-		assert_true(lane_tcp_in_flight(client) < 3 * BDP);
+		assert_true(lane_tcp_in_flight(w.ln[0], client) < 3 * BDP);
 	}
 	assert_true(got - before > 3 * (uint64_t)BW * 88 / 100);
 	assert_true(longest < 75000);

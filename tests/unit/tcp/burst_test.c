@@ -80,7 +80,7 @@ static void test_merge__acks(void **state)
 	assert_int_equal(nr_merged(), 2);
 	assert_int_equal(s.pcb->snd_una, s.pcb->snd_nxt);
 	assert_int_equal(s.pcb->snd_wnd, 3000);
-	assert_int_equal(s.pcb->nr_sndq, 0);
+	assert_int_equal(lane_tcp_x(s.ln, s.pcb)->nr_sndq, 0);
 	script_silent();
 	script_close();
 }
@@ -136,7 +136,7 @@ static void test_merge__not_with_flags_or_sack(void **state)
 	script_in_wait("PU. 101 ack 1001 len 100 urg 50");
 	script_in("F. 201 ack 1001");
 	assert_int_equal(nr_merged(), 0);
-	assert_int_equal(s.pcb->rec.nr_sacked, 1);
+	assert_int_equal(lane_tcp_x(s.ln, s.pcb)->rec.nr_sacked, 1);
 	assert_int_equal(s.pcb->state, LANE_TCP_CLOSE_WAIT);
 	script_skip();
 	script_close();

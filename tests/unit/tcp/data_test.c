@@ -7,7 +7,7 @@ static void set_nodelay(void)
 {
 	struct lane_tcp_opts_set o;
 
-	lane_tcp_get_opts(s.pcb, &o);
+	lane_tcp_get_opts(s.ln, s.pcb, &o);
 	o.nodelay = 1;
 	lane_tcp_set_opts(s.ln, s.pcb, &o);
 }
@@ -293,7 +293,7 @@ static void test_cork__holds_200_ms(void **state)
 	(void)state;
 	script_open(NULL);
 	script_accept("S 0 mss 1000");
-	lane_tcp_get_opts(s.pcb, &o);
+	lane_tcp_get_opts(s.ln, s.pcb, &o);
 	o.cork = 1;
 	lane_tcp_set_opts(s.ln, s.pcb, &o);
 	script_write(600);
@@ -360,7 +360,7 @@ static void test_send__joins_what_is_held(void **state)
 	(void)state;
 	script_open(NULL);
 	script_accept("S 0 mss 1000");
-	lane_tcp_get_opts(s.pcb, &o);
+	lane_tcp_get_opts(s.ln, s.pcb, &o);
 	o.cork = 1;
 	lane_tcp_set_opts(s.ln, s.pcb, &o);
 	script_write(3);
@@ -388,7 +388,7 @@ static void test_sndbuf__eagain_then_writable(void **state)
 	(void)state;
 	script_open(NULL);
 	script_accept("S 0 mss 1000");
-	lane_tcp_get_opts(s.pcb, &o);
+	lane_tcp_get_opts(s.ln, s.pcb, &o);
 	o.sndbuf = 12000;
 	lane_tcp_set_opts(s.ln, s.pcb, &o);
 	script_write(6000);

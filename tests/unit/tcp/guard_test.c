@@ -193,7 +193,7 @@ static void test_keepalive(void **state)
 	(void)state;
 	script_open(NULL);
 	script_accept("S 0 mss 1000");
-	lane_tcp_get_opts(s.pcb, &o);
+	lane_tcp_get_opts(s.ln, s.pcb, &o);
 	o.keepalive = 1;
 	o.keepidle_us = 10000000;
 	o.keepintvl_us = 2000000;

@@ -378,7 +378,7 @@ static void test_queued__reset_is_still_accepted(void **state)
 	assert_non_null(s.pcb);
 	lane_tcp_get_status(s.ln, s.pcb, &st);
 	assert_int_equal(st.err, ECONNRESET);
-	assert_int_equal(lane_tcp_get_remote(s.pcb, &ep), -ENOTCONN);
+	assert_int_equal(lane_tcp_get_remote(s.ln, s.pcb, &ep), -ENOTCONN);
 	script_close();
 }
 
@@ -389,7 +389,7 @@ static void test_defer_accept(void **state)
 	(void)state;
 	script_open(NULL);
 	script_listen(5);
-	lane_tcp_get_opts(s.listener, &o);
+	lane_tcp_get_opts(s.ln, s.listener, &o);
 	o.defer_accept_us = 3000000;
 	lane_tcp_set_opts(s.ln, s.listener, &o);
 	script_in("S 0 mss 1460");

@@ -54,7 +54,7 @@ static void test_user_timeout(void **state)
 	script_open(NULL);
 	script_accept("S 0 mss 1000");
 	script_run_ms(5000); /* idle does not count */
-	lane_tcp_get_opts(s.pcb, &o);
+	lane_tcp_get_opts(s.ln, s.pcb, &o);
 	o.user_timeout_us = 1000000;
 	lane_tcp_set_opts(s.ln, s.pcb, &o);
 	script_write(100);

@@ -29,7 +29,7 @@ static void set_rate(struct lane_tcp *pcb, uint64_t rate)
 {
 	struct lane_tcp_opts_set o;
 
-	lane_tcp_get_opts(pcb, &o);
+	lane_tcp_get_opts(s.ln, pcb, &o);
 	o.max_pacing_rate = rate;
 	lane_tcp_set_opts(s.ln, pcb, &o);
 }

@@ -31,6 +31,8 @@ static void sends(unsigned int seq, unsigned int len)
 
 static void test_icmp__holds_for_the_destination_until_it_expires(void **state)
 {
+	struct lane_ip remote;
+
 	(void)state;
 	script_open(NULL);
 	script_accept("S 0 mss 1460");
@@ -42,7 +44,8 @@ static void test_icmp__holds_for_the_destination_until_it_expires(void **state)
 	script_in(". 1 ack 1461");
 	news();
 	sends(1461, 960);
-	assert_int_equal(lane_pmtu_of(s.ln, &s.pcb->remote_ip, 1500), 1000);
+	remote = lane_tcp_remote_ip(s.ln, s.pcb);
+	assert_int_equal(lane_pmtu_of(s.ln, &remote, 1500), 1000);
 	assert_int_equal(s.ln->st->stats.pmtu_learned, 1);
 	script_run_ms(600001);
 	sends(2421, 100); /* the path is looked up when something leaves */

@@ -81,8 +81,8 @@ static void scramble(struct lane *ln, const struct lane_tcp *at_work)
 	st->wheel.slot[5] = 2;
 	st->nr_orphans = 9;
 	memset(ln->conns + 1, 0x55, 64);
-	ln->tcps[st->pcb_at_work].sndq_head = 5;
-	ln->tcps[st->pcb_at_work].rcvq_head = 5;
+	lane_tcp_x(ln, at_work)->sndq_head = 5;
+	lane_tcp_x(ln, at_work)->rcvq_head = 5;
 }
 
 static void test_recover__others_go_on(void **state)

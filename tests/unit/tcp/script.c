@@ -520,7 +520,7 @@ void script_write(unsigned int len)
 
 	assert_true(len <= sizeof(text));
 	for (unsigned int i = 0; i < len; i++)
-		text[i] = pattern(s.pcb->snd_end + i - s.iss);
+		text[i] = pattern(lane_tcp_snd_end(s.ln, s.pcb) + i - s.iss);
 	assert_int_equal(lane_tcp_write(s.ln, s.pcb, text, len, false, NULL), len);
 	script_flush();
 }
@@ -528,7 +528,7 @@ void script_write(unsigned int len)
 void script_read(unsigned int len)
 {
 	uint8_t text[65536];
-	uint32_t seq = lane_tcp_copied_seq(s.pcb) - SCRIPT_ISS;
+	uint32_t seq = lane_tcp_copied_seq(s.ln, s.pcb) - SCRIPT_ISS;
 
 	assert_true(len <= sizeof(text));
 	assert_int_equal(lane_tcp_read(s.ln, s.pcb, text, len, false, 0, NULL), len);

@@ -104,7 +104,7 @@ static void test_full__old_ones_go_sooner(void **state)
 		script_in("S 0 mss 1460");
 		script_out("S. 0 ack 1");
 	}
-	s.listener->lq.backlog = 8; /* as if it had room for 128 only */
+	lane_tcp_lq(s.ln, s.listener)->backlog = 8; /* as if it had room for 128 only */
 	assert_int_equal(nr_half_open(), 33);
 	script_run_ms(64000);
 	assert_int_equal(nr_half_open(), 0);

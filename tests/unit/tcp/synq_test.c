@@ -278,7 +278,7 @@ static void set_defer(unsigned int seconds)
 {
 	struct lane_tcp_opts_set o;
 
-	lane_tcp_get_opts(s.listener, &o);
+	lane_tcp_get_opts(s.ln, s.listener, &o);
 	o.defer_accept_us = seconds * 1000000;
 	lane_tcp_set_opts(s.ln, s.listener, &o);
 }
@@ -430,7 +430,7 @@ static void test_recover(void **state)
 	s.ln->st->synq[0].head = 3;
 	s.ln->st->synq[1].tail = LANE_NIL;
 	s.ln->st->syn_pool.free_head = 0;
-	s.listener->lq.nr_syns = 77;
+	lane_tcp_lq(s.ln, s.listener)->nr_syns = 77;
 	memset(s.ln->syn_table + 1, 0x55, 64);
 	lane_recover(s.ln, NULL);
 	lane_check(s.ln);
