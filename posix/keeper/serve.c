@@ -230,6 +230,12 @@ static void ready(struct keeper *k, struct keeper_conn *c)
 	keeper_send(c->fd, &m, NULL, 0);
 }
 
+/* By a member, or by one that was it: a parent may have ended before its message is read. */
+static bool of_member(struct keeper *k, const struct keeper_conn *c, int row)
+{
+	return keeper_row_of(k, c->pid) >= 0 || k->v.a->row[row].uid == c->uid;
+}
+
 /* A member is about to fork: this connection will be the child's. A child that has come and gone
  * before this is read must not bind it to the row's next user, whom its end would end too: hence
  * the generation. */
@@ -237,7 +243,7 @@ static void forked(struct keeper *k, unsigned int index, int row, uint32_t gener
 {
 	struct keeper_conn *c = &k->conn[index];
 
-	if (row < 0 || row >= SHIM_ROWS || keeper_row_of(k, c->pid) < 0 || k->row[row].conn >= 0 ||
+	if (row < 0 || row >= SHIM_ROWS || !of_member(k, c, row) || k->row[row].conn >= 0 ||
 	    k->v.a->row[row].state == SHIM_ROW_FREE ||
 	    k->v.a->row[row].generation != generation) {
 		keeper_conn_close(k, index);

@@ -87,5 +87,30 @@ static void accept_beside_exec(void)
 	waitpid(pid, NULL, 0);
 }
 
+/* Tcl, socket-12.2: who ends at once after a fork ends its connections, though the child execs. */
+static void exit_beside_exec(void)
+{
+	int l = t_listen(5), port = t_port(l), fd;
+	struct timeval tv = {.tv_sec = 3};
+	ssize_t r;
+	pid_t pid;
+
+	if (fork() == 0) {
+		fd = t_connect(port);
+		fcntl(fd, F_SETFD, FD_CLOEXEC);
+		pid = fork();
+		if (pid == 0) {
+			close(l);
+			execlp("sleep", "sleep", "4", NULL);
+		}
+		_exit(write(fd, "hello", 5) != 5);
+	}
+	fd = MUST(accept(l, NULL, NULL));
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv));
+	while ((r = read(fd, buf, sizeof(buf))) > 0)
+		;
+	t_say("%s", r == 0 ? "end" : strerror(errno));
+}
+
 T_MAIN(T_CASE(write_learns_of_reset), T_CASE(write_finds_room),
-       T_CASE(accept_beside_exec))
+       T_CASE(accept_beside_exec), T_CASE(exit_beside_exec))
