@@ -280,6 +280,14 @@ static void fault_claim(struct lane_queue *q, uint8_t proto, uint16_t port, uint
 		inner->drv->claim(inner, proto, port, any, listen);
 }
 
+static void fault_limit(struct lane_queue *q, uint16_t port, bool on)
+{
+	struct lane_queue *inner = ((struct fault *)q)->inner;
+
+	if (inner->drv->limit)
+		inner->drv->limit(inner, port, on);
+}
+
 static void fault_close(struct lane_queue *q)
 {
 	struct fault *f = (struct fault *)q;
@@ -299,6 +307,7 @@ static const struct lane_driver fault_driver = {
 	.kick = fault_kick,
 	.arm = fault_arm,
 	.claim = fault_claim,
+	.limit = fault_limit,
 	.close = fault_close,
 };
 

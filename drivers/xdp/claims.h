@@ -28,7 +28,8 @@
 	X(tcp_fragments, "TCP fragments sent to the lane")                                         \
 	X(udp_fragments, "UDP fragments left to the kernel")                                       \
 	X(icmp_errors, "ICMP errors sent to the lane")                                             \
-	X(no_socket, "claimed frames left to the kernel: no XSK on their queue")
+	X(no_socket, "claimed frames left to the kernel: no XSK on their queue")                   \
+	X(syn_limited, "SYNs of a flood dropped: their senders' next ones come through")
 
 enum lane_xdp_counter {
 #define X(name, text) LANE_XDP_C_##name,
@@ -36,6 +37,12 @@ enum lane_xdp_counter {
 #undef X
 	LANE_XDP_NR_COUNTERS
 };
+
+/* SYNs to a port under attack: so many new ones, and such that come again, in a slot of 2^24 ns. */
+#define LANE_XDP_SYN_SLOT  24
+#define LANE_XDP_SYN_NEW   64
+#define LANE_XDP_SYN_AGAIN 512
+#define LANE_XDP_SYN_CELLS (1 << 19) /* that are remembered at most */
 
 struct lane_xdp_claim {
 	__u32 any;    /* addresses whose frames to the port come to the lane, SYNs aside */
@@ -76,6 +83,10 @@ static inline __u64 lane_xdp_tag(__u64 key, const __u32 local[4], const __u32 re
 struct lane_xdp_claims {
 	struct lane_xdp_claim claim[2][65536]; /* by protocol and local port in host order */
 	struct lane_xdp_addr addr[LANE_XDP_ADDRS];
+	__u32 limited[65536 / 32]; /* TCP ports under attack, a bit each */
+	__u64 syn_key;		   /* secret: who knows it could make SYNs look like others' */
+	__u64 syn_slot;
+	__u32 syn_new, syn_again; /* that came in this slot */
 	__u32 addr_used; /* bit i: addr[i] holds an address */
 	__u8 mac[6];     /* frames to any other station pass */
 	__u8 loopback;   /* MAC addresses mean nothing */

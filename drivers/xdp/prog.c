@@ -73,6 +73,8 @@ static int load(struct lane_xdp_dev *dev, char *err)
 	if (getrandom(&dev->claims->flow_key, sizeof(dev->claims->flow_key), 0) < 0)
 		return lane_xdp_fail(err, -errno, "getrandom: %s", strerror(errno));
 	dev->share->claims_size = bpf_map__value_size(dev->bpf->maps.bss);
+	if (getrandom(&dev->claims->syn_key, sizeof(dev->claims->syn_key), 0) < 0)
+		return lane_xdp_fail(err, -errno, "no random numbers: %s", strerror(errno));
 	return 0;
 }
 

@@ -358,6 +358,17 @@ static void flow(struct lane_queue *lq, const struct lane_ep *local, const struc
 		__atomic_store_n(place, 0, __ATOMIC_RELAXED);
 }
 
+static void limit(struct lane_queue *lq, uint16_t port, bool on)
+{
+	struct lane_xdp_queue *q = (struct lane_xdp_queue *)lq;
+	uint32_t *word = &q->claims->limited[port / 32], bit = 1u << port % 32;
+
+	if (on)
+		__atomic_fetch_or(word, bit, __ATOMIC_RELAXED);
+	else
+		__atomic_fetch_and(word, ~bit, __ATOMIC_RELAXED);
+}
+
 const struct lane_driver lane_xdp_driver = {
 	.name = "xdp",
 	.rx_burst = rx_burst,
@@ -367,5 +378,6 @@ const struct lane_driver lane_xdp_driver = {
 	.arm = arm,
 	.claim = claim,
 	.flow = flow,
+	.limit = limit,
 	.close = lane_xdp_queue_close,
 };

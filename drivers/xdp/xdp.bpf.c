@@ -14,6 +14,9 @@
  * What has no ports: later fragments. TCP's follow their first fragment, which is remembered;
  * UDP's pass, the kernel reassembles them. An ICMP error is judged by the packet that it quotes.
  *
+ * While a port is under attack by SYNs (stack/tcp/flood.c), new SYNs to it come at a limited rate. The others are
+ * dropped and remembered, and pass when they are sent again, a second later: forged ones never are.
+ *
  * The program is built twice, for frames in several buffers and for kernels without them (6.6).
  * The headers are always in the first buffer.
  */
@@ -37,6 +40,8 @@
 #define TCP_LISTEN   10   /* struct bpf_sock.state */
 #define HEADERS_MAX  1024 /* bytes in front of what we look at */
 #define AH           51
+#define SYN_AGE_MIN  2  /* in 2^28 ns, since it came first: about half a second */
+#define SYN_AGE_MAX  30 /* and 8 s */
 #define MOBILITY     135
 /* <linux/icmp.h> wants libc's headers, which know no BPF. */
 #define ICMP4_UNREACH       3
@@ -94,6 +99,14 @@ struct {
 	__type(key, struct frag_key);
 	__type(value, __u32);
 } lane_frags SEC(".maps");
+
+/* When SYNs to ports under attack came first, by their hash: a tag in the upper half, the time in the lower. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, LANE_XDP_SYN_CELLS);
+	__type(key, __u32);
+	__type(value, __u64);
+} lane_syns SEC(".maps");
 
 struct lane_xdp_claims lane_claims;     /* all of .bss */
 const volatile __u32 lane_switches = 0; /* LANE_XDP_PROG_* */
@@ -294,6 +307,49 @@ static __always_inline int to_lane(struct xdp_md *ctx)
 	return r;
 }
 
+static __always_inline __u64 mix(__u64 h, __u64 x)
+{
+	h = (h ^ x) * 0x9e3779b97f4a7c15ULL;
+	return h ^ h >> 32;
+}
+
+/* May a SYN to a port under attack pass? */
+static __always_inline bool syn_passes(const struct ip *src, const struct tcphdr *th)
+{
+	__u64 now = bpf_ktime_get_ns(), unit = now >> 28, h = lane_claims.syn_key, *cell, was;
+	__u32 i, age;
+
+	/* Several processors may be here at once: what they miscount does not matter. */
+	if (lane_claims.syn_slot != now >> LANE_XDP_SYN_SLOT) {
+		lane_claims.syn_slot = now >> LANE_XDP_SYN_SLOT;
+		lane_claims.syn_new = lane_claims.syn_again = 0;
+	}
+	if (lane_claims.syn_new < LANE_XDP_SYN_NEW) {
+		lane_claims.syn_new++;
+		return true;
+	}
+	h = mix(h, src->w[0] | (__u64)src->w[1] << 32);
+	h = mix(h, src->w[2] | (__u64)src->w[3] << 32);
+	h = mix(h, th->seq | (__u64)th->source << 48 | (__u64)th->dest << 32);
+	h = mix(h, 0);
+	i = h & (LANE_XDP_SYN_CELLS - 1);
+	cell = bpf_map_lookup_elem(&lane_syns, &i);
+	if (!cell)
+		return false;
+	was = *cell;
+	age = (__u32)unit - (__u32)was;
+	if (was >> 32 != h >> 32 || age > SYN_AGE_MAX) {
+		*cell = h >> 32 << 32 | (__u32)unit;
+		return false;
+	}
+	if (age < SYN_AGE_MIN)
+		return false;
+	if (lane_claims.syn_again >= LANE_XDP_SYN_AGAIN)
+		return false;
+	lane_claims.syn_again++;
+	return true;
+}
+
 static __always_inline void frag_key(struct frag_key *k, const struct where *w)
 {
 	get_ip(&k->src, w, true);
@@ -327,6 +383,7 @@ static __always_inline int tcp(struct xdp_md *ctx, const struct where *w)
 	struct lane_xdp_claim *c;
 	struct ip src, dst;
 	__u32 mask;
+	__u16 port;
 
 	if (w->frag == FRAG_LATER)
 		return tcp_later_fragment(ctx, w);
@@ -342,6 +399,12 @@ static __always_inline int tcp(struct xdp_md *ctx, const struct where *w)
 		return to_lane(ctx);
 	if (!lane_xdp_ours(&dst, mask))
 		return XDP_PASS;
+	port = bpf_ntohs(th->dest);
+	if (th->syn && !th->ack && lane_claims.limited[port / 32] >> port % 32 & 1 &&
+	    !syn_passes(&src, th)) {
+		count(LANE_XDP_C_syn_limited);
+		return XDP_DROP;
+	}
 	if (kernel_has(ctx, w, &src, th->source, &dst, th->dest, th))
 		return XDP_PASS;
 	if (w->frag == FRAG_FIRST) {

@@ -243,6 +243,7 @@ static void answer_cookie(struct lane *ln, struct lane_syn *r, const struct lane
 	}
 	iss = lane_cookie_make(&ln->st->key, &local, &remote, r->irs, &r->mss, ln->now_us);
 	ln->st->cookies_us = ln->now_us;
+	lane_tcp_flood_note(ln, l->local_port);
 	ln->st->stats.tcp_cookies_sent++;
 	lane_tcp_syn_answer(ln, r, path, iss, stamp);
 }

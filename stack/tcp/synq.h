@@ -74,6 +74,13 @@ void lane_tcp_syn_challenge(struct lane *ln, const struct lane_syn *r, const str
 /* The window that its SYN-ACK offers. */
 uint32_t lane_tcp_syn_wnd(const struct lane *ln, const struct lane_tcp *l);
 
+/* ---- flood.c ---- */
+/* A SYN to 'port' was answered by a cookie. */
+void lane_tcp_flood_note(struct lane *ln, uint16_t port);
+void lane_tcp_flood_timers(struct lane *ln);
+uint64_t lane_tcp_flood_next(const struct lane *ln);
+
+/* ---- synq.c again: time, errors, repair, tests ---- */
 void lane_tcp_syn_timers(struct lane *ln);
 uint64_t lane_tcp_syn_next(const struct lane *ln);
 /* An ICMP error of one's SYN-ACK. False: it belongs to none. */

@@ -299,6 +299,7 @@ void lane_tcp_timers(struct lane *ln)
 	ln->st->pcb_at_work = LANE_NIL;
 	lane_tcp_syn_timers(ln);
 	lane_tcp_pace_timers(ln);
+	lane_tcp_flood_timers(ln);
 	lane_tcp_tw_timers(ln);
 }
 
@@ -306,8 +307,10 @@ uint64_t lane_tcp_next_timer(const struct lane *ln)
 {
 	uint64_t at = lane_wheel_next(&ln->st->wheel), tw = lane_tcp_tw_next(ln);
 	uint64_t syn = lane_tcp_syn_next(ln), pace = lane_wheel_next(&ln->st->pace_wheel);
+	uint64_t flood = lane_tcp_flood_next(ln);
 
 	at = pace < at ? pace : at;
 	at = tw < at ? tw : at;
+	at = flood < at ? flood : at;
 	return syn < at ? syn : at;
 }

@@ -77,6 +77,16 @@ struct lane_seen_mac {
 	uint8_t used;
 };
 
+/* Ports that get more SYNs than there is room for: stack/tcp/flood.c. */
+#define LANE_NR_FLOODS 4
+
+struct lane_flood {
+	uint16_t port;
+	uint8_t used, limited;
+	uint32_t nr; /* cookies since window_us */
+	uint64_t window_us, until_us;
+};
+
 /* What went by one interface. */
 struct lane_if_stats {
 	uint64_t rx_packets, tx_packets;
@@ -155,6 +165,7 @@ struct lane_state {
 	struct lane_pending pending[LANE_NR_PENDING];
 	struct lane_seen seen[LANE_NR_SEEN];
 	struct lane_seen_mac syn_macs[LANE_NR_SYN_MACS];
+	struct lane_flood flood[LANE_NR_FLOODS];
 	uint64_t cookies_us; /* when the last SYN cookie was made, 0: never */
 	uint32_t nr_pmtu, pmtu_version;
 	uint64_t pmtu_due_us; /* no entry expires before */

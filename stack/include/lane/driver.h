@@ -60,6 +60,13 @@ struct lane_driver {
 	void (*flow)(struct lane_queue *q, const struct lane_ep *local, const struct lane_ep *remote,
 		     bool on);
 
+	/*
+	 * A flood of SYNs comes to TCP port 'port', or it has ended. While it lasts the driver may drop
+	 * SYNs that it has not seen, beyond a rate that it chooses, if it lets through what is sent again a
+	 * second later, as every client does. Costs a store. May be NULL.
+	 */
+	void (*limit)(struct lane_queue *q, uint16_t port, bool on);
+
 	/* Frees the queue and every frame still in its rings. NULL is ignored. */
 	void (*close)(struct lane_queue *q);
 };

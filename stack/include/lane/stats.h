@@ -89,6 +89,7 @@ enum lane_drop {
 	X(tcp_cookies_good, "connections opened by SYN cookies")                                   \
 	X(tcp_cookies_bad, "ACKs that no SYN cookie explains, while some are out")                 \
 	X(tcp_no_x, "waits of TCP connections for an extension")                                   \
+	X(tcp_floods, "floods of SYNs that drivers were told to limit")                             \
 	X(tcp_rtos, "retransmission time-outs")                                                    \
 	X(tcp_fast_retransmits, "entries into fast recovery")                                      \
 	X(tcp_retransmits, "segments retransmitted")                                               \

@@ -93,7 +93,17 @@ static uint16_t drv_tx(struct lane_queue *q, struct lane_buf *bufs[], uint16_t n
 	return n;
 }
 
-static const struct lane_driver driver = {.name = "script", .rx_burst = drv_rx, .tx_burst = drv_tx};
+static void drv_limit(struct lane_queue *q, uint16_t port, bool on)
+{
+	s.limited = on ? port : 0;
+}
+
+static const struct lane_driver driver = {
+	.name = "script",
+	.rx_burst = drv_rx,
+	.tx_burst = drv_tx,
+	.limit = drv_limit,
+};
 
 void script_complete(void)
 {

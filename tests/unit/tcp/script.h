@@ -34,6 +34,7 @@ struct script {
 	uint32_t iss; /* the lane's, from its last SYN */
 	uint16_t port; /* the lane's */
 	uint16_t peer; /* the peer's */
+	uint16_t limited; /* the port of which the driver is to limit the SYNs, 0: none */
 	bool hold_tx;  /* the driver keeps frames until script_complete() */
 	struct lane_tcp_info last; /* the last segment that was expected, as it came */
 };

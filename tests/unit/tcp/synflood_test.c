@@ -329,6 +329,65 @@ static void test_cookie__then_a_record(void **state)
 	script_close();
 }
 
+/* ---- floods ---- */
+
+/* So many SYNs in one millisecond. */
+static void flood(unsigned int nr)
+{
+	for (unsigned int i = 0; i < nr; i++) {
+		s.peer = (uint16_t)(5000 + i);
+		script_in("S 0 mss 1460");
+		script_skip();
+	}
+	script_run_ms(1);
+	script_skip();
+}
+
+static void test_flood__is_limited_until_it_ends(void **state)
+{
+	(void)state;
+	script_open(only_cookies);
+	script_listen(5);
+	/* A burst of clients is none. */
+	flood(900);
+	script_run_ms(100);
+	flood(900);
+	assert_int_equal(s.limited, 0);
+	flood(100);
+	assert_int_equal(s.limited, SCRIPT_PORT);
+	assert_int_equal(stats()->tcp_floods, 1);
+	/* As long as some get through it goes on. */
+	for (unsigned int i = 0; i < 30; i++) {
+		flood(120);
+		script_run_ms(99);
+		assert_int_equal(s.limited, SCRIPT_PORT);
+	}
+	for (unsigned int i = 0; i < 21; i++) {
+		flood(20);
+		script_run_ms(99);
+	}
+	assert_int_equal(s.limited, 0);
+	assert_int_equal(stats()->tcp_floods, 1);
+	assert_true(lane_tcp_flood_next(s.ln) == UINT64_MAX);
+	script_close();
+}
+
+/* More ports than we can look after: the first ones are limited. */
+static void test_flood__of_many_ports(void **state)
+{
+	(void)state;
+	script_open(only_cookies);
+	for (unsigned int i = 0; i < 1000 * (LANE_NR_FLOODS + 1); i++)
+		lane_tcp_flood_note(s.ln, (uint16_t)(1 + i % (LANE_NR_FLOODS + 1)));
+	assert_in_range(stats()->tcp_floods, 0, LANE_NR_FLOODS);
+	for (unsigned int i = 0; i < 1000 * (LANE_NR_FLOODS + 1); i++)
+		lane_tcp_flood_note(s.ln, (uint16_t)(1 + i / 1000));
+	assert_int_equal(stats()->tcp_floods, LANE_NR_FLOODS);
+	script_run_ms(2100);
+	assert_int_equal(s.limited, 0);
+	script_close();
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -344,6 +403,8 @@ int main(void)
 		cmocka_unit_test(test_cookie__too_old),
 		cmocka_unit_test(test_cookie__accept_queue_full),
 		cmocka_unit_test(test_cookie__always),
+		cmocka_unit_test(test_flood__is_limited_until_it_ends),
+		cmocka_unit_test(test_flood__of_many_ports),
 		cmocka_unit_test(test_cookie__then_a_record),
 	};
 
