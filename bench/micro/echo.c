@@ -29,6 +29,7 @@
 struct queue {
 	struct lane_queue q; /* first */
 	struct lane_buf *in[LANE_BURST], *sent[SENT_MAX];
+	bool follows[SENT_MAX]; /* text of a super-segment that began before */
 	uint32_t nr_in, nr_sent;
 	uint32_t nr_read; /* of 'sent': the client has seen them */
 };
@@ -72,16 +73,33 @@ static uint16_t rx_burst(struct lane_queue *lq, struct lane_buf *bufs[], uint16_
 	return nr;
 }
 
+static void note(struct queue *q, struct lane_buf *b, bool follows)
+{
+	q->follows[q->nr_sent] = follows;
+	q->sent[q->nr_sent++] = b;
+	b->flags |= LANE_BUF_TX;
+}
+
 static uint16_t tx_burst(struct lane_queue *lq, struct lane_buf *bufs[], uint16_t n)
 {
 	struct queue *q = (struct queue *)lq;
 	uint16_t i;
 
-	for (i = 0; i < n && q->nr_sent < SENT_MAX; i++) {
-		bufs[i]->flags |= LANE_BUF_TX;
-		q->sent[q->nr_sent++] = bufs[i];
+	for (i = 0; i < n && q->nr_sent + LANE_SG_MAX <= SENT_MAX; i++) {
+		struct lane_buf *b = bufs[i];
+
+		note(q, b, false);
+		while (b->flags & LANE_BUF_MORE) {
+			b = lane_buf_at(lq->bufs, b->next);
+			note(q, b, true);
+		}
 	}
 	return i;
+}
+
+static uint32_t room(const struct lane_queue *lq)
+{
+	return SENT_MAX - ((const struct queue *)lq)->nr_sent;
 }
 
 static void close_queue(struct lane_queue *lq)
@@ -89,8 +107,11 @@ static void close_queue(struct lane_queue *lq)
 	(void)lq;
 }
 
-static const struct lane_driver driver = {
-	.name = "template", .rx_burst = rx_burst, .tx_burst = tx_burst, .close = close_queue};
+static const struct lane_driver driver = {.name = "template",
+					  .rx_burst = rx_burst,
+					  .tx_burst = tx_burst,
+					  .room = room,
+					  .close = close_queue};
 
 /* ---- the world ---- */
 
@@ -142,6 +163,8 @@ static void make_lane(struct echo_world *w)
 	w->queue.q = (struct lane_queue){.drv = &driver,
 					 .bufs = lane_bufs(w->ln),
 					 .caps = w->cfg.software ? 0 : LANE_CAP_TX_CSUM};
+	if (w->cfg.cuts)
+		w->queue.q.caps |= LANE_CAP_TSO;
 	fail_unless(lane_add_queue(w->ln, &w->queue.q) == 0, "queue");
 }
 
@@ -168,7 +191,9 @@ static uint32_t collect(struct echo_world *w)
 	for (; q->nr_read < q->nr_sent; q->nr_read++) {
 		struct lane_buf *b = q->sent[q->nr_read];
 
-		fail_unless(client_take(&w->client, lane_buf_data(lane_bufs(w->ln), b), b->len) !=
+		if (q->follows[q->nr_read])
+			continue;
+		fail_unless(client_take(&w->client, lane_buf_data(lane_bufs(w->ln), b), b->pkt_len) !=
 				    LANE_NIL,
 			    "a strange answer");
 	}

@@ -13,6 +13,7 @@ struct echo_config {
 	uint32_t text;   /* bytes in one request */
 	uint32_t rounds; /* requests in one repetition */
 	bool software;   /* checksums are summed by the engine, as over a NIC that cannot */
+	bool cuts;       /* the queue takes super-segments */
 	bool apart;      /* the client acknowledges each answer at once, by a segment of its own */
 	bool lend;       /* the program sends the frame that it received: no copy */
 };

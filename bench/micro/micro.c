@@ -104,11 +104,15 @@ static void print_flows(uint32_t flows, bool quick, unsigned int repeats)
 	print_lwip(flows, summed, repeats);
 }
 
-static void print_bulk(const char *what, bool software, double (*run)(struct echo_world *),
-		       unsigned int repeats)
+static void print_bulk(const char *what, bool software, bool cuts,
+		       double (*run)(struct echo_world *), unsigned int repeats)
 {
-	struct echo_config cfg = {
-		.flows = 1, .burst = 32, .text = TEXT, .rounds = 50000, .software = software};
+	struct echo_config cfg = {.flows = 1,
+				  .burst = 32,
+				  .text = TEXT,
+				  .rounds = 50000,
+				  .software = software,
+				  .cuts = cuts};
 	struct echo_world *w = echo_open(&cfg);
 	double v[REPEATS_MAX];
 
@@ -150,10 +154,11 @@ int main(int argc, char **argv)
 	if (!quick)
 		print_flows(1000000, quick, repeats);
 	printf("\n%-40s %10s\n", "one flow, segments of 1448 bytes", "cycles");
-	print_bulk("received, 32 a burst", false, echo_bulk_in, repeats);
-	print_bulk("received and summed", true, echo_bulk_in, repeats);
-	print_bulk("sent, an ACK for 64", false, echo_bulk_out, repeats);
-	print_bulk("sent and summed", true, echo_bulk_out, repeats);
+	print_bulk("received, 32 a burst", false, false, echo_bulk_in, repeats);
+	print_bulk("received and summed", true, false, echo_bulk_in, repeats);
+	print_bulk("sent, an ACK for 64", false, false, echo_bulk_out, repeats);
+	print_bulk("sent and summed", true, false, echo_bulk_out, repeats);
+	print_bulk("sent in super-segments", false, true, echo_bulk_out, repeats);
 	parts_print(repeats);
 	return 0;
 }

@@ -256,6 +256,13 @@ static uint16_t fault_tx(struct lane_queue *q, struct lane_buf *bufs[], uint16_t
 	return inner->drv->tx_burst(inner, bufs, n);
 }
 
+static uint32_t fault_room(const struct lane_queue *q)
+{
+	struct lane_queue *inner = ((const struct fault *)q)->inner;
+
+	return inner->drv->room ? inner->drv->room(inner) : 0;
+}
+
 static void fault_kick(struct lane_queue *q)
 {
 	struct lane_queue *inner = ((struct fault *)q)->inner;
@@ -304,6 +311,7 @@ static const struct lane_driver fault_driver = {
 	.name = "fault",
 	.rx_burst = fault_rx,
 	.tx_burst = fault_tx,
+	.room = fault_room,
 	.kick = fault_kick,
 	.arm = fault_arm,
 	.claim = fault_claim,

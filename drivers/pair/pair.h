@@ -13,7 +13,8 @@ struct lane_pair;
 
 struct lane_pair_config {
 	uint32_t ring_size; /* packets each way, a power of two; 0: 256 */
-	uint32_t caps;      /* LANE_CAP_TX_CSUM: the cable takes unfinished checksums */
+	uint32_t caps;      /* LANE_CAP_TX_CSUM: the cable takes unfinished checksums; LANE_CAP_TSO: and
+			       super-segments, which arrive cut */
 	bool partial;       /* and delivers them so, with LANE_BUF_PARTIAL_OK, as veth does */
 	uint16_t piece;     /* received bytes in one frame (longer packets are chains); 0: a frame's
 			       size */

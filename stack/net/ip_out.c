@@ -28,7 +28,7 @@ static void complete_csum(struct lane *ln, struct lane_buf *b)
 static bool tx_one(struct lane *ln, struct lane_buf *b)
 {
 	struct lane_queue *q = ln->queues[b->queue];
-	uint32_t len = b->len;
+	uint32_t len = b->pkt_len;
 
 	if ((b->flags & LANE_BUF_CSUM) && !(q->caps & LANE_CAP_TX_CSUM))
 		complete_csum(ln, b);
@@ -151,6 +151,11 @@ static uint8_t leave_by(const struct lane *ln, const struct lane_path *path)
 	return 0;
 }
 
+struct lane_queue *lane_ip_queue(const struct lane *ln, const struct lane_path *path)
+{
+	return ln->nr_queues ? ln->queues[leave_by(ln, path)] : NULL;
+}
+
 /* Headers in front of 'b', all but the checksum's fields; then out with it. */
 static void emit(struct lane *ln, struct lane_buf *b, const struct lane_path *path,
 		 const struct lane_ip_info *info)
@@ -186,7 +191,7 @@ void lane_ip_out(struct lane *ln, struct lane_buf *b, const struct lane_path *pa
 		.l4_len = b->pkt_len,
 	};
 
-	assert(!(b->flags & (LANE_BUF_MORE | LANE_BUF_TX)) && b->len == b->pkt_len);
+	assert(!(b->flags & LANE_BUF_TX) && (b->flags & LANE_BUF_MORE || b->len == b->pkt_len));
 	if (ln->nr_queues == 0) {
 		drop(ln, b, LANE_DROP_TX_FULL);
 		return;

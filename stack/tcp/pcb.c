@@ -1,6 +1,7 @@
 /*
  * pcb.c - TCP control blocks: making, finding and ending them
  */
+#include "stack/tcp/super.h"
 #include "stack/tcp/synq.h"
 
 #include <netinet/in.h>
@@ -402,6 +403,7 @@ void lane_tcp_flush(struct lane *ln)
 		}
 		lane_tcp_work(ln, pcb);
 		lane_tcp_output(ln, pcb);
+		lane_tcp_super_end(ln);
 		lane_tcp_rearm(ln, pcb);
 	}
 	ln->st->pcb_at_work = LANE_NIL;

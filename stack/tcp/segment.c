@@ -7,6 +7,7 @@
 
 #include "stack/base/csum.h"
 #include "stack/tcp/isn.h"
+#include "stack/tcp/super.h"
 
 #define CSUM_OFF offsetof(struct lane_tcp_hdr, csum)
 
@@ -61,9 +62,10 @@ static void fill_info(struct lane *ln, struct lane_tcp *pcb, struct lane_tcp_inf
 		lane_tcp_ooo_sack(ln, pcb, &info->opts, max);
 }
 
-/* Writes the header in front of the text of 'b' and sends it. 'b' is not with a driver. 'ecn': IP's field. */
-static void emit(struct lane *ln, struct lane_tcp *pcb, struct lane_buf *b,
-		 struct lane_tcp_info *info, uint8_t ecn)
+/* Writes the header in front of the text of 'b', with that of a chain 'text_len' bytes, and sends it. 'b' is
+ * not with a driver. 'ecn': IP's field. */
+static void emit_text(struct lane *ln, struct lane_tcp *pcb, struct lane_buf *b,
+		      struct lane_tcp_info *info, uint8_t ecn, uint32_t text_len)
 {
 	const struct lane_tcp_opts_set *o = lane_tcp_opts(ln, pcb);
 	struct lane_ip local = lane_tcp_local_ip(ln, pcb), remote = lane_tcp_remote_ip(ln, pcb);
@@ -71,11 +73,19 @@ static void emit(struct lane *ln, struct lane_tcp *pcb, struct lane_buf *b,
 
 	b->off = b->text_off - hlen;
 	b->len = hlen + b->text_len;
-	b->pkt_len = b->len;
+	b->pkt_len = hlen + text_len;
 	lane_tcp_emit(lane_buf_data(&ln->bufs, b), info);
 	put_csum(ln, b, &local, &remote);
-	pcb->segs_out++;
 	lane_ip_out(ln, b, &pcb->path, &local, &remote, IPPROTO_TCP, o->tos | ecn, o->ttl, CSUM_OFF);
+}
+
+static void emit(struct lane *ln, struct lane_tcp *pcb, struct lane_buf *b,
+		 struct lane_tcp_info *info, uint8_t ecn)
+{
+	/* Segments leave in the order in which they were sent. */
+	lane_tcp_super_end(ln);
+	pcb->segs_out++;
+	emit_text(ln, pcb, b, info, ecn, b->text_len);
 }
 
 /* A frame of its own with the text of 'b', whose own frame the driver still reads. */
@@ -159,8 +169,13 @@ bool lane_tcp_xmit(struct lane *ln, struct lane_tcp *pcb, struct lane_buf *b)
 		}
 	}
 	text_flags(ln, pcb, b, &info);
-	fill_info(ln, pcb, &info, b->text_len);
 	ecn = lane_tcp_ecn_out(ln, pcb, b->nr_tx == 0, &info.flags);
+	if (lane_tcp_super_add(ln, pcb, b, info.flags, ecn)) {
+		pcb->segs_out++;
+		xmit_done(ln, pcb, b, info.flags);
+		return true;
+	}
+	fill_info(ln, pcb, &info, b->text_len);
 	emit(ln, pcb, out, &info, ecn);
 	if (nr_refused(ln) != before) {
 		if (info.flags & LANE_WIRE_CWR)
@@ -169,6 +184,15 @@ bool lane_tcp_xmit(struct lane *ln, struct lane_tcp *pcb, struct lane_buf *b)
 	}
 	xmit_done(ln, pcb, b, info.flags);
 	return true;
+}
+
+void lane_tcp_xmit_super(struct lane *ln, struct lane_tcp *pcb, const struct lane_super *super)
+{
+	struct lane_buf *b = lane_buf_at(&ln->bufs, super->first);
+	struct lane_tcp_info info = {.seq = b->seq, .flags = super->flags};
+
+	fill_info(ln, pcb, &info, super->size);
+	emit_text(ln, pcb, b, &info, super->ecn, super->bytes);
 }
 
 static struct lane_buf *ctl_frame(struct lane *ln)

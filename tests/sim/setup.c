@@ -61,10 +61,10 @@ static void draw_faults(struct sim *s, struct world_config *cfg)
 
 static void draw_lanes(struct sim *s, struct world_config *cfg)
 {
-	static const uint32_t caps[] = {0, LANE_CAP_TX_CSUM};
+	static const uint32_t caps[] = {0, LANE_CAP_TX_CSUM, LANE_CAP_TX_CSUM | LANE_CAP_TSO};
 
 	cfg->mtu = PICK(s, 1500, 1500, 1500, 1280, 1400, 1850);
-	cfg->pair.caps = pick(s, caps, 2);
+	cfg->pair.caps = pick(s, caps, 3);
 	cfg->pair.partial = cfg->pair.caps && sim_below(s, 2);
 	cfg->pair.piece = (uint16_t)PICK(s, 0, 0, 256, 700);
 	cfg->pair.ring_size = PICK(s, 8, 32, 256, 256);

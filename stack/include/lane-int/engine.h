@@ -67,7 +67,8 @@ int lane_path_update(struct lane *ln, struct lane_path *path, struct lane_ip *sr
 		     const struct lane_ip *dst);
 
 /*
- * Sends an L4 packet: data() of 'b' is the L4 header with text behind it, pkt_len its length (one frame);
+ * Sends an L4 packet: data() of 'b' is the L4 header with text behind it, pkt_len its length (one frame, or a
+ * TCP super-segment, a chain of at most LANE_SG_MAX, for a queue with LANE_CAP_TSO that has room);
  * IP and Ethernet headers are put in front (the frame needs the headroom). The L4 checksum field holds
  * the folded, uncomplemented pseudo-header sum and 'csum_off' says where it is from the L4 header; it
  * is completed by the driver or here. Consumes 'b' unless it is held by a send queue
@@ -78,6 +79,9 @@ int lane_path_update(struct lane *ln, struct lane_path *path, struct lane_ip *sr
 void lane_ip_out(struct lane *ln, struct lane_buf *b, const struct lane_path *path,
 		 const struct lane_ip *src, const struct lane_ip *dst, uint8_t proto, uint8_t tos,
 		 uint8_t ttl, uint16_t csum_off);
+
+/* The queue that packets of 'path' leave by, NULL: there is none. */
+struct lane_queue *lane_ip_queue(const struct lane *ln, const struct lane_path *path);
 
 /* Sends one fragment: data() of 'b' is what it carries, with every checksum done; 'info' is complete but for
  * l4_len, with is_frag. Consumes 'b', as lane_ip_out(). */

@@ -174,6 +174,16 @@ struct lane_state {
 	struct lane_if_stats ifs[LANE_IFS_MAX];
 };
 
+/* Segments that are gathered to leave together: stack/tcp/super.c. */
+struct lane_super {
+	uint32_t pcb;	     /* whose */
+	uint32_t first, last; /* frames of its send queue */
+	uint32_t nr;	     /* segments, 0: none is gathered */
+	uint32_t bytes;	     /* of text */
+	uint16_t size;	     /* bytes in each segment but the last */
+	uint8_t flags, ecn;  /* of TCP and IP */
+};
+
 /* One process' handle. */
 struct lane {
 	struct lane_state *st;
@@ -195,6 +205,7 @@ struct lane {
 	struct lane_timers timers, pace_timers;
 	struct lane_queue *queues[LANE_QUEUES_ALL];
 	unsigned int nr_queues;
+	struct lane_super super;
 	uint32_t kick_mask; /* queues with frames that were not kicked */
 };
 

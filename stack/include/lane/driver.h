@@ -15,7 +15,9 @@ struct lane_ep;
 
 #define LANE_CAP_TX_CSUM 0x01 /* completes LANE_BUF_CSUM frames */
 #define LANE_CAP_SG 0x02      /* sends chains */
-#define LANE_CAP_TSO 0x04     /* cuts TCP super-segments */
+#define LANE_CAP_TSO 0x04     /* cuts TCP super-segments, with LANE_CAP_TX_CSUM: see tx_burst() */
+
+#define LANE_SG_MAX 48 /* frames of one packet to send, at most */
 
 #define LANE_BURST 32 /* frames in one burst: what the kernel sends for one kick */
 
@@ -32,8 +34,16 @@ struct lane_driver {
 	 * Takes packets to send; returns how many of bufs[0..n) it consumed, the rest stay the
 	 * caller's. A frame taken has LANE_BUF_TX until its completion, when the driver calls
 	 * lane_buf_tx_done(). Reaps completions itself.
+	 *
+	 * With LANE_CAP_TSO a packet may be a TCP super-segment: a chain whose first frame has the headers and
+	 * one segment's text, each further one the text of the next segment, all of one length but
+	 * the last. IP's length and the pseudo-header sum are the whole packet's. The links are good during
+	 * the call only; every frame of the chain is taken, and completed.
 	 */
 	uint16_t (*tx_burst)(struct lane_queue *q, struct lane_buf *bufs[], uint16_t n);
+
+	/* Frames of chains that tx_burst() would take now. NULL: no chains. */
+	uint32_t (*room)(const struct lane_queue *q);
 
 	/* Makes taken frames leave. May be called by any thread without the lane's lock. May be NULL. */
 	void (*kick)(struct lane_queue *q);

@@ -106,6 +106,7 @@ enum lane_drop {
 	X(tcp_resets_in, "connections reset by the peer")                                          \
 	X(tcp_resets_out, "resets sent")                                                           \
 	X(tcp_orphans_reset, "connections reset at close: too many that no program holds")         \
+	X(tcp_supers, "super-segments sent, which the driver's edge cuts")                         \
 	X(tcp_merged, "segments merged with the one before them in a burst")                       \
 	X(tcp_ooo, "segments that arrived out of order")                                           \
 	X(tcp_delayed_acks, "ACKs sent by the delayed-ACK timer")                                  \

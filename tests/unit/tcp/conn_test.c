@@ -186,6 +186,36 @@ static void test_conn__refused(void **state)
 	close_world();
 }
 
+static void small_enough(void *arg, unsigned int end, const uint8_t *frame, size_t len)
+{
+	assert_true(len <= 14 + 1500);
+}
+
+/* Super-segments arrive cut, each with sums of its own; what does not fit the driver goes alone. */
+static void test_super__cut_at_the_edge(void **state)
+{
+	(void)state;
+	for (unsigned int i = 0; i < 8; i++) {
+		struct world_config cfg;
+
+		world_config_default(&cfg);
+		cfg.pair.caps = LANE_CAP_TX_CSUM | LANE_CAP_TSO;
+		cfg.pair.partial = i & 2;
+		cfg.pair.ring_size = i & 4 ? 2 : 256;
+		cfg.pair.trace = small_enough;
+		open_world(&cfg);
+		connect_world(i & 1);
+		transfer(0, client, server, 300000);
+		transfer(1, server, client, 300000);
+		assert_true(w.ln[0]->st->stats.tcp_supers > 3);
+		assert_int_equal(lane_pair_nr_lost(w.pair), 0);
+		assert_int_equal(w.ln[0]->st->stats.drops[LANE_DROP_TCP_CSUM], 0);
+		assert_int_equal(w.ln[1]->st->stats.drops[LANE_DROP_TCP_CSUM], 0);
+		close_both();
+		close_world();
+	}
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -193,6 +223,7 @@ int main(void)
 		cmocka_unit_test(test_conn__v6),
 		cmocka_unit_test(test_conn__under_loss),
 		cmocka_unit_test(test_conn__refused),
+		cmocka_unit_test(test_super__cut_at_the_edge),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
