@@ -162,8 +162,7 @@ static bool on_link(struct fault *f, struct lane_buf *b, uint64_t *left_us)
 	*left_us = *cfg->now_us;
 	if (!cfg->rate_kbps)
 		return true;
-	waiting = (start_ns - now_ns) / 1000 * cfg->rate_kbps / 8000;
-	f->stats.queue_byte_sum += waiting;
+	waiting = lane_fault_waiting(&f->q);
 	if (cfg->queue_bytes && waiting + b->pkt_len > cfg->queue_bytes)
 		return false;
 	if (cfg->mark_bytes && waiting > cfg->mark_bytes)
@@ -350,6 +349,14 @@ uint64_t lane_fault_next(const struct lane_queue *q)
 	const struct fault *f = (const struct fault *)q;
 
 	return f->nr_held ? f->hold[f->first].due_us : UINT64_MAX;
+}
+
+uint64_t lane_fault_waiting(const struct lane_queue *q)
+{
+	const struct fault *f = (const struct fault *)q;
+	uint64_t now_ns = *f->cfg.now_us * 1000;
+
+	return f->idle_ns > now_ns ? (f->idle_ns - now_ns) / 1000 * f->cfg.rate_kbps / 8000 : 0;
 }
 
 const struct lane_fault_stats *lane_fault_stats(const struct lane_queue *q)

@@ -27,7 +27,6 @@ struct lane_fault_stats {
 	uint64_t nr_seen, nr_lost, nr_dup, nr_reordered, nr_corrupted, nr_cut, nr_marked;
 	uint64_t nr_overflow; /* lost because too many were on the way */
 	uint64_t nr_queue_full; /* lost because too many waited for the link */
-	uint64_t queue_byte_sum; /* what waited, over all packets that came: for the average */
 };
 
 /* Wraps 'inner', which it closes with itself. 0 and *q, -ENOMEM. */
@@ -37,6 +36,8 @@ int lane_fault_open(const struct lane_fault_config *cfg, struct lane_queue *inne
 void lane_fault_set(struct lane_queue *q, const struct lane_fault_config *cfg);
 /* When the next packet is due, in us on the clock; UINT64_MAX: none is on its way here. */
 uint64_t lane_fault_next(const struct lane_queue *q);
+/* Bytes that wait for the link now. */
+uint64_t lane_fault_waiting(const struct lane_queue *q);
 const struct lane_fault_stats *lane_fault_stats(const struct lane_queue *q);
 
 #endif

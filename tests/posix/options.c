@@ -180,6 +180,61 @@ static void congestion(void)
 	t_say("%s", name);
 }
 
+static void show_congestion(int fd, const char *whose)
+{
+	char name[32] = "";
+	socklen_t len = sizeof(name);
+
+	MUST(getsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, name, &len));
+	t_say("%s %s", whose, name);
+}
+
+/* Chosen before the connection, by its listener and by its opener. */
+static void congestion_before(void)
+{
+	struct sockaddr_storage a;
+	socklen_t len = sizeof(a);
+	int l = t_listen(3), s = socket(AF_INET, SOCK_STREAM, 0), c;
+
+	SHOW(setsockopt(l, IPPROTO_TCP, TCP_CONGESTION, "cubic", 5));
+	SHOW(setsockopt(s, IPPROTO_TCP, TCP_CONGESTION, "reno", 4));
+	MUST(getsockname(l, (struct sockaddr *)&a, &len));
+	MUST(connect(s, (struct sockaddr *)&a, len));
+	c = accept(l, NULL, NULL);
+	show_congestion(s, "opener");
+	show_congestion(c, "accepted");
+	close(c);
+	close(s);
+	close(l);
+}
+
+static void show_pacing(int fd)
+{
+	unsigned long rate = 0;
+	socklen_t len = sizeof(rate);
+
+	GET(fd, SOL_SOCKET, SO_MAX_PACING_RATE);
+	MUST(getsockopt(fd, SOL_SOCKET, SO_MAX_PACING_RATE, &rate, &len));
+	t_say("%lu len %u", rate, len);
+}
+
+static void pacing(void)
+{
+	unsigned long rate = 3000000;
+	int fd[2];
+
+	t_pair(fd);
+	show_pacing(fd[0]);
+	SET(fd[0], SOL_SOCKET, SO_MAX_PACING_RATE, 2000000);
+	show_pacing(fd[0]);
+	SHOW(setsockopt(fd[0], SOL_SOCKET, SO_MAX_PACING_RATE, &rate, sizeof(rate)));
+	show_pacing(fd[0]);
+	rate = ~0UL;
+	SHOW(setsockopt(fd[0], SOL_SOCKET, SO_MAX_PACING_RATE, &rate, sizeof(rate)));
+	show_pacing(fd[0]);
+	SHOW(setsockopt(fd[0], SOL_SOCKET, SO_MAX_PACING_RATE, &rate, 2));
+}
+
 static void maxseg(void)
 {
 	int l = t_listen(3), c, v = 600;
@@ -274,4 +329,4 @@ static void sysctls(void)
 }
 
 T_MAIN(T_CASE(fresh), T_CASE(on_connection), T_CASE(on_listener), T_CASE(lengths),
-       T_CASE(congestion), T_CASE(maxseg), T_CASE(ioctls), T_CASE(sysctls))
+       T_CASE(congestion), T_CASE(congestion_before), T_CASE(pacing), T_CASE(maxseg), T_CASE(ioctls), T_CASE(sysctls))
