@@ -359,12 +359,31 @@ static void init(struct lane_cc *cc, const struct lane_cc_sample *s)
 	set_pacing_rate(b, s, ONE);
 }
 
+/* An echo of congestion, once a round trip: as if too much of the round had been lost (RFC 3168 6.1.2). */
+static void on_echo(struct bbr *b, const struct lane_cc *cc, const struct lane_cc_sample *s)
+{
+	uint32_t target = (uint32_t)((uint64_t)lane_bbr_target_inflight(b, cc, s) * BETA / ONE);
+
+	b->loss_in_round = 1;
+	if (b->state == BBR_STARTUP) {
+		b->full_bw_reached = 1;
+		b->inflight_hi = max32(lane_bbr_bdp(b, s, ONE), s->in_flight);
+	} else if (b->probe_samples) {
+		b->probe_samples = 0;
+		b->inflight_hi = max32(s->in_flight, target);
+		if (b->state == BBR_UP)
+			start_down(b, s);
+	}
+}
+
 /* Loss speaks by the model, on the ACKs of a round; the window stays. */
 static void on_loss(struct lane_cc *cc, const struct lane_cc_sample *s)
 {
 	cc->prior_cwnd = cc->cwnd;
 	cc->prior_ssthresh = cc->ssthresh;
 	bbr_of(s)->prior_cwnd = cc->cwnd;
+	if (s->ecn)
+		on_echo(bbr_of(s), cc, s);
 }
 
 static void on_rto(struct lane_cc *cc, const struct lane_cc_sample *s, bool first)
@@ -413,6 +432,14 @@ static void undo(struct lane_cc *cc, const struct lane_cc_sample *s)
 	b->loss_in_round = 0;
 }
 
+/* All that it knows is where the pcb keeps it. */
+static bool park(const struct lane_cc *cc, uint32_t *kept)
+{
+	(void)cc;
+	*kept = 0;
+	return true;
+}
+
 const struct lane_cc_ops lane_cc_bbr = {
 	.name = "bbr",
 	.flags = LANE_CC_PACED,
@@ -423,4 +450,5 @@ const struct lane_cc_ops lane_cc_bbr = {
 	.on_recovery_end = on_recovery_end,
 	.on_idle = on_idle,
 	.undo = undo,
+	.park = park,
 };

@@ -34,7 +34,7 @@ static struct lane_cc *cc(void)
 	return &lane_tcp_x(w.ln[0], client)->cc;
 }
 
-static void open_path(uint32_t queue_bytes, uint32_t loss)
+static void open_marking_path(uint32_t queue_bytes, uint32_t loss, uint32_t mark_bytes)
 {
 	struct lane_ep any = {.port = 80}, local = {.port = 0}, remote = {.ip = world_ip(1, false), .port = 80};
 	struct world_config cfg;
@@ -44,12 +44,14 @@ static void open_path(uint32_t queue_bytes, uint32_t loss)
 	for (unsigned int i = 0; i < 2; i++) {
 		cfg.lane[i].nr_bufs = 4096;
 		cfg.lane[i].cc = (uint8_t)lane_cc_find("bbr");
+		cfg.lane[i].ecn = 1;
 		cfg.fault[i].seed = i + 1;
 		cfg.fault[i].delay_us = 20000;
 		cfg.fault[i].rate_kbps = 10000;
 		cfg.fault[i].queue_bytes = queue_bytes;
 	}
 	cfg.fault[1].loss = loss;
+	cfg.fault[1].mark_bytes = mark_bytes;
 	world_open(&w, &cfg);
 	listener = lane_tcp_create(w.ln[1], 100);
 	client = lane_tcp_create(w.ln[0], 1);
@@ -60,6 +62,11 @@ static void open_path(uint32_t queue_bytes, uint32_t loss)
 		world_run(&w, 1000);
 		server = lane_tcp_accept(w.ln[1], listener, 2);
 	}
+}
+
+static void open_path(uint32_t queue_bytes, uint32_t loss)
+{
+	open_marking_path(queue_bytes, loss, 0);
 }
 
 /* So much time with a program that writes 'bytes' every millisecond, or all that it can (0). */
@@ -181,6 +188,19 @@ static void test_loss__short_queue(void **state)
 	close_path();
 }
 
+/* RFC 3168: a link that marks behind a third of a BDP has its way, and is used. */
+static void test_ecn__echoes_bound_it(void **state)
+{
+	(void)state;
+	open_marking_path(4 * BDP, 0, BDP / 3);
+	run_ms(10000, 0);
+	assert_true(lane_stats(w.ln[0])->tcp_ecn_reduced > 2);
+	assert_int_equal(lane_stats(w.ln[0])->tcp_retransmits, 0);
+	assert_true(bbr()->inflight_hi < 2 * BDP);
+	assert_true(got > 10 * (uint64_t)BW * 70 / 100);
+	close_path();
+}
+
 /* A program that sends a tenth of the rate does not make the bandwidth forgotten at once, nor Startup end. */
 static void test_app_limited(void **state)
 {
@@ -283,6 +303,7 @@ int main(void)
 		cmocka_unit_test(test_probe_rtt),
 		cmocka_unit_test(test_loss__one_percent),
 		cmocka_unit_test(test_loss__short_queue),
+		cmocka_unit_test(test_ecn__echoes_bound_it),
 		cmocka_unit_test(test_app_limited),
 		cmocka_unit_test(test_restart_from_idle),
 		cmocka_unit_test(test_time_out),
