@@ -113,8 +113,9 @@ void lane_tcp_space_back(struct lane *ln, struct lane_tcp *pcb)
 /* A write fell short: an ACK, or time if no frame could be had, brings LANE_EV_WRITABLE. */
 static void no_space(struct lane *ln, struct lane_tcp *pcb)
 {
-	if (!(pcb->flags & LANE_TF_HASHED))
-		return; /* it has ended: an error is what is told */
+	/* It has ended, and an error is what is told; or it is a listener. */
+	if (!(pcb->flags & LANE_TF_HASHED) || pcb->state == LANE_TCP_LISTEN)
+		return;
 	pcb->flags |= LANE_TF_NOSPACE;
 	wait_for_frames(ln, pcb);
 }

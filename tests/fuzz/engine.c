@@ -1,7 +1,7 @@
 /*
  * engine.c - fuzzes a lane's input with live pcbs in every state
  *
- * The input is a program: two bytes of configuration, then steps until it ends. A step is a frame
+ * The input is a program: four bytes of configuration, then steps until it ends. A step is a frame
  * (raw, or built from fields that are right but for what the input says), a call of a program, time
  * that passes, or something that befalls the lane's surroundings. After each step every invariant
  * is checked (lane_check()), and at the end all must be free again.
@@ -74,6 +74,7 @@ static void make(void)
 	lane_config_default(&cfg);
 	cfg.nr_bufs = NR_BUFS;
 	cfg.nr_tcp = 20;
+	cfg.nr_syn = 8;
 	cfg.nr_tw = 4;
 	cfg.nr_udp = 6;
 	size = lane_size(&cfg);
@@ -123,7 +124,7 @@ static void restore(void)
 		w.peer[i] = (struct peer){.lane_port = 80, .seq = PEER_ISS};
 }
 
-static void configure(uint8_t a, uint8_t b)
+static void configure(uint8_t a, uint8_t b, uint8_t c, uint8_t d)
 {
 	static const char *const ccs[] = {"cubic", "reno", "dctcp", "bbr"};
 	static const uint32_t mems[] = {524288, 131072, 16384, 4608};
@@ -137,10 +138,27 @@ static void configure(uint8_t a, uint8_t b)
 	cfg->cc = cc < 0 ? 0 : (uint8_t)cc;
 	w.drv.hold = a & 0x40;
 	w.drv.piece = (uint16_t[]){0, 300, 120, 64}[b & 3];
-	cfg->rmem_default = cfg->wmem_default = mems[b >> 2 & 3];
+	cfg->tcp_rmem[1] = cfg->tcp_wmem[1] = cfg->rmem_default = mems[b >> 2 & 3];
 	cfg->rto_min_us = b & 0x10 ? 5000 : 200000;
 	cfg->time_wait_us = b & 0x20 ? 1000 : 60000000;
 	cfg->retries2 = b & 0x40 ? 3 : 15;
+	cfg->sack = !(c & 1);
+	cfg->dsack = !(c & 2);
+	cfg->ecn = (uint8_t[]){2, 0, 1, 3}[c >> 2 & 3];
+	cfg->syncookies = (uint8_t[]){1, 0, 2, 1}[c >> 4 & 3];
+	cfg->abort_on_overflow = !!(c & 0x40);
+	cfg->tw_reuse = !!(c & 0x80);
+	cfg->mtu_probing = d % 3;
+	cfg->moderate_rcvbuf = !(d & 4);
+	cfg->slow_start_after_idle = !(d & 8);
+	if (d & 0x10)
+		cfg->max_orphans = 2;
+	if (d & 0x20)
+		cfg->max_syn_backlog = 2;
+	if (d & 0x40)
+		cfg->mtu_expires_us = 100000;
+	if (d & 0x80)
+		cfg->notsent_lowat = 4096;
 }
 
 void engine_turn(void)
@@ -253,12 +271,13 @@ static void end(bool reset)
 		w.now_us += 100000000;
 		engine_turn();
 		if (st->bufs.nr_free == st->bufs.nr && st->tcp_pool.nr_used == 0 &&
-		    st->tw_pool.nr_used == 0)
+		    st->syn_pool.nr_used == 0 && st->tw_pool.nr_used == 0)
 			break;
 	}
 	engine_driver_release();
 	FUZZ_CHECK(st->tcp_pool.nr_used == 0 && st->tw_pool.nr_used == 0 &&
 		   st->udp_pool.nr_used == 0);
+	FUZZ_CHECK(st->syn_pool.nr_used == 0);
 	FUZZ_CHECK(st->bufs.nr_free == st->bufs.nr);
 	FUZZ_CHECK(st->nr_reass == 0 && st->nr_txq == 0 && st->nr_pending == 0 &&
 		   st->nr_orphans == 0);
@@ -270,12 +289,13 @@ static void end(bool reset)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct fuzz_in in = {data, size};
-	uint8_t a, b;
+	uint8_t a, b, c;
 
 	restore();
 	a = fuzz_u8(&in);
 	b = fuzz_u8(&in);
-	configure(a, b);
+	c = fuzz_u8(&in);
+	configure(a, b, c, fuzz_u8(&in));
 	for (unsigned int i = 0; i < STEPS_MAX && in.left; i++)
 		step(&in);
 	end(b & 0x80);

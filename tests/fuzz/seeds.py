@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """seeds.py DIR - writes seeds: DIR/engine, programs for each state of a connection; DIR/control, settings and netlink messages
 
-The languages are those of engine.c (two bytes of configuration, then steps) and control.c.
+The languages are those of engine.c (four bytes of configuration, then steps) and control.c.
 """
 import os
 import struct
@@ -166,7 +166,7 @@ def main(folder):
     for target, seeds in (('engine', programs()), ('control', list(tables()) + list(settings()))):
         os.makedirs(os.path.join(folder, target), exist_ok=True)
         for name, steps in seeds:
-            for config in ((0, 0), (9, 0x59), (0x14, 0xa2)) if target == 'engine' else ((),):
+            for config in ((0, 0, 0, 0), (9, 0x59, 0x18, 1), (0x14, 0xa2, 0x65, 0xfe)) if target == 'engine' else ((),):
                 with open(os.path.join(folder, target, name + ''.join(f'-{c:02x}' for c in config)), 'wb') as f:
                     f.write(bytes(config) + steps)
 

@@ -335,6 +335,18 @@ static void test_fin__before_text_that_waits(void **state)
 	script_close();
 }
 
+/* Room to send is nothing that a listener could wait for. */
+static void test_listen_stop__after_asking_for_space(void **state)
+{
+	(void)state;
+	script_open(NULL);
+	script_listen(1);
+	lane_tcp_want_space(s.ln, s.listener);
+	assert_int_equal(lane_tcp_shutdown(s.ln, s.listener, true, false), 0);
+	script_flush();
+	script_close();
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -355,6 +367,7 @@ int main(void)
 		cmocka_unit_test(test_time_wait__rst),
 		cmocka_unit_test(test_time_wait__oldest_gives_way),
 		cmocka_unit_test(test_fin__before_text_that_waits),
+		cmocka_unit_test(test_listen_stop__after_asking_for_space),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
