@@ -206,13 +206,16 @@ void lane_tcp_untake(struct lane *ln, struct lane_tcp *pcb, struct lane_buf *buf
 	struct lane_tcp_x *x = lane_tcp_x(ln, pcb);
 
 	lane_tcp_work(ln, pcb);
-	/* What is lent counts in rcv_used, so there is one. */
-	if (pcb->x == LANE_NIL)
-		return;
 	while (n--) {
 		struct lane_buf *b = bufs[n];
 
 		b->owner = 0;
+		/* What is lent counts in rcv_used. The connection may have ended meanwhile: then it
+		 * knows nothing of them any more. */
+		if (pcb->x == LANE_NIL || x->rcv_used - x->rcv_queued < b->len) {
+			lane_buf_free(&ln->bufs, b);
+			continue;
+		}
 		b->next = x->rcvq_head;
 		x->rcvq_head = lane_buf_index(&ln->bufs, b);
 		if (x->rcvq_tail == LANE_NIL)

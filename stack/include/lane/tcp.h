@@ -142,7 +142,8 @@ ssize_t lane_tcp_read(struct lane *ln, struct lane_tcp *pcb, void *dst, size_t l
  * for its front, lane_tcp_read() will do. Window credit is given by lane_tcp_received().
  */
 int lane_tcp_take(struct lane *ln, struct lane_tcp *pcb, struct lane_buf *out[], uint32_t n, size_t max);
-/* Puts frames that take() gave back to the front of the queue, in order (a copy that failed). */
+/* Consumes: puts frames that one take() gave back to the front of the queue, in order (a copy that
+ * failed). */
 void lane_tcp_untake(struct lane *ln, struct lane_tcp *pcb, struct lane_buf *bufs[], uint32_t n);
 /* 'bytes' of taken text were consumed: opens the window and sends an update when it is due. */
 void lane_tcp_received(struct lane *ln, struct lane_tcp *pcb, size_t bytes);

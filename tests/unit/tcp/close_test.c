@@ -347,6 +347,23 @@ static void test_listen_stop__after_asking_for_space(void **state)
 	script_close();
 }
 
+/* A reader copies outside the lock while another thread disconnects: what it puts back is freed. */
+static void test_untake__after_disconnect(void **state)
+{
+	struct lane_buf *b[1];
+
+	(void)state;
+	script_open(NULL);
+	script_accept("S 0 mss 1000");
+	script_in(". 1 ack 1 len 100");
+	assert_int_equal(lane_tcp_take(s.ln, s.pcb, b, 1, 1000), 1);
+	lane_tcp_disconnect(s.ln, s.pcb);
+	lane_tcp_untake(s.ln, s.pcb, b, 1);
+	script_flush();
+	assert_int_equal(lane_tcp_read(s.ln, s.pcb, NULL, 100, false, 0, NULL), -ENOTCONN);
+	script_close();
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -368,6 +385,7 @@ int main(void)
 		cmocka_unit_test(test_time_wait__oldest_gives_way),
 		cmocka_unit_test(test_fin__before_text_that_waits),
 		cmocka_unit_test(test_listen_stop__after_asking_for_space),
+		cmocka_unit_test(test_untake__after_disconnect),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
