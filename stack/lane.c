@@ -91,7 +91,8 @@ struct lane *lane_create(const struct lane_config *cfg, void *mem, uint64_t now_
 	return ln;
 }
 
-/* The layout that 'st' states is the one that this build makes of its configuration. */
+/* The layout that 'st' states is the one that this build makes of its configuration, and frames hold
+ * what is put into them. */
 static bool is_sound(const struct lane_state *st, size_t size)
 {
 	struct lane_layout at;
@@ -99,6 +100,8 @@ static bool is_sound(const struct lane_state *st, size_t size)
 	if (size < sizeof(*st) || __atomic_load_n(&st->magic, __ATOMIC_ACQUIRE) != LANE_STATE_MAGIC)
 		return false;
 	if (st->version != LANE_STATE_VERSION || st->state_size != sizeof(*st))
+		return false;
+	if (st->cfg.buf_size <= LANE_HEADROOM || st->cfg.buf_size > st->cfg.buf_stride)
 		return false;
 	lane_layout_make(&st->cfg, &at);
 	return at.size <= size && memcmp(&at, &st->at, sizeof(at)) == 0;

@@ -17,6 +17,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "lane-int/state.h"
 #include "posix/keeper/arena.h"
 #include "posix/watch.h"
 
@@ -118,6 +119,25 @@ static void test_map__damaged_offsets(void **state)
 	v.a->nr_watches = v.nr_watches;
 	v.a->sock_off = 64;
 	assert_int_equal(map_again(&v, &w), -EBADMSG);
+	shim_arena_unmap(&v);
+}
+
+/* Frames that overlap, or whose headroom leads out of them, fit the layout all the same. */
+static void test_map__damaged_frames(void **state)
+{
+	struct shim_view v, w;
+	struct lane_config *cfg;
+
+	(void)state;
+	make(&v);
+	cfg = &v.ln->st->cfg;
+	cfg->buf_size = cfg->buf_stride + 1;
+	assert_int_equal(map_again(&v, &w), -EPROTO);
+	cfg->buf_size = LANE_HEADROOM;
+	assert_int_equal(map_again(&v, &w), -EPROTO);
+	cfg->buf_size = cfg->buf_stride;
+	assert_int_equal(map_again(&v, &w), 0);
+	shim_arena_unmap(&w);
 	shim_arena_unmap(&v);
 }
 
@@ -417,6 +437,7 @@ int main(void)
 		cmocka_unit_test(test_map__sees_the_same),
 		cmocka_unit_test(test_map__another_version),
 		cmocka_unit_test(test_map__damaged_offsets),
+		cmocka_unit_test(test_map__damaged_frames),
 		cmocka_unit_test(test_map__an_empty_file),
 		cmocka_unit_test(test_sock_alloc__until_full),
 		cmocka_unit_test(test_alloc__a_damaged_list_ends),
