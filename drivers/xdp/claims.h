@@ -42,7 +42,7 @@ enum lane_xdp_counter {
 #define LANE_XDP_SYN_SLOT  24
 #define LANE_XDP_SYN_NEW   64
 #define LANE_XDP_SYN_AGAIN 512
-#define LANE_XDP_SYN_CELLS (1 << 19) /* that are remembered at most */
+#define LANE_XDP_SYN_SETS  (1 << 17) /* of 8 that are remembered */
 
 struct lane_xdp_claim {
 	__u32 any;    /* addresses whose frames to the port come to the lane, SYNs aside */

@@ -40,6 +40,7 @@
 #define TCP_LISTEN   10   /* struct bpf_sock.state */
 #define HEADERS_MAX  1024 /* bytes in front of what we look at */
 #define AH           51
+#define SYN_WAYS     8  /* a power of two */
 #define SYN_AGE_MIN  2  /* in 2^28 ns, since it came first: about half a second */
 #define SYN_AGE_MAX  30 /* and 8 s */
 #define MOBILITY     135
@@ -100,12 +101,16 @@ struct {
 	__type(value, __u32);
 } lane_frags SEC(".maps");
 
-/* When SYNs to ports under attack came first, by their hash: a tag in the upper half, the time in the lower. */
+/* When SYNs to ports under attack came first, by their hash: 24 bits of it in each cell, and 8 of time. */
+struct syn_set {
+	__u32 cell[SYN_WAYS]; /* 0: empty */
+};
+
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, LANE_XDP_SYN_CELLS);
+	__uint(max_entries, LANE_XDP_SYN_SETS);
 	__type(key, __u32);
-	__type(value, __u64);
+	__type(value, struct syn_set);
 } lane_syns SEC(".maps");
 
 struct lane_xdp_claims lane_claims;     /* all of .bss */
@@ -313,11 +318,35 @@ static __always_inline __u64 mix(__u64 h, __u64 x)
 	return h ^ h >> 32;
 }
 
+/* Has a SYN with hash 'h' come before, not just now and not too long ago? If it has not come, it has now: in the
+ * place of the oldest of its set. */
+static __always_inline bool syn_comes_again(__u64 h, __u64 now)
+{
+	__u32 i = h & (LANE_XDP_SYN_SETS - 1), tag = (h >> 32) & ~0xffu, unit = (now >> 28) & 0xff;
+	struct syn_set *set = bpf_map_lookup_elem(&lane_syns, &i);
+	__u32 oldest = 0, victim = 0;
+
+	if (!set)
+		return false;
+#pragma unroll
+	for (__u32 w = 0; w < SYN_WAYS; w++) {
+		__u32 c = set->cell[w], age = c ? (unit - c) & 0xff : 0xff;
+
+		if (c && (c & ~0xffu) == tag && age <= SYN_AGE_MAX)
+			return age >= SYN_AGE_MIN;
+		if (age >= oldest) {
+			oldest = age;
+			victim = w;
+		}
+	}
+	set->cell[victim & (SYN_WAYS - 1)] = tag | unit;
+	return false;
+}
+
 /* May a SYN to a port under attack pass? */
 static __always_inline bool syn_passes(const struct ip *src, const struct tcphdr *th)
 {
-	__u64 now = bpf_ktime_get_ns(), unit = now >> 28, h = lane_claims.syn_key, *cell, was;
-	__u32 i, age;
+	__u64 now = bpf_ktime_get_ns(), h = lane_claims.syn_key;
 
 	/* Several processors may be here at once: what they miscount does not matter. */
 	if (lane_claims.syn_slot != now >> LANE_XDP_SYN_SLOT) {
@@ -331,20 +360,7 @@ static __always_inline bool syn_passes(const struct ip *src, const struct tcphdr
 	h = mix(h, src->w[0] | (__u64)src->w[1] << 32);
 	h = mix(h, src->w[2] | (__u64)src->w[3] << 32);
 	h = mix(h, th->seq | (__u64)th->source << 48 | (__u64)th->dest << 32);
-	h = mix(h, 0);
-	i = h & (LANE_XDP_SYN_CELLS - 1);
-	cell = bpf_map_lookup_elem(&lane_syns, &i);
-	if (!cell)
-		return false;
-	was = *cell;
-	age = (__u32)unit - (__u32)was;
-	if (was >> 32 != h >> 32 || age > SYN_AGE_MAX) {
-		*cell = h >> 32 << 32 | (__u32)unit;
-		return false;
-	}
-	if (age < SYN_AGE_MIN)
-		return false;
-	if (lane_claims.syn_again >= LANE_XDP_SYN_AGAIN)
+	if (!syn_comes_again(mix(h, 0), now) || lane_claims.syn_again >= LANE_XDP_SYN_AGAIN)
 		return false;
 	lane_claims.syn_again++;
 	return true;
