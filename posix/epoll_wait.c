@@ -4,7 +4,8 @@
  * Theory of operation. A set without lane sockets is the kernel's alone. Else events come from two
  * places: the ready list in the arena, and the kernel set. The kernel set costs a system call to
  * look at, so while the lane has events it is looked at every KERNEL_LOOK_US only, and then gets
- * half of the room, so that neither starves the other; before sleeping both are looked at. A
+ * half of the room, so that neither starves the other, and then what the lane left of its own;
+ * before sleeping both are looked at. A
  * listener may be ready in both: its two events have the same data word and become one.
  */
 #include <limits.h>
@@ -28,6 +29,7 @@ struct call {
 	int nr_kernel; /* in user[] */
 	int nr;        /* in lane[] */
 	bool nest_seen;
+	bool kernel_more; /* its share was filled */
 	struct epoll_event *lane; /* room for BATCH */
 };
 
@@ -40,16 +42,16 @@ static int collect(struct shim_view *v, void *arg)
 	return c->nr;
 }
 
-/* Takes our own eventfd's event out of user[0..n). Returns what is left. */
-static int without_nest(struct call *c, int n)
+/* Takes our own eventfd's event out of ev[0..n). Returns what is left. */
+static int without_nest(struct call *c, struct epoll_event *ev, int n)
 {
 	int i, k;
 
 	for (i = k = 0; i < n; i++) {
-		if (c->user[i].data.u64 == SHIM_NEST_DATA)
+		if (ev[i].data.u64 == SHIM_NEST_DATA)
 			c->nest_seen = true;
 		else
-			c->user[k++] = c->user[i];
+			ev[k++] = ev[i];
 	}
 	return k;
 }
@@ -63,7 +65,7 @@ static int look_kernel(struct call *c, int room)
 	if (n < 0)
 		return n;
 	if (n > 0 && c->e->nest_evfd >= 0)
-		n = without_nest(c, n);
+		n = without_nest(c, c->user, n);
 	c->nr_kernel = n;
 	return 0;
 }
@@ -81,6 +83,26 @@ static int kernel_share(struct call *c)
 		return c->max - c->max / 2;
 	c->e->kernel_turn ^= 1;
 	return c->e->kernel_turn;
+}
+
+/*
+ * The kernel filled its share, and the lane did not: into user[n..max) what else it has. What is
+ * level-triggered comes again, behind that. Returns the number of events.
+ */
+static int look_again(struct call *c, int n)
+{
+	struct epoll_event *more = c->user + n;
+	int i, k, had = n, nr = (int)sys_epoll_now(c->epfd, more, c->max - n);
+
+	if (nr > 0 && c->e->nest_evfd >= 0)
+		nr = without_nest(c, more, nr);
+	for (i = 0; i < nr; i++) {
+		for (k = 0; k < had && c->user[k].data.u64 != more[i].data.u64; k++)
+			;
+		if (k == had)
+			c->user[n++] = more[i];
+	}
+	return n;
 }
 
 /* Both sources into user[]. The number of events, or -EFAULT. */
@@ -120,6 +142,7 @@ static int wait_both(struct call *c, int64_t timeout_us, const sigset_t *mask)
 	r = room ? look_kernel(c, room) : 0;
 	if (r < 0)
 		return r;
+	c->kernel_more = room && c->nr_kernel == room;
 	if (atomic_load(&c->e->nr_kernel) || c->e->holds_sets || c->e->nest_evfd >= 0)
 		w.kernel_epfd = c->epfd;
 	w.timeout_us = c->nr_kernel ? 0 : timeout_us;
@@ -159,11 +182,13 @@ static int wait_lane(struct shim_local *e, int epfd, struct epoll_event *user, i
 
 	for (;;) {
 		c.nr = c.nr_kernel = 0;
-		c.nest_seen = false;
+		c.nest_seen = c.kernel_more = false;
 		r = wait_both(&c, timeout_us, mask);
 		settle_nest(&c);
 		if (r > 0)
 			r = merge(&c);
+		if (r > 0 && r < max && c.kernel_more)
+			r = look_again(&c, r);
 		if (r != 0 || timeout_us == 0)
 			break;
 		if (timeout_us < 0)
@@ -219,7 +244,7 @@ static int wait_libc(struct shim_local *e, int epfd, struct epoll_event *user, i
 	pthread_cleanup_pop(0);
 	atomic_fetch_sub(&e->nr_in_libc, 1);
 	if (r > 0 && e->nest_evfd >= 0)
-		r = without_nest(&c, r);
+		r = without_nest(&c, user, r);
 	if (r == 0 && c.nest_seen)
 		return wait_lane(e, epfd, user, max, timeout_us, mask);
 	shim_defer_note(r);

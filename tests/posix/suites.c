@@ -112,5 +112,28 @@ static void exit_beside_exec(void)
 	t_say("%s", r == 0 ? "end" : strerror(errno));
 }
 
+/* apr, testpoll: what fits is told at once, also beside a quiet socket. */
+static void epoll_tells_all(void)
+{
+	int ep = MUST(epoll_create1(0)), fd[2], pipes[4][2];
+	struct epoll_event ev = {.events = EPOLLIN}, got[5];
+
+	t_pair(fd);
+	ev.data.fd = fd[0];
+	MUST(epoll_ctl(ep, EPOLL_CTL_ADD, fd[0], &ev));
+	SHOW(epoll_wait(ep, got, 5, 0));
+	for (int i = 0; i < 4; i++) {
+		MUST(pipe(pipes[i]));
+		ev.data.fd = pipes[i][0];
+		MUST(epoll_ctl(ep, EPOLL_CTL_ADD, pipes[i][0], &ev));
+		MUST(write(pipes[i][1], "x", 1));
+	}
+	SHOW(epoll_wait(ep, got, 5, 1000));
+	MUST(write(fd[1], "x", 1));
+	t_sleep_ms(50);
+	SHOW(epoll_wait(ep, got, 5, 1000));
+}
+
 T_MAIN(T_CASE(write_learns_of_reset), T_CASE(write_finds_room),
-       T_CASE(accept_beside_exec), T_CASE(exit_beside_exec))
+       T_CASE(accept_beside_exec), T_CASE(exit_beside_exec),
+       T_CASE(epoll_tells_all))
