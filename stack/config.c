@@ -114,6 +114,7 @@ void lane_layout_make(const struct lane_config *cfg, struct lane_layout *at)
 	at->tcp = take(&end, (uint64_t)cfg->nr_tcp * lane_tcp_pcb_size(), PAGE);
 	at->syn = take(&end, (uint64_t)cfg->nr_syn * lane_tcp_syn_size(), LINE);
 	at->tcp_ip6 = take(&end, cfg->nr_tcp * lane_tcp_ip6_size(), LINE);
+	at->tcp_cold = take(&end, cfg->nr_tcp * lane_tcp_cold_size(), LINE);
 	at->tcp_x = take(&end, (lane_config_tcp_x(cfg) + 1ULL) * lane_tcp_x_size(), LINE);
 	at->lq = take(&end, (lane_config_listen(cfg) + 1ULL) * lane_tcp_lq_size(), LINE);
 	at->oset = take(&end, LANE_TCP_OSETS * lane_tcp_oset_size(), LINE);

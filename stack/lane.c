@@ -23,6 +23,7 @@ static void map_arrays(struct lane *ln, struct lane_state *st)
 	ln->tcps = (void *)(base + st->at.tcp);
 	ln->syns = (void *)(base + st->at.syn);
 	ln->tcp_ip6s = (void *)(base + st->at.tcp_ip6);
+	ln->tcp_colds = (void *)(base + st->at.tcp_cold);
 	ln->xs = (void *)(base + st->at.tcp_x);
 	ln->lqs = (void *)(base + st->at.lq);
 	ln->osets = (void *)(base + st->at.oset);

@@ -83,9 +83,11 @@ int lane_path_update(struct lane *ln, struct lane_path *path, struct lane_ip *sr
 {
 	const struct lane_nettab *net = lane_ifs_net(ln, path->ifi);
 	/* Both only grow: so their sum tells that either has changed. */
-	uint32_t version = atomic_load_explicit(&net->version, memory_order_acquire) +
-			   ln->st->pmtu_version;
-	uint32_t neigh_version = atomic_load_explicit(&net->neigh_version, memory_order_acquire);
+	uint32_t version = (atomic_load_explicit(&net->version, memory_order_acquire) +
+			    ln->st->pmtu_version) &
+			   LANE_PATH_VERSION_MASK;
+	uint32_t neigh_version = atomic_load_explicit(&net->neigh_version, memory_order_acquire) &
+				 LANE_PATH_VERSION_MASK;
 	uint8_t ifi = path->ifi;
 	int r;
 

@@ -81,7 +81,7 @@ static void measure(struct lane *ln, struct lane_tcp *pcb, const struct lane_seg
 		a->rtt_us = rtt_of_resent(ln, pcb, seg, a);
 	if (a->rtt_us == 0)
 		return;
-	lane_rto_sample(&pcb->rto, a->rtt_us);
+	lane_rto_sample(&pcb->rto, a->rtt_us, ln->st->cfg.rto_min_us);
 	if (pcb->min_rtt_us == 0 || a->rtt_us < pcb->min_rtt_us)
 		pcb->min_rtt_us = a->rtt_us;
 }
@@ -216,7 +216,7 @@ enum lane_drop lane_tcp_ack_in(struct lane *ln, struct lane_tcp *pcb, struct lan
 		if (pcb->x != LANE_NIL)
 			lane_tcp_x(ln, pcb)->retries = 0;
 		if (pcb->snd_wnd)
-			lane_rto_reset_backoff(&pcb->rto);
+			lane_rto_reset_backoff(&pcb->rto, ln->st->cfg.rto_min_us);
 		if (!(lane_tcp_x(ln, pcb)->rec.bits & LANE_RB_TLP) && !news)
 			return LANE_OK;
 	}

@@ -153,6 +153,17 @@ static void count_marks(const struct lane *ln, const struct lane_tcp *pcb, struc
 	}
 }
 
+/* The last delivery rate sample, in bytes a second. */
+static uint64_t rate_of(const struct lane *ln, const struct lane_tcp *pcb)
+{
+	const struct lane_rate *r = &lane_tcp_x(ln, pcb)->rate;
+	const struct lane_tcp_cold *cold = lane_tcp_cold(ln, pcb);
+	uint64_t bytes = pcb->x == LANE_NIL ? lane_rate_unpack(cold->rate_bytes) : r->bytes;
+	uint32_t us = pcb->x == LANE_NIL ? lane_rate_unpack(cold->rate_us) : r->interval_us;
+
+	return us ? bytes * 1000000 / us : 0;
+}
+
 void lane_tcp_get_info(const struct lane *ln, const struct lane_tcp *pcb, struct lane_tcp_info_out *out)
 {
 	const struct lane_tcp_x *x = lane_tcp_x(ln, pcb);
@@ -198,11 +209,11 @@ void lane_tcp_get_info(const struct lane *ln, const struct lane_tcp *pcb, struct
 		.bytes_retrans = pcb->bytes_retrans,
 		.segs_out = pcb->segs_out,
 		.segs_in = pcb->segs_in,
-		.total_retrans = pcb->nr_retrans,
+		.total_retrans = lane_tcp_cold(ln, pcb)->nr_retrans,
 		.notsent_bytes =
 			lane_seq_gt(end, pcb->snd_nxt) ? end - pcb->snd_nxt : 0,
-		.delivery_rate = x->rate.interval_us ? (uint64_t)x->rate.bytes * 1000000 / x->rate.interval_us : 0,
-		.rate_app_limited = x->rate.sample_limited,
+		.delivery_rate = rate_of(ln, pcb),
+		.rate_app_limited = pcb->x == LANE_NIL ? pcb->rate_limited : x->rate.sample_limited,
 		.pacing_rate = lane_tcp_pace_rate(ln, pcb),
 		.max_pacing_rate = lane_tcp_opts(ln, pcb)->max_pacing_rate,
 		.cc_name = lane_cc_ops_at(lane_tcp_opts(ln, pcb)->cc)->name,

@@ -132,6 +132,7 @@ void lane_tcp_disconnect(struct lane *ln, struct lane_tcp *pcb)
 	lane_tcp_free_frames(ln, lane_tcp_x(ln, pcb)->rcvq_head);
 	lane_tcp_x_put(ln, pcb);
 	memset(pcb, 0, sizeof(*pcb));
+	memset(lane_tcp_cold(ln, pcb), 0, sizeof(struct lane_tcp_cold));
 	lane_tcp_reset_fields(pcb);
 	pcb->flags = keep;
 	pcb->cookie = cookie;

@@ -151,9 +151,10 @@ void lane_tcp_established(struct lane *ln, struct lane_tcp *pcb, const struct la
 	pcb->snd_wl1 = seg->seq;
 	if (x->ctl_tx_us) {
 		pcb->min_rtt_us = x->rec.rtt_us = (uint32_t)ln->now_us - x->ctl_tx_us;
-		lane_rto_sample(&pcb->rto, pcb->min_rtt_us ? pcb->min_rtt_us : 1);
+		lane_rto_sample(&pcb->rto, pcb->min_rtt_us ? pcb->min_rtt_us : 1,
+				ln->st->cfg.rto_min_us);
 	} else {
-		lane_rto_reset_backoff(&pcb->rto);
+		lane_rto_reset_backoff(&pcb->rto, ln->st->cfg.rto_min_us);
 	}
 	lane_tcp_cc_init(ln, pcb);
 	pcb->quick = LANE_QUICK_ACKS;

@@ -144,7 +144,7 @@ static struct lane_path path_back(const struct lane_pkt *pkt)
 		.from_peer = 1,
 		.queue = pkt->b->queue,
 		.ifi = pkt->ifi,
-		.version = UINT32_MAX, /* not looked up yet */
+		.version = LANE_PATH_VERSION_MASK, /* not looked up yet */
 	};
 }
 
@@ -218,7 +218,7 @@ static struct lane_tcp *open_conn(struct lane *ln, struct lane_tcp *l, const str
 		pcb->ecn |= LANE_ECN_OK;
 	if (!r->resent)
 		lane_tcp_x(ln, pcb)->ctl_tx_us = r->start_us;
-	pcb->nr_retrans = r->nr_timeouts;
+	lane_tcp_cold(ln, pcb)->nr_retrans = r->nr_timeouts;
 	lane_tcp_established(ln, pcb, seg);
 	return pcb;
 }

@@ -59,7 +59,8 @@ static void undo(struct lane *ln, struct lane_tcp *pcb, const struct lane_acked 
 	lane_tcp_unmark_lost(ln, pcb);
 	/* RFC 4015 3.2: the delay that was not expected counts. */
 	if (x->ca_state == LANE_CA_LOSS && a->first_us)
-		lane_rto_sample(&pcb->rto, (uint32_t)(ln->now_us - a->first_us));
+		lane_rto_sample(&pcb->rto, (uint32_t)(ln->now_us - a->first_us),
+				ln->st->cfg.rto_min_us);
 	else if (x->ca_state == LANE_CA_RECOVERY)
 		lane_tcp_rack_reordered(pcb, 0);
 	r->bits &= (uint8_t)~(LANE_RB_UNDO | LANE_RB_FRTO | LANE_RB_FRTO_NEW);
@@ -210,7 +211,7 @@ static void leave(struct lane *ln, struct lane_tcp *pcb)
 	if (x->ca_state != LANE_CA_LOSS)
 		lane_tcp_cc_recovered(ln, pcb);
 	if (x->ca_state != LANE_CA_CWR)
-		lane_tcp_rack_recovered(pcb);
+		lane_tcp_rack_recovered(ln, pcb);
 	x->rec.bits &= (uint8_t)~(LANE_RB_FRTO | LANE_RB_FRTO_NEW);
 	if (!has_sack(pcb))
 		x->rec.nr_sacked = 0;

@@ -61,7 +61,7 @@ void lane_tcp_rack_reordered(struct lane_tcp *pcb, uint32_t segs);
 /* What a DSACK tells of the reordering window. */
 void lane_tcp_rack_dsack(struct lane *ln, struct lane_tcp *pcb);
 /* A recovery has ended. */
-void lane_tcp_rack_recovered(struct lane_tcp *pcb);
+void lane_tcp_rack_recovered(struct lane *ln, struct lane_tcp *pcb);
 /* Arms LANE_TT_LOSS for a tail loss probe, if one may be due. */
 void lane_tcp_tlp_arm(struct lane *ln, struct lane_tcp *pcb);
 /* The probe has left. */

@@ -16,35 +16,40 @@ static struct lane_tcp_pace *pace_at(const struct lane *ln, uint32_t i)
 
 struct lane_tcp_pace *lane_tcp_pace(const struct lane *ln, const struct lane_tcp *pcb)
 {
-	return pace_at(ln, pcb->pace);
+	return pace_at(ln, lane_tcp_x(ln, pcb)->pace);
 }
 
 static bool is_needed(const struct lane *ln, const struct lane_tcp *pcb)
 {
-	return lane_tcp_opts(ln, pcb)->max_pacing_rate || (lane_cc_ops_at(lane_tcp_opts(ln, pcb)->cc)->flags & LANE_CC_PACED);
+	const struct lane_tcp_opts_set *o = lane_tcp_opts(ln, pcb);
+
+	return o->max_pacing_rate || (lane_cc_ops_at(o->cc)->flags & LANE_CC_PACED);
 }
 
 void lane_tcp_pace_put(struct lane *ln, struct lane_tcp *pcb)
 {
+	struct lane_tcp_x *x = lane_tcp_x(ln, pcb);
 	struct lane_tcp_pace *p = lane_tcp_pace(ln, pcb);
 
 	if (p && p->owner == lane_tcp_idx(ln, pcb)) {
-		lane_timer_stop(&ln->pace_timers, pcb->pace);
+		lane_timer_stop(&ln->pace_timers, x->pace);
 		p->owner = LANE_NIL;
-		lane_pool_put(&ln->st->pace_pool, ln->paces, sizeof(*p), pcb->pace);
+		lane_pool_put(&ln->st->pace_pool, ln->paces, sizeof(*p), x->pace);
 	}
-	pcb->pace = LANE_NIL;
+	if (pcb->x != LANE_NIL)
+		x->pace = LANE_NIL;
 }
 
 void lane_tcp_pace_fit(struct lane *ln, struct lane_tcp *pcb)
 {
+	struct lane_tcp_x *x = lane_tcp_x(ln, pcb);
 	struct lane_tcp_pace *p = lane_tcp_pace(ln, pcb);
 
 	if (p && !is_needed(ln, pcb))
 		lane_tcp_pace_put(ln, pcb);
-	if (p || !is_needed(ln, pcb))
+	if (p || !is_needed(ln, pcb) || pcb->x == LANE_NIL)
 		return;
-	pcb->pace = lane_pool_get(&ln->st->pace_pool, ln->paces, sizeof(*p));
+	x->pace = lane_pool_get(&ln->st->pace_pool, ln->paces, sizeof(*p));
 	p = lane_tcp_pace(ln, pcb);
 	if (p)
 		p->owner = lane_tcp_idx(ln, pcb);
@@ -80,13 +85,14 @@ static uint64_t quantum_ns(const struct lane_tcp *pcb, uint64_t rate)
 
 bool lane_tcp_pace_may(struct lane *ln, struct lane_tcp *pcb)
 {
+	const struct lane_tcp_x *x = lane_tcp_x(ln, pcb);
 	struct lane_tcp_pace *p = lane_tcp_pace(ln, pcb);
 	uint64_t rate = lane_tcp_pace_rate(ln, pcb), now_ns = ln->now_us * 1000;
 
 	if (!p || rate == 0 ||
 	    p->next_ns + time_ns((uint64_t)pcb->snd_mss + HEADERS, rate) <= now_ns + quantum_ns(pcb, rate))
 		return true;
-	lane_timer_start(&ln->pace_timers, pcb->pace, (p->next_ns + 999) / 1000);
+	lane_timer_start(&ln->pace_timers, x->pace, (p->next_ns + 999) / 1000);
 	return false;
 }
 
@@ -144,7 +150,7 @@ void lane_tcp_pace_recover(struct lane *ln)
 		const struct lane_tcp *pcb = lane_tcp_get(ln, p->owner);
 
 		memset(&p->timer, 0, sizeof(p->timer));
-		if (pcb && (pcb->flags & LANE_TF_USED) && pcb->pace == i)
+		if (pcb && (pcb->flags & LANE_TF_USED) && lane_tcp_x(ln, pcb)->pace == i)
 			continue;
 		p->owner = LANE_NIL;
 		lane_pool_put(pool, ln->paces, sizeof(*p), i);
@@ -153,8 +159,8 @@ void lane_tcp_pace_recover(struct lane *ln)
 		struct lane_tcp *pcb = &ln->tcps[i];
 		const struct lane_tcp_pace *p = lane_tcp_pace(ln, pcb);
 
-		if (!p || p->owner != i)
-			pcb->pace = LANE_NIL;
+		if ((pcb->flags & LANE_TF_USED) && pcb->x != LANE_NIL && (!p || p->owner != i))
+			lane_tcp_x(ln, pcb)->pace = LANE_NIL;
 	}
 }
 
@@ -165,7 +171,7 @@ void lane_tcp_pace_check(const struct lane *ln)
 	for (uint32_t i = 0; i < ln->st->pace_pool.nr; i++) {
 		const struct lane_tcp *pcb = lane_tcp_get(ln, ln->paces[i].owner);
 
-		assert(!pcb || pcb->pace == i);
+		assert(!pcb || lane_tcp_x(ln, pcb)->pace == i);
 		assert(pcb || ln->paces[i].timer.slot == 0);
 		used += pcb != NULL;
 	}

@@ -21,6 +21,11 @@ size_t lane_tcp_ip6_size(void)
 	return sizeof(struct lane_tcp_ip6);
 }
 
+size_t lane_tcp_cold_size(void)
+{
+	return sizeof(struct lane_tcp_cold);
+}
+
 void lane_tcp_attach(struct lane *ln)
 {
 	ln->timers = (struct lane_timers){
@@ -94,7 +99,7 @@ void lane_tcp_set_eps(struct lane *ln, struct lane_tcp *pcb, const struct lane_e
 void lane_tcp_reset_fields(struct lane_tcp *pcb)
 {
 	pcb->link = pcb->qprev = LANE_NIL;
-	pcb->out_next = pcb->ev_next = pcb->x = pcb->pace = LANE_NIL;
+	pcb->out_next = pcb->ev_next = pcb->x = LANE_NIL;
 }
 
 struct lane_tcp *lane_tcp_create(struct lane *ln, uint64_t cookie)
@@ -108,6 +113,7 @@ struct lane_tcp *lane_tcp_create(struct lane *ln, uint64_t cookie)
 	lane_tcp_reset_fields(pcb);
 	pcb->flags = LANE_TF_USED;
 	pcb->cookie = cookie;
+	memset(lane_tcp_cold(ln, pcb), 0, sizeof(struct lane_tcp_cold));
 	return pcb;
 }
 

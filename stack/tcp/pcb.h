@@ -115,10 +115,11 @@ struct lane_tcp {
 			uint32_t qprev;
 		};
 	};
-	uint32_t flags; /* LANE_TF_* */
-	uint8_t state;	/* enum lane_tcp_state */
+	uint32_t flags;		/* LANE_TF_* */
+	uint16_t state : 4;	/* enum lane_tcp_state */
+	uint16_t armed : 6;	/* 1 << enum lane_tcp_timer */
+	uint16_t ecn : 6;	/* LANE_ECN_* */
 	uint8_t snd_wscale : 4, rcv_wscale : 4;
-	uint8_t armed;	/* 1 << enum lane_tcp_timer */
 	uint8_t events; /* LANE_EV_* */
 	uint32_t local_w, remote_w; /* the last words of the addresses */
 	uint16_t local_port, remote_port;
@@ -133,29 +134,28 @@ struct lane_tcp {
 	uint32_t last_rx_ms;
 
 	/* TX-hot */
-	uint32_t ts_offset;
+	struct lane_path path;
 	struct lane_rto rto;
+	uint32_t ts_offset;
 	uint32_t cwnd, ssthresh, cc_kept; /* of struct lane_cc, without extension */
 	uint16_t snd_mss; /* text bytes of a full segment now */
 	uint16_t rcv_mss;
-	struct lane_path path;
 	uint16_t opts;	   /* struct lane_tcp_oset */
 	uint16_t peer_mss; /* the peer's MSS option, 536 without */
-	uint32_t last_tx_ms;	 /* text */
+	uint32_t last_tx_ms; /* text */
 	uint32_t last_rxtext_ms;
+	uint32_t rcv_limit; /* bytes of payload that the receive buffer may hold */
 
 	/* warm */
 	struct lane_timer timer;
 	uint32_t out_next;
 	union {
 		uint32_t ev_next;
-		uint32_t parent; /* listener, while in one of its queues: there are no events yet */
+		uint32_t parent; /* listener, while in its queue: there are no events yet */
 	};
-	uint32_t rcv_limit; /* bytes of payload that the receive buffer may hold */
-	uint32_t pace;	    /* index of what pacing has, LANE_NIL: not paced */
 	uint32_t min_rtt_us;
 	uint32_t snd_max_wnd; /* the largest that the peer offered */
-	uint32_t segs_in, segs_out, nr_retrans;
+	uint32_t segs_in, segs_out;
 	uint64_t bytes_acked : 48;
 	uint64_t err : 8; /* pending errno */
 	uint64_t soft_err : 8;
@@ -164,13 +164,15 @@ struct lane_tcp {
 	uint64_t quick : 5;    /* segments still to be ACKed at once */
 	uint64_t pingpong : 1; /* our text answers the peer's: it will carry the ACKs */
 	uint64_t v6 : 1;       /* struct lane_tcp_ip6 is good */
+	uint64_t reordered : 1; /* the path reorders: RACK waits */
 	uint64_t bytes_retrans : 48;
-	uint64_t reordering : 16; /* segments, the most seen */
-	uint8_t ecn;	     /* LANE_ECN_* */
-	uint8_t reo_mult;    /* quarters of min_rtt_us that reordering may take, beyond the first */
-	uint8_t reo_persist; /* recoveries for which it stays */
-	bool reordered;	     /* the path reorders: RACK waits */
+	uint64_t reordering : 9; /* segments, the most seen */
+	uint64_t rate_limited : 1; /* of struct lane_tcp_cold */
 } __attribute__((aligned(64)));
+
+/* RX-hot, TX-hot, warm: docs/tcp.md says what an idle connection costs. */
+_Static_assert(sizeof(struct lane_tcp) == 192, "three cache lines");
+_Static_assert(LANE_TCP_STATES <= 16 && LANE_TT_TIMERS <= 6 && LANE_REORDERING_MAX < 512, "fit");
 
 /* A received segment on its way through input; its text lies in pkt->b once stripped. */
 struct lane_seg {
@@ -276,6 +278,12 @@ static inline void lane_tcp_x_prefetch(const struct lane *ln, const struct lane_
 
 	__builtin_prefetch(x, 1);
 	__builtin_prefetch(x + 64, 1);
+}
+
+/* What is asked for seldom. */
+static inline struct lane_tcp_cold *lane_tcp_cold(const struct lane *ln, const struct lane_tcp *pcb)
+{
+	return &ln->tcp_colds[lane_tcp_idx(ln, pcb)];
 }
 
 static inline bool lane_tcp_is_v4(const struct lane_tcp *pcb)

@@ -82,27 +82,30 @@ static uint32_t reo_wnd_us(const struct lane *ln, const struct lane_tcp *pcb)
 	if (!pcb->reordered &&
 	    (x->ca_state >= LANE_CA_RECOVERY || r->nr_sacked >= LANE_DUP_THRESH))
 		return 0;
-	w = (uint64_t)(pcb->reo_mult + 1) * pcb->min_rtt_us / 4;
+	w = (uint64_t)(x->rec.reo_mult + 1) * pcb->min_rtt_us / 4;
 	return w < pcb->rto.srtt_us ? (uint32_t)w : pcb->rto.srtt_us;
 }
 
 void lane_tcp_rack_dsack(struct lane *ln, struct lane_tcp *pcb)
 {
+	struct lane_tcp_x *x = lane_tcp_x(ln, pcb);
 	struct lane_tcp_rec *r = &lane_tcp_x(ln, pcb)->rec;
 
 	if ((r->bits & LANE_RB_DSACK_ROUND) && lane_seq_lt(pcb->snd_una, r->dsack_round))
 		return;
 	r->bits |= LANE_RB_DSACK_ROUND;
 	r->dsack_round = pcb->snd_nxt;
-	pcb->reo_persist = REO_PERSIST;
-	if (pcb->reo_mult < UINT8_MAX)
-		pcb->reo_mult++;
+	x->rec.reo_persist = REO_PERSIST;
+	if (x->rec.reo_mult < UINT8_MAX)
+		x->rec.reo_mult++;
 }
 
-void lane_tcp_rack_recovered(struct lane_tcp *pcb)
+void lane_tcp_rack_recovered(struct lane *ln, struct lane_tcp *pcb)
 {
-	if (pcb->reo_persist && --pcb->reo_persist == 0)
-		pcb->reo_mult = 0;
+	struct lane_tcp_x *x = lane_tcp_x(ln, pcb);
+
+	if (x->rec.reo_persist && --x->rec.reo_persist == 0)
+		x->rec.reo_mult = 0;
 }
 
 /* How long to wait for 'b' yet, in microseconds; not positive: it is lost. */

@@ -25,7 +25,6 @@ static void reset_at_work(struct lane *ln)
 		return;
 	}
 	pcb->x = LANE_NIL; /* lane_tcp_x_recover() frees it */
-	pcb->pace = LANE_NIL;
 	pcb->armed = 0;
 	pcb->state = LANE_TCP_CLOSED;
 	pcb->err = ECONNRESET;

@@ -14,26 +14,25 @@ static uint32_t at_most(uint32_t v, uint32_t max)
 }
 
 /* RFC 6298 2.2, 2.3: SRTT + max(G, 4 * RTTVAR), with the floor in place of the granularity G. */
-static void compute(struct lane_rto *r)
+static void compute(struct lane_rto *r, uint32_t min_us)
 {
-	uint32_t var = 4 * r->rttvar_us;
+	uint32_t var = 4 * r->rttvar_us, min = at_most(min_us, LANE_RTO_MAX_US);
 
 	r->nr_backoffs = 0;
 	if (r->srtt_us == 0)
 		r->rto_us = LANE_RTO_INITIAL_US;
 	else
 		r->rto_us =
-			at_most(r->srtt_us + (var > r->min_us ? var : r->min_us), LANE_RTO_MAX_US);
+			at_most(r->srtt_us + (var > min ? var : min), LANE_RTO_MAX_US);
 }
 
 void lane_rto_init(struct lane_rto *r, uint32_t min_us)
 {
 	memset(r, 0, sizeof(*r));
-	r->min_us = at_most(min_us, LANE_RTO_MAX_US);
-	compute(r);
+	compute(r, min_us);
 }
 
-void lane_rto_sample(struct lane_rto *r, uint32_t rtt_us)
+void lane_rto_sample(struct lane_rto *r, uint32_t rtt_us, uint32_t min_us)
 {
 	uint32_t rtt = at_most(rtt_us ? rtt_us : 1, LANE_RTO_MAX_US);
 
@@ -46,17 +45,17 @@ void lane_rto_sample(struct lane_rto *r, uint32_t rtt_us)
 		r->rttvar_us = (3 * r->rttvar_us + err + 2) / 4;
 		r->srtt_us = (7 * r->srtt_us + rtt + 4) / 8;
 	}
-	compute(r);
+	compute(r, min_us);
 }
 
 void lane_rto_backoff(struct lane_rto *r)
 {
-	r->rto_us = at_most(2 * r->rto_us, LANE_RTO_MAX_US);
-	if (r->nr_backoffs < UINT8_MAX)
+	r->rto_us = at_most(2 * (uint32_t)r->rto_us, LANE_RTO_MAX_US);
+	if (r->nr_backoffs < 31)
 		r->nr_backoffs++;
 }
 
-void lane_rto_reset_backoff(struct lane_rto *r)
+void lane_rto_reset_backoff(struct lane_rto *r, uint32_t min_us)
 {
-	compute(r);
+	compute(r, min_us);
 }

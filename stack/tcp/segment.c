@@ -137,7 +137,7 @@ static void xmit_done(struct lane *ln, struct lane_tcp *pcb, struct lane_buf *b,
 		b->first_tx_us = ln->now_us;
 		lane_tcp_ack_carried(ln, pcb);
 	} else {
-		pcb->nr_retrans++;
+		lane_tcp_cold(ln, pcb)->nr_retrans++;
 		pcb->bytes_retrans += b->text_len;
 		ln->st->stats.tcp_retransmits++;
 	}

@@ -124,7 +124,7 @@ static uint16_t keep_mac(struct lane *ln, const struct lane_pkt *pkt)
 static struct lane_path path_of(const struct lane *ln, const struct lane_syn *r)
 {
 	const struct lane_seen_mac *m = &ln->st->syn_macs[r->mac % LANE_NR_SYN_MACS];
-	struct lane_path path = {.queue = UINT8_MAX, .version = UINT32_MAX};
+	struct lane_path path = {.queue = UINT8_MAX, .version = LANE_PATH_VERSION_MASK};
 
 	if (!m->used || mac_name(&m->mac, m->ifi) != r->mac)
 		return path;

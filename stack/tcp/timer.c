@@ -182,6 +182,7 @@ static void keep_timeout(struct lane *ln, struct lane_tcp *pcb)
 	const struct lane_tcp_opts_set *o = lane_tcp_opts(ln, pcb);
 	uint64_t idle_us = (uint64_t)(lane_now_ms(ln) - pcb->last_rx_ms) * 1000;
 	uint64_t limit_us = o->user_timeout_us;
+	uint64_t at_us = o->keepidle_us + pcb->keep_probes * o->keepintvl_us;
 
 	if (pcb->flags & LANE_TF_ORPHAN) {
 		/* FIN_WAIT_2 of a program that is gone: the peer never closes. */
@@ -194,6 +195,10 @@ static void keep_timeout(struct lane *ln, struct lane_tcp *pcb)
 	if (!o->keepalive || pcb->state < LANE_TCP_ESTABLISHED)
 		return;
 	/* RFC 1122 4.2.3.6: only when idle; while something is out, its own timer decides. */
+	if (pcb->x == LANE_NIL && idle_us < at_us) {
+		lane_tcp_arm(ln, pcb, LANE_TT_KEEP, at_us - idle_us);
+		return;
+	}
 	if (pcb->snd_una != pcb->snd_nxt || idle_us < o->keepidle_us) {
 		lane_tcp_arm(ln, pcb, LANE_TT_KEEP,
 			     idle_us < o->keepidle_us ? o->keepidle_us - idle_us :

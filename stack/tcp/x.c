@@ -38,6 +38,7 @@ static void set_nil(struct lane_tcp_x *x)
 	x->link = x->owner = LANE_NIL;
 	x->rcvq_head = x->rcvq_tail = x->ooo_head = LANE_NIL;
 	x->sndq_head = x->sndq_tail = x->snd_unsent = x->rtx_frame = LANE_NIL;
+	x->pace = LANE_NIL;
 }
 
 static void empty(struct lane_tcp_x *x)
@@ -49,7 +50,9 @@ static void empty(struct lane_tcp_x *x)
 /* What follows from the pcb. */
 static void fill(struct lane *ln, struct lane_tcp *pcb, struct lane_tcp_x *x)
 {
-	x->snd_end = lane_tcp_snd_end(ln, pcb);
+	const struct lane_tcp_cold *cold = lane_tcp_cold(ln, pcb);
+
+	x->snd_end = pcb->snd_nxt - !!(pcb->flags & LANE_TF_FIN_SENT);
 	x->snd_sml = x->recover = x->rec.fack = pcb->snd_una;
 	x->rec.rtt_us = pcb->rto.srtt_us;
 	x->rcv_acked = pcb->rcv_nxt;
@@ -58,7 +61,16 @@ static void fill(struct lane *ln, struct lane_tcp *pcb, struct lane_tcp_x *x)
 	x->start_ms = lane_now_ms(ln);
 	x->delivered = pcb->bytes_acked;
 	x->due_ms[LANE_TT_KEEP] = x->due_ms[LANE_TT_RETRY] = pcb->timer.tick;
+	x->rate.bytes = lane_rate_unpack(cold->rate_bytes);
+	x->rate.interval_us = lane_rate_unpack(cold->rate_us);
+	x->rate.sample_limited = pcb->rate_limited;
 	lane_cc_unpark(lane_tcp_opts(ln, pcb)->cc, &x->cc, pcb->cwnd, pcb->ssthresh, pcb->cc_kept);
+	if (!(pcb->flags & LANE_TF_HASHED) || pcb->state < LANE_TCP_ESTABLISHED)
+		return;
+	/* A control that paces begins anew. */
+	lane_tcp_pace_fit(ln, pcb);
+	if (x->pace != LANE_NIL)
+		lane_tcp_cc_change(ln, pcb);
 }
 
 /* Nothing of 'pcb' is queued, under way, armed or due: the pcb alone says all. */
@@ -82,7 +94,7 @@ static bool is_spare(const struct lane *ln, const struct lane_tcp *pcb, const st
 {
 	uint32_t kept;
 
-	return !(x->rec.bits & LANE_RB_UNDO) &&
+	return !(x->rec.bits & LANE_RB_UNDO) && !x->rec.reo_persist && x->pace == LANE_NIL &&
 	       lane_tcp_copied_seq(ln, pcb) - x->tune_seq < 4U * pcb->rcv_mss &&
 	       lane_cc_park(lane_tcp_opts(ln, pcb)->cc, &x->cc, &kept);
 }
@@ -90,6 +102,7 @@ static bool is_spare(const struct lane *ln, const struct lane_tcp *pcb, const st
 void lane_tcp_x_put(struct lane *ln, struct lane_tcp *pcb)
 {
 	struct lane_tcp_x *x = lane_tcp_x(ln, pcb);
+	struct lane_tcp_cold *cold = lane_tcp_cold(ln, pcb);
 	uint32_t i = pcb->x, kept = 0;
 
 	if (i >= ln->st->x_pool.nr)
@@ -98,6 +111,10 @@ void lane_tcp_x_put(struct lane *ln, struct lane_tcp *pcb)
 	pcb->cwnd = x->cc.cwnd;
 	pcb->ssthresh = x->cc.ssthresh;
 	pcb->cc_kept = kept;
+	cold->rate_bytes = lane_rate_pack(x->rate.bytes);
+	cold->rate_us = lane_rate_pack(x->rate.interval_us);
+	pcb->rate_limited = x->rate.sample_limited;
+	lane_tcp_pace_put(ln, pcb);
 	pcb->x = LANE_NIL;
 	x->owner = LANE_NIL;
 	lane_pool_put(&ln->st->x_pool, ln->xs, sizeof(*x), i);
@@ -142,9 +159,9 @@ struct lane_tcp_x *lane_tcp_x_get(struct lane *ln, struct lane_tcp *pcb)
 		return NULL;
 	x = &ln->xs[i];
 	set_nil(x);
-	fill(ln, pcb, x);
 	x->owner = lane_tcp_idx(ln, pcb);
 	pcb->x = i;
+	fill(ln, pcb, x);
 	return x;
 }
 

@@ -57,7 +57,9 @@ struct lane_tcp_ip6 {
 struct lane_tcp_rec {
 	uint32_t sacked, lost, retrans; /* bytes of frames with these marks; without SACK 'sacked' is 0 */
 	uint16_t nr_sacked; /* frames; without SACK duplicate ACKs */
-	uint8_t bits;	    /* LANE_RB_* */
+	uint8_t bits;	     /* LANE_RB_* */
+	uint8_t reo_mult;    /* quarters of min_rtt_us that reordering may take, beyond the first */
+	uint8_t reo_persist; /* recoveries for which it stays */
 	uint8_t nr_undo_seen; /* retransmissions since undo_una was set, saturating */
 	uint32_t rtt_us;      /* RACK.rtt */
 	uint64_t xmit_us;     /* RACK.xmit_ts: of the segment sent last that arrived */
@@ -68,6 +70,12 @@ struct lane_tcp_rec {
 	uint32_t undo_una, undo_ms; /* snd_una and time when this episode began */
 	uint32_t nr_undo; /* its retransmissions that no DSACK has reported */
 	uint32_t dsack_start, dsack_end; /* a duplicate that came and is to be reported; equal: none */
+};
+
+/* What lasts of a pcb besides, and is seldom looked at. */
+struct lane_tcp_cold {
+	uint32_t nr_retrans;
+	uint16_t rate_bytes, rate_us; /* of the last delivery rate sample, as lane_rate_pack() has them */
 };
 
 /* What a connection has while it is not idle. The zeros and nils of lane_tcp_x_idle are what counts
@@ -94,6 +102,7 @@ struct lane_tcp_x {
 	uint8_t push;	 /* the cork limit passed: the last segment goes now */
 	uint8_t urg_state; /* enum lane_tcp_urg */
 	uint16_t nr_ooo;   /* frames */
+	uint32_t pace;	   /* index of what pacing has, LANE_NIL: not paced */
 	uint32_t sack_seq; /* lies in the range that changed last */
 	uint32_t fin_seq;  /* LANE_TF_OOO_FIN */
 	uint32_t urg_seq;  /* of the urgent byte, while urg_state is not NONE */

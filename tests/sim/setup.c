@@ -153,7 +153,7 @@ static void draw_syns(struct sim *s, struct world_config *cfg)
 /* Few extensions, so that connections give theirs back, take them from each other and wait for them. */
 static void draw_few(struct sim *s, struct world_config *cfg)
 {
-	static const uint32_t few[] = {0, 4, 6, 8, 12, 16};
+	static const uint32_t few[] = {0, 2, 3, 5, 8, 16};
 	struct lane_rng rng;
 
 	lane_rng_seed(&rng, s->seed ^ 0x657874656e73696fULL);

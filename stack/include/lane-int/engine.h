@@ -51,15 +51,18 @@ void lane_reass_recover(struct lane *ln); /* forgets all; the rebuild of the poo
 /* Where packets of a flow go; cached in pcbs, filled and refreshed by lane_path_update(). */
 struct lane_path {
 	struct lane_mac mac;
-	uint8_t have_mac;    /* mac may be used */
-	uint8_t from_peer;   /* it is the MAC that the peer's frames came from, not the mirror's */
-	uint8_t queue;	     /* to leave by, if it is the interface's: else by the first of its queues */
-	uint8_t ifi;	     /* the interface to leave by; of have_mac's MAC too */
-	uint8_t reserved[2];
-	uint32_t mtu;
-	uint32_t version;	/* its nettab's, when the route was looked up */
-	uint32_t neigh_version; /* nettab's, when the neighbour was looked up */
+	uint8_t queue;	       /* to leave by, if it is the interface's: else by the first of its queues */
+	uint8_t ifi : 6;       /* the interface to leave by; of have_mac's MAC too */
+	uint8_t have_mac : 1;  /* mac may be used */
+	uint8_t from_peer : 1; /* it is the MAC that the peer's frames came from, not the mirror's */
+	uint64_t mtu : 18;
+	uint64_t version : 23;	     /* its nettab's, when the route was looked up, mod 2^23 */
+	uint64_t neigh_version : 23; /* nettab's, when the neighbour was looked up, mod 2^23 */
 };
+
+_Static_assert(sizeof(struct lane_path) == 16, "its share of the pcb");
+
+#define LANE_PATH_VERSION_MASK 0x7fffffU /* as 'version': no route was looked up yet */
 
 /* Makes 'path' usable for local -> remote; 0, -EAGAIN (neighbour being resolved), or -errno as
  * lane_net_route(). Cheap while nothing changed. 'src' is filled in where it is any. */
@@ -128,6 +131,7 @@ uint32_t lane_config_listen(const struct lane_config *cfg);
 size_t lane_tcp_pcb_size(void);
 size_t lane_tcp_syn_size(void);
 size_t lane_tcp_ip6_size(void);
+size_t lane_tcp_cold_size(void);
 size_t lane_tcp_x_size(void);
 size_t lane_tcp_lq_size(void);
 size_t lane_tcp_oset_size(void);

@@ -24,6 +24,7 @@ struct lane_tcp_x;
 struct lane_tcp_lq;
 struct lane_tcp_oset;
 struct lane_tcp_ip6;
+struct lane_tcp_cold;
 struct lane_udp;
 struct lane_tw;
 struct lane_syn;
@@ -32,7 +33,7 @@ struct lane_tcp_pace;
 /* Where each array lies, in bytes from the state. */
 struct lane_layout {
 	uint64_t size; /* of all */
-	uint64_t nettab, claims, tcp, tcp_ip6, tcp_x, lq, oset, syn, tw, udp, pace, meta, frames;
+	uint64_t nettab, claims, tcp, tcp_ip6, tcp_cold, tcp_x, lq, oset, syn, tw, udp, pace, meta, frames;
 	uint64_t conn_table, listen_table, syn_table, tw_table, udp_table;
 };
 
@@ -195,6 +196,7 @@ struct lane {
 	struct lane_tcp *tcps;
 	struct lane_syn *syns;
 	struct lane_tcp_ip6 *tcp_ip6s; /* one for each pcb */
+	struct lane_tcp_cold *tcp_colds; /* the same */
 	struct lane_tcp_x *xs;	       /* and one more: what counts without one */
 	struct lane_tcp_lq *lqs;       /* and one more */
 	struct lane_tcp_oset *osets;
