@@ -31,12 +31,31 @@ static void saw_syn(struct watch_flow *f, unsigned int end, const struct lane_tc
 
 	/* Another SYN than the last one: the flow begins anew. */
 	if (!d->syn || d->iss != ti->seq) {
+		struct watch_dir was = *d;
+
 		if (!(ti->flags & LANE_WIRE_ACK))
 			f->dir[!end] = (struct watch_dir){0};
 		*d = (struct watch_dir){.syn = true, .iss = ti->seq};
+		if (was.syn && (ti->flags & LANE_WIRE_ACK)) {
+			d->have_other = true;
+			d->other_ws = was.have_ws;
+			d->other_wscale = was.wscale;
+			d->other_iss = was.iss;
+		}
 	}
 	d->have_ws = ti->opts.have & LANE_OPT_WSCALE;
 	d->wscale = ti->opts.wscale > 14 ? 14 : ti->opts.wscale;
+}
+
+/* The first segment behind the SYN-ACKs tells which of them the peer took. */
+static void settle(struct watch_dir *d, uint32_t seq)
+{
+	if (d->have_other && seq - d->other_iss < seq - d->iss) {
+		d->have_ws = d->other_ws;
+		d->wscale = d->other_wscale;
+		d->iss = d->other_iss;
+	}
+	d->have_other = false;
 }
 
 static const char *saw_window(struct watch_flow *f, unsigned int end,
@@ -80,6 +99,8 @@ const char *watch_frame(struct watch *w, unsigned int end, const uint8_t *frame,
 	f = find(w, port, !lane_ip_is4(&ip.src));
 	if (ti.flags & LANE_WIRE_SYN)
 		saw_syn(f, end, &ti);
+	else
+		settle(&f->dir[end], ti.seq);
 	/* A flow whose SYNs were not seen is one that ended before: its ports are used again. */
 	if (!f->dir[end].syn || (ti.flags & LANE_WIRE_RST))
 		return NULL;

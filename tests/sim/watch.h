@@ -17,6 +17,11 @@ struct watch_dir {
 	bool fin; /* its FIN was seen */
 	uint8_t wscale;
 	uint32_t iss;
+	/* An earlier SYN-ACK, if there was another one: a cookie, and then a record, for one SYN. The
+	 * peer takes either. */
+	bool have_other, other_ws;
+	uint8_t other_wscale;
+	uint32_t other_iss;
 	uint32_t edge; /* right edge of the window that it offered, the furthest so far */
 };
 
