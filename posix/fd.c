@@ -375,8 +375,10 @@ static int hidden_base(void)
 
 	if (base)
 		return base;
-	if (shim_nofile_extra) /* set by the program before it joined (priv.c) */
-		return base = shim_nofile_limit;
+	if (shim_nofile_extra) { /* set by the program before it joined (priv.c) */
+		base = shim_nofile_limit;
+		return base;
+	}
 	if (shim_libc()->getrlimit(RLIMIT_NOFILE, &rl) < 0)
 		return 512;
 	cur = rl.rlim_cur;
@@ -386,12 +388,14 @@ static int hidden_base(void)
 		if (shim_libc()->setrlimit(RLIMIT_NOFILE, &rl) == 0) {
 			shim_nofile_limit = (int)cur;
 			shim_nofile_extra = (int)room;
-			return base = (int)cur;
+			base = (int)cur;
+			return base;
 		}
 	}
 	if (cur > HIDDEN_TOP)
 		cur = HIDDEN_TOP;
-	return base = cur > 2 * HIDDEN_ROOM ? (int)cur - HIDDEN_ROOM : (int)cur / 2;
+	base = cur > 2 * HIDDEN_ROOM ? (int)cur - HIDDEN_ROOM : (int)cur / 2;
+	return base;
 }
 
 int shim_fd_hide(int fd)
