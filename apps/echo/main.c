@@ -303,6 +303,7 @@ static int parse_without(char *list, uint32_t *without)
 		{"syncookie", LANE_XDP_F_SYNCOOKIE},
 		{"need-wakeup", LANE_XDP_F_NEED_WAKEUP},
 		{"map-late", LANE_XDP_F_MAP_LATE},
+		{"super-segments", LANE_XDP_F_SUPER},
 	};
 	size_t i, nr = sizeof(features) / sizeof(features[0]);
 

@@ -62,7 +62,8 @@ static void put16(uint8_t *p, uint32_t v)
 	p[1] = (uint8_t)v;
 }
 
-/* The pseudo-header's part of the sum, which had the whole packet's length, for a segment of 'l4_len'. */
+/* The pseudo-header's part of the sum, which had the whole packet's length, for a segment of
+ * 'l4_len'. */
 static void put_pseudo(uint8_t *ip, uint8_t *tcp, uint32_t l4_len)
 {
 	bool is4 = ip[0] >> 4 == 4;
@@ -75,11 +76,13 @@ static void put_pseudo(uint8_t *ip, uint8_t *tcp, uint32_t l4_len)
 }
 
 /* Headers of segment 'k' of a super-segment of 'nr', in place of the first one's at 'frame'. */
-static void patch(const struct lane_buf *first, uint8_t *frame, uint32_t k, uint32_t nr, uint32_t len)
+static void patch(const struct lane_buf *first, uint8_t *frame, uint32_t k, uint32_t nr,
+		  uint32_t len)
 {
 	uint8_t *ip = frame + first->l3_off - first->off, *tcp = frame + first->csum_start;
 	uint32_t hlen = (uint32_t)(tcp - frame) + (tcp[12] >> 4) * 4U;
-	uint32_t seq = (uint32_t)get16(tcp + 4) << 16 | get16(tcp + 6), ip_len = len - (uint32_t)(ip - frame);
+	uint32_t seq = (uint32_t)get16(tcp + 4) << 16 | get16(tcp + 6),
+		 ip_len = len - (uint32_t)(ip - frame);
 	uint16_t sum = 0;
 
 	seq += k * (first->len - hlen);
@@ -100,7 +103,8 @@ static void patch(const struct lane_buf *first, uint8_t *frame, uint32_t k, uint
 }
 
 /* Copies segment 'k' of what was sent, with headers of its own; returns its length. */
-static uint32_t copy_out(const struct lane_bufs *bs, const struct slot *s, uint32_t k, uint8_t *frame)
+static uint32_t copy_out(const struct lane_bufs *bs, const struct slot *s, uint32_t k,
+			 uint8_t *frame)
 {
 	const struct lane_buf *first = lane_buf_at(bs, s->buf[0]), *b = lane_buf_at(bs, s->buf[k]);
 	const uint8_t *p = lane_buf_data(bs, first);

@@ -34,6 +34,7 @@ struct lane_xdp_dev {
 	struct lane_xdp_claims *claims; /* of the object's own mapping */
 	int prog_fd, link_fd;
 	int xsk[LANE_QUEUES_MAX];
+	int packet_fd;
 };
 
 /* Writes the sentence to err[LANE_XDP_ERR] and returns 'code'. */
@@ -68,6 +69,10 @@ int lane_xdp_socket(char *err);
  * frames of 'ln' as UMEM. */
 int lane_xdp_xsk_open(struct lane_xdp_dev *dev, struct lane *ln, uint32_t i, char *err);
 int lane_xdp_xsk_bind(struct lane_xdp_dev *dev, uint32_t i, char *err);
+
+/* ---- wide.c ---- */
+/* A socket that sends super-segments, -1: there can be none. */
+int lane_xdp_wide_open(struct lane_xdp_dev *dev);
 
 /* ---- holder.c: for error texts ---- */
 /* "program 17 \"name\" of nginx (pid 4711)": who has an XDP program on the interface. */

@@ -99,6 +99,7 @@ static int add_queue(struct lane *ln, struct lane_xdp_share *share, const struct
 	q->rx_position = &share->queue[i].rx_position;
 	q->unkicked = &share->queue[i].nr_unkicked;
 	q->fd = fds->xsk[i];
+	q->packet_fd = fds->packet;
 	r = map_all(q, share, fds, i);
 	if (r == 0)
 		r = lane_add_queue(ln, &q->q);

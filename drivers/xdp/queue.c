@@ -11,6 +11,8 @@
  * A frame changes its owner only after the position that takes it out of a ring is published, and
  * before the one that puts it in: a process killed between loses it, and never doubles it.
  *
+ * Chains, super-segments to send, go another way: wide.c.
+ *
  * In copy mode nothing leaves before kick(). How much waits shows in the ring itself, so every
  * process knows it: nr_unkicked is read from there at each burst.
  */
@@ -178,7 +180,7 @@ static void refill(struct lane_xdp_queue *q)
 
 static uint32_t unkicked(const struct lane_xdp_queue *q)
 {
-	uint32_t n = entries(&q->tx);
+	uint32_t n = entries(&q->tx) + lane_xdp_wide_waiting(q);
 
 	/* With zero copy the kernel takes frames by itself, but may sleep until it is woken. */
 	if (q->share->have & LANE_XDP_F_ZEROCOPY && q->share->have & LANE_XDP_F_NEED_WAKEUP &&
@@ -243,6 +245,7 @@ static uint16_t rx_burst(struct lane_queue *lq, struct lane_buf *bufs[], uint16_
 		lane_buf_free_packet(lq->bufs, bad[i]);
 	}
 	reap(q);
+	lane_xdp_wide_reap(q);
 	/* The kernel's position in the fill ring is looked at when it may have moved by some frames. */
 	if (q->nr_taken >= LANE_BURST / 2 || nr == 0) {
 		q->nr_taken = 0;
@@ -274,6 +277,7 @@ static uint16_t tx_burst(struct lane_queue *lq, struct lane_buf *bufs[], uint16_
 	uint16_t i;
 
 	reap(q);
+	lane_xdp_wide_reap(q);
 	if (n > room)
 		n = (uint16_t)room;
 	for (i = 0; i < n; i++) {
@@ -283,7 +287,9 @@ static uint16_t tx_burst(struct lane_queue *lq, struct lane_buf *bufs[], uint16_
 			.len = b->len,
 		};
 
-		assert(!(b->flags & LANE_BUF_MORE)); /* no LANE_CAP_SG */
+		/* The order stays: behind a super-segment that waits all go its way. */
+		if (b->flags & LANE_BUF_MORE || lane_xdp_wide_waiting(q))
+			break;
 		if (b->flags & LANE_BUF_CSUM) {
 			write_metadata(lq->bufs, b);
 			d.options = XDP_TX_METADATA;
@@ -291,9 +297,11 @@ static uint16_t tx_burst(struct lane_queue *lq, struct lane_buf *bufs[], uint16_
 		b->flags |= LANE_BUF_TX;
 		*desc_at(&q->tx, pos + i) = d;
 	}
-	publish(q->tx.producer, pos + n);
+	publish(q->tx.producer, pos + i);
+	while (i < n && lane_xdp_wide_put(q, bufs[i]))
+		i++;
 	note_unkicked(q);
-	return n;
+	return i;
 }
 
 /* Called without the lane's lock. EAGAIN (32 frames went), EBUSY and ENOBUFS (a queue below is
@@ -313,6 +321,8 @@ static void kick(struct lane_queue *lq)
 		if (left >= before)
 			break;
 	}
+	if (left == 0)
+		lane_xdp_wide_kick(q);
 	note_unkicked(q);
 	errno = saved;
 }
@@ -373,6 +383,7 @@ const struct lane_driver lane_xdp_driver = {
 	.name = "xdp",
 	.rx_burst = rx_burst,
 	.tx_burst = tx_burst,
+	.room = lane_xdp_wide_room,
 	.kick = kick,
 	.pending = pending,
 	.arm = arm,

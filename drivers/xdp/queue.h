@@ -29,12 +29,24 @@ struct lane_xdp_queue {
 	uint32_t reserve;      /* frames of the pool that the fill ring must leave for sending */
 	uint32_t fill_max;     /* frames in the fill ring at most */
 	uint32_t nr_taken;     /* frames received by this process since it last refilled */
-	const struct lane_xdp_share *share; /* 'have' grows at bind, maybe after we mapped */
+	struct lane_xdp_share *share; /* 'have' grows at bind, maybe after we mapped */
 	bool partial_ok;
 	int fd;
+	int packet_fd; /* good while the share has LANE_XDP_F_SUPER */
 };
 
 extern const struct lane_driver lane_xdp_driver;
+
+/* ---- wide.c: packets by the packet socket ---- */
+/* Pieces that wait to be sent: until there are none, every packet of the interface goes this way. */
+uint32_t lane_xdp_wide_waiting(const struct lane_xdp_queue *q);
+uint32_t lane_xdp_wide_room(const struct lane_queue *lq); /* lane_driver.room */
+/* Takes a packet, a chain or not. False: no room. */
+bool lane_xdp_wide_put(struct lane_xdp_queue *q, struct lane_buf *b);
+/* Gives back the frames of what was sent. */
+void lane_xdp_wide_reap(struct lane_xdp_queue *q);
+/* Sends what waits. Without the lane's lock. */
+void lane_xdp_wide_kick(struct lane_xdp_queue *q);
 
 /* Unmaps and frees; frames in the rings stay there for the other processes. */
 void lane_xdp_queue_close(struct lane_queue *lq);

@@ -21,6 +21,7 @@ static const struct {
 	{LANE_XDP_F_UNALIGNED, "unaligned", "5.4"}, {LANE_XDP_F_NEED_WAKEUP, "need-wakeup", "5.4"},
 	{LANE_XDP_F_SK_LOOKUP, "sk-lookup", "5.2"}, {LANE_XDP_F_SYNCOOKIE, "syncookie", "5.2"},
 	{LANE_XDP_F_MAP_LATE, "map-late", "6.4"},
+	{LANE_XDP_F_SUPER, "super-segments", "4.4"},
 };
 
 struct text {

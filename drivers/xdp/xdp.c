@@ -41,7 +41,7 @@ int lane_xdp_open(const struct lane_xdp_config *cfg, struct lane *ln, struct lan
 	dev->cfg = *cfg;
 	dev->share = share;
 	share->ifi = cfg->ifi;
-	dev->link_fd = -1;
+	dev->link_fd = dev->packet_fd = -1;
 	for (int i = 0; i < LANE_QUEUES_MAX; i++)
 		dev->xsk[i] = -1;
 	r = open_all(dev, ln, err);
@@ -49,10 +49,14 @@ int lane_xdp_open(const struct lane_xdp_config *cfg, struct lane *ln, struct lan
 		lane_xdp_close(dev);
 		return r;
 	}
+	dev->packet_fd = lane_xdp_wide_open(dev);
 	if (share->have & LANE_XDP_F_TX_METADATA)
 		share->caps |= LANE_CAP_TX_CSUM;
+	if (share->have & LANE_XDP_F_SUPER)
+		share->caps |= LANE_CAP_TSO;
 	fds->claims = lane_xdp_prog_claims_fd(dev);
 	fds->link = dev->link_fd;
+	fds->packet = dev->packet_fd;
 	memcpy(fds->xsk, dev->xsk, sizeof(fds->xsk));
 	*out = dev;
 	return 0;
@@ -116,6 +120,8 @@ void lane_xdp_close(struct lane_xdp_dev *dev)
 	if (!dev)
 		return;
 	lane_xdp_prog_close(dev);
+	if (dev->packet_fd >= 0)
+		close(dev->packet_fd);
 	for (int i = LANE_QUEUES_MAX - 1; i >= 0; i--)
 		if (dev->xsk[i] >= 0)
 			close(dev->xsk[i]);

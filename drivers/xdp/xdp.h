@@ -35,6 +35,7 @@ enum lane_xdp_tri { LANE_XDP_TRI_AUTO, LANE_XDP_TRI_OFF, LANE_XDP_TRI_ON };
 #define LANE_XDP_F_UNALIGNED   0x40 /* unaligned chunks */
 #define LANE_XDP_F_BUSY_POLL   0x80 /* the XSK has a NAPI id */
 #define LANE_XDP_F_ZEROCOPY    0x100
+#define LANE_XDP_F_SUPER       0x200 /* super-segments by a packet socket */
 
 struct lane_xdp_config {
 	char ifname[16];
@@ -54,6 +55,27 @@ struct lane_xdp_ring {
 	uint32_t reserved;
 };
 
+/* One frame of a packet that leaves by the packet socket (wide.c). */
+struct lane_xdp_piece {
+	uint32_t frame;
+	uint16_t off, len;
+	uint16_t csum_start, csum_off; /* of the packet, in its first piece; 0: no sum to finish */
+	uint16_t hlen, size;	       /* of a super-segment: its headers, the text of each segment */
+	uint8_t more;		       /* the packet goes on in the next piece */
+	uint8_t v6;
+	uint8_t reserved[2];
+};
+
+#define LANE_XDP_PIECES 2048 /* a power of two */
+
+struct lane_xdp_wide {
+	uint32_t head; /* where the next piece is noted */
+	uint32_t tail; /* the first that is not sent */
+	uint32_t done; /* the first whose frame was not given back */
+	uint32_t busy; /* pid of who sends, 0: nobody */
+	struct lane_xdp_piece piece[LANE_XDP_PIECES];
+};
+
 struct lane_xdp_share {
 	uint32_t nr_queues;
 	uint32_t have, lacking; /* LANE_XDP_F_* */
@@ -71,6 +93,7 @@ struct lane_xdp_share {
 		uint32_t nr_unkicked; /* shared by all mappers */
 		uint64_t rx_position; /* last consumer position published: the keeper compares */
 	} queue[LANE_QUEUES_MAX];
+	struct lane_xdp_wide wide; /* of all its queues */
 };
 
 /* What a member is handed. 'link' is only held: the program stays attached until its last holder
@@ -79,6 +102,7 @@ struct lane_xdp_fds {
 	int claims; /* the BPF map of claims, addresses and counters */
 	int xsk[LANE_QUEUES_MAX];
 	int link;
+	int packet; /* the packet socket, -1: none */
 };
 
 struct lane_xdp_dev; /* the opener's */

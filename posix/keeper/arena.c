@@ -116,7 +116,7 @@ void shim_view_init(struct shim_view *v)
 	memset(v, 0, sizeof(*v));
 	v->row = v->memfd = v->keeper_bell = v->conn = -1;
 	for (i = 0; i < LANE_IFS_MAX; i++) {
-		v->xdp[i].claims = v->xdp[i].link = -1;
+		v->xdp[i].claims = v->xdp[i].link = v->xdp[i].packet = -1;
 		memset(v->xdp[i].xsk, 0xff, sizeof(v->xdp[i].xsk)); /* all -1 */
 	}
 	for (i = 0; i < SHIM_ROWS; i++)
@@ -133,6 +133,7 @@ void shim_view_each_fd(struct shim_view *v, void (*fn)(int *fd, void *arg), void
 	for (i = 0; i < LANE_IFS_MAX; i++) {
 		fn(&v->xdp[i].claims, arg);
 		fn(&v->xdp[i].link, arg);
+		fn(&v->xdp[i].packet, arg);
 		for (q = 0; q < LANE_QUEUES_MAX; q++)
 			fn(&v->xdp[i].xsk[q], arg);
 	}

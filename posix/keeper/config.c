@@ -29,7 +29,7 @@ static const char *const tri_names[] = {"auto", "off", "on", NULL};
 /* In the order of LANE_XDP_F_* */
 static const char *const feature_names[] = {"sg",        "tx-metadata", "map-late",  "need-wakeup",
 					    "sk-lookup", "syncookie",   "unaligned", "busy-poll",
-					    "zerocopy",  NULL};
+					    "zerocopy",  "super-segments", NULL};
 
 static const struct {
 	const char *name, *env;
@@ -209,7 +209,7 @@ static int set_without(struct lane_settings *s, const char *value, char *err)
 		if (i < 0)
 			return fail(err,
 				    "without: a list of sg, tx-metadata, map-late, need-wakeup, "
-				    "sk-lookup, syncookie, unaligned, busy-poll, zerocopy",
+				    "sk-lookup, syncookie, unaligned, busy-poll, zerocopy, super-segments",
 				    value);
 		mask |= 1u << i;
 		p += len;

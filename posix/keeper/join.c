@@ -99,7 +99,7 @@ static int nr_device_fds(const struct keeper_msg *m)
 	for (i = 0; i < m->nr_ifs; i++) {
 		if (m->nr_queues[i] > LANE_QUEUES_MAX)
 			return -1;
-		n += 1 + (int)m->nr_queues[i];
+		n += 2 + (int)m->nr_queues[i];
 	}
 	return n;
 }
@@ -111,6 +111,7 @@ static int *take_devices(struct shim_view *v, const struct keeper_msg *m, int *f
 
 	for (i = 0; i < m->nr_ifs; i++) {
 		v->xdp[i].claims = *fds++;
+		v->xdp[i].packet = *fds++;
 		for (q = 0; q < m->nr_queues[i]; q++)
 			v->xdp[i].xsk[q] = *fds++;
 	}

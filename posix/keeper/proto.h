@@ -10,7 +10,7 @@
 #include "keeper.h"
 
 #define KEEPER_ERR     256 /* bytes of an error text */
-#define KEEPER_FDS_MAX (2 + 2 * LANE_IFS_MAX + LANE_QUEUES_ALL + SHIM_ROWS)
+#define KEEPER_FDS_MAX (2 + 3 * LANE_IFS_MAX + LANE_QUEUES_ALL + SHIM_ROWS)
 #define KEEPER_RETRY_US                                                                            \
 	1000000 /* one generation may follow another: how long both sides try again */
 

@@ -134,6 +134,8 @@ static unsigned int put_devices(const struct keeper *k, struct keeper_msg *m, in
 	for (i = 0; i < m->nr_ifs; i++) {
 		x = &k->v.xdp[i];
 		fds[n++] = x->claims;
+		/* Where there is no packet socket something must stand in its place; nobody uses it. */
+		fds[n++] = x->packet >= 0 ? x->packet : x->claims;
 		for (q = 0; q < LANE_QUEUES_MAX && x->xsk[q] >= 0; q++)
 			fds[n++] = x->xsk[q];
 		m->nr_queues[i] = q;

@@ -154,6 +154,13 @@ static void xmit_done(struct lane *ln, struct lane_tcp *pcb, struct lane_buf *b,
 	lane_tcp_ack_sent(ln, pcb);
 }
 
+/* It did not leave: what is said once is said by the next. */
+static void take_back(struct lane_tcp *pcb, const struct lane_tcp_info *info)
+{
+	if (info->flags & LANE_WIRE_CWR)
+		pcb->ecn |= LANE_ECN_CWR;
+}
+
 bool lane_tcp_xmit(struct lane *ln, struct lane_tcp *pcb, struct lane_buf *b)
 {
 	struct lane_tcp_info info = {.seq = b->seq};
@@ -161,13 +168,6 @@ bool lane_tcp_xmit(struct lane *ln, struct lane_tcp *pcb, struct lane_buf *b)
 	uint64_t before = nr_refused(ln);
 	uint8_t ecn;
 
-	if (b->flags & LANE_BUF_TX) {
-		out = copy_frame(ln, b);
-		if (!out) {
-			lane_count_drop(ln, LANE_DROP_NO_BUF);
-			return false;
-		}
-	}
 	text_flags(ln, pcb, b, &info);
 	ecn = lane_tcp_ecn_out(ln, pcb, b->nr_tx == 0, &info.flags);
 	if (lane_tcp_super_add(ln, pcb, b, info.flags, ecn)) {
@@ -175,11 +175,19 @@ bool lane_tcp_xmit(struct lane *ln, struct lane_tcp *pcb, struct lane_buf *b)
 		xmit_done(ln, pcb, b, info.flags);
 		return true;
 	}
+	/* Asked now: what was gathered has left, and 'b' may have been of it. */
+	if (b->flags & LANE_BUF_TX) {
+		out = copy_frame(ln, b);
+		if (!out) {
+			lane_count_drop(ln, LANE_DROP_NO_BUF);
+			take_back(pcb, &info);
+			return false;
+		}
+	}
 	fill_info(ln, pcb, &info, b->text_len);
 	emit(ln, pcb, out, &info, ecn);
 	if (nr_refused(ln) != before) {
-		if (info.flags & LANE_WIRE_CWR)
-			pcb->ecn |= LANE_ECN_CWR;
+		take_back(pcb, &info);
 		return false;
 	}
 	xmit_done(ln, pcb, b, info.flags);

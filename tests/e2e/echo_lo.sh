@@ -69,7 +69,7 @@ ns_add "$ns" || exit 1
 case_ settings settings
 case_ tcp tcp_lo
 case_ udp udp_lo
-for f in tx-metadata unaligned sk-lookup syncookie need-wakeup map-late; do
+for f in tx-metadata unaligned sk-lookup syncookie need-wakeup map-late super-segments; do
 	case_ "tcp-without-$f" tcp_lo --without $f
 	case_ "udp-without-$f" udp_lo --without $f
 done

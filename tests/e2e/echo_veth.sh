@@ -171,7 +171,7 @@ case_ tcp tcp_both
 case_ udp udp_both
 case_ tcp-native tcp_both --mode native
 case_ udp-native udp_both --mode native
-for f in sg tx-metadata unaligned sk-lookup syncookie need-wakeup map-late; do
+for f in sg tx-metadata unaligned sk-lookup syncookie need-wakeup map-late super-segments; do
 	case_ "tcp-without-$f" tcp_both --without $f
 	case_ "tcp-native-without-$f" tcp_both --mode native --without $f
 done

@@ -206,6 +206,60 @@ static void test_seg__behind_the_end(void **state)
 	script_close();
 }
 
+/* ---- super-segments ---- */
+
+static void test_super__one_packet(void **state)
+{
+	(void)state;
+	script_open(NULL);
+	script_accept("S 0 mss 1000");
+	script_cuts();
+	script_write(3500);
+	script_out(". 1 ack 1 len 1000");
+	script_silent();
+	assert_int_equal(s.ln->st->stats.tcp_supers, 1);
+	assert_int_equal(s.pcb->snd_nxt - s.iss, 3501);
+	/* The second is lost: it alone goes again. */
+	script_in(". 1 ack 1001");
+	script_in(". 1 ack 1001");
+	script_in(". 1 ack 1001");
+	script_in(". 1 ack 1001");
+	script_out(". 1001 ack 1 len 1000");
+	script_in(". 1 ack 3501");
+	script_silent();
+	script_close();
+}
+
+/* A probe of the tail is due when new text leaves: its last segment, which the driver has just taken. */
+static void test_super__probe_in_the_same_turn(void **state)
+{
+	uint8_t text[3000];
+
+	(void)state;
+	script_open(NULL);
+	script_accept_far("S 0 mss 1000 sackok", 20);
+	script_cuts();
+	s.hold_tx = true;
+	script_write(2500);
+	script_skip();
+	for (unsigned int ms = 0; ms < 1000; ms++) {
+		lane_poll(s.ln, s.ln->now_us + 1000);
+		if (lane_tcp_x(s.ln, s.pcb)->rec.bits & LANE_RB_TLP_DUE)
+			break;
+		script_flush();
+	}
+	assert_true(lane_tcp_x(s.ln, s.pcb)->rec.bits & LANE_RB_TLP_DUE);
+	script_fill(text, sizeof(text));
+	assert_int_equal(lane_tcp_write(s.ln, s.pcb, text, sizeof(text), false, NULL), sizeof(text));
+	script_flush();
+	script_out(". 2501 ack 1 len 1000");
+	script_out("P. 4501 ack 1 len 1000");
+	script_silent();
+	script_complete();
+	s.hold_tx = false;
+	script_close();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -219,6 +273,8 @@ int main(void)
 		cmocka_unit_test(test_merge__timestamps),
 		cmocka_unit_test(test_merge__flows_apart),
 		cmocka_unit_test(test_seg__behind_the_end),
+		cmocka_unit_test(test_super__one_packet),
+		cmocka_unit_test(test_super__probe_in_the_same_turn),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

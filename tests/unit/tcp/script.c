@@ -78,19 +78,38 @@ static uint16_t drv_rx(struct lane_queue *q, struct lane_buf *bufs[], uint16_t n
 	return nr;
 }
 
+static void take(struct lane_queue *q, struct lane_buf *b)
+{
+	b->flags |= LANE_BUF_TX;
+	if (s.hold_tx) {
+		assert_true(t.nr_held < MAX_OUT);
+		t.held[t.nr_held++] = b;
+	} else {
+		lane_buf_tx_done(q->bufs, b);
+	}
+}
+
 static uint16_t drv_tx(struct lane_queue *q, struct lane_buf *bufs[], uint16_t n)
 {
 	for (uint16_t i = 0; i < n; i++) {
-		bufs[i]->flags |= LANE_BUF_TX;
-		record(bufs[i]);
-		if (s.hold_tx) {
-			assert_true(t.nr_held < MAX_OUT);
-			t.held[t.nr_held++] = bufs[i];
-		} else {
-			lane_buf_tx_done(q->bufs, bufs[i]);
+		struct lane_buf *b = bufs[i], *next;
+
+		for (record(b); b; b = next) {
+			next = b->flags & LANE_BUF_MORE ? lane_buf_at(q->bufs, b->next) : NULL;
+			take(q, b);
 		}
 	}
 	return n;
+}
+
+static uint32_t drv_room(const struct lane_queue *q)
+{
+	return LANE_SG_MAX;
+}
+
+void script_cuts(void)
+{
+	t.q.caps |= LANE_CAP_TSO | LANE_CAP_TX_CSUM;
 }
 
 static void drv_limit(struct lane_queue *q, uint16_t port, bool on)
@@ -102,6 +121,7 @@ static const struct lane_driver driver = {
 	.name = "script",
 	.rx_burst = drv_rx,
 	.tx_burst = drv_tx,
+	.room = drv_room,
 	.limit = drv_limit,
 };
 
@@ -524,13 +544,18 @@ void script_connect(const char *synack)
 	assert_int_equal(script_state(), LANE_TCP_ESTABLISHED);
 }
 
+void script_fill(uint8_t *text, unsigned int len)
+{
+	for (unsigned int i = 0; i < len; i++)
+		text[i] = pattern(lane_tcp_snd_end(s.ln, s.pcb) + i - s.iss);
+}
+
 void script_write(unsigned int len)
 {
 	uint8_t text[65536];
 
 	assert_true(len <= sizeof(text));
-	for (unsigned int i = 0; i < len; i++)
-		text[i] = pattern(lane_tcp_snd_end(s.ln, s.pcb) + i - s.iss);
+	script_fill(text, len);
 	assert_int_equal(lane_tcp_write(s.ln, s.pcb, text, len, false, NULL), len);
 	script_flush();
 }

@@ -50,6 +50,8 @@ void script_in(const char *line);
 void script_in_burst(const char *line);
 /* It waits in the driver and comes together with the next one: one burst. */
 void script_in_wait(const char *line);
+/* The driver takes super-segments from now on; of one, script_out() sees the first segment. */
+void script_cuts(void);
 /* Sends what waits. */
 void script_flush(void);
 /* The next segment that the lane sent is this. */
@@ -79,6 +81,8 @@ void script_connect(const char *synack);
 /* The program writes (all must be taken) or reads (so many must come, and as patterned). */
 void script_write(unsigned int len);
 void script_read(unsigned int len);
+/* The next bytes that the program would write. */
+void script_fill(uint8_t *text, unsigned int len);
 /* Bits of all events of s.pcb or the listener since the last call. */
 uint32_t script_events(const struct lane_tcp *pcb);
 enum lane_tcp_state script_state(void);
