@@ -83,7 +83,7 @@ static void take_rate(struct lane *ln, struct lane_tcp *pcb, const struct lane_a
 	s->rate_app_limited = seen->limited;
 	s->rate_bytes = (uint32_t)x->delivered - seen->delivered;
 	s->prior_delivered = seen->delivered;
-	s->tx_in_flight = seen->segs_in_flight * (uint32_t)pcb->snd_mss;
+	s->tx_in_flight = seen->in_flight;
 	s->lost_since = (uint16_t)(x->rate.lost - seen->lost) * (uint32_t)pcb->snd_mss;
 }
 
@@ -171,7 +171,7 @@ void lane_tcp_cc_sent(struct lane *ln, struct lane_tcp *pcb, struct lane_buf *b)
 
 	lane_tcp_pace_sent(ln, pcb, b->text_len);
 	lane_rate_sent(&x->rate, b, ln->now_us, x->delivered, pcb->snd_nxt == pcb->snd_una,
-		       (out + b->text_len + pcb->snd_mss - 1) / pcb->snd_mss);
+		       out + b->text_len);
 }
 
 /* draft-cheng-iccrg-delivery-rate-estimation 3.4: no text waits, and the window would take more. */

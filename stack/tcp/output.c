@@ -42,7 +42,7 @@ static bool split(struct lane *ln, struct lane_tcp *pcb, struct lane_buf *b, uin
 	c->rate_ack_us = b->rate_ack_us;
 	c->rate_send_us = b->rate_send_us;
 	c->rate_lost = b->rate_lost;
-	c->rate_segs = b->rate_segs;
+	c->rate_flight = b->rate_flight;
 	c->next = b->next;
 	b->next = lane_buf_index(&ln->bufs, c);
 	b->text_len = n;

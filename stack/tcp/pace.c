@@ -3,7 +3,7 @@
  */
 #include "stack/tcp/pcb.h"
 
-#define SLACK_NS    1000000U /* lateness that is made up for */
+#define SLACK_NS    2000000U /* lateness that is made up for: a nap of the keeper */
 #define QUANTUM_NS  1000000U /* a quantum is what leaves in this time, */
 #define QUANTUM_MAX 65536U   /* so much at most, */
 #define QUANTUM_SEGS 2	     /* and two segments at least */

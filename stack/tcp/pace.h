@@ -4,7 +4,7 @@
  * Theory of operation. A paced connection may send what its rate would have sent by now, and a quantum
  * more, so that at high rates several segments leave at once. When that is used up, its timer in the lane's fine wheel
  * (8 us) calls output again when the next quantum is due. Who comes late, because the program or the keeper looked
- * late, catches up at most a millisecond. Other connections have none of this; where the pool is empty a
+ * late, catches up at most two milliseconds. Other connections have none of this; where the pool is empty a
  * connection goes unpaced, with CUBIC in place of a control that needs it.
  */
 #ifndef LANE_TCP_PACE_H

@@ -26,7 +26,7 @@ uint32_t lane_rate_unpack(uint16_t p)
 }
 
 void lane_rate_sent(struct lane_rate *r, struct lane_buf *b, uint64_t now_us, uint64_t delivered,
-		    bool idle, uint32_t segs)
+		    bool idle, uint32_t in_flight)
 {
 	if (idle)
 		r->first_sent_us = r->delivered_us = (uint32_t)now_us;
@@ -34,9 +34,9 @@ void lane_rate_sent(struct lane_rate *r, struct lane_buf *b, uint64_t now_us, ui
 	b->rate_ack_us = lane_rate_pack((uint32_t)now_us - r->delivered_us);
 	b->rate_send_us = lane_rate_pack((uint32_t)now_us - r->first_sent_us);
 	b->rate_lost = r->lost;
-	b->rate_segs = (uint16_t)(segs < LIMITED_BIT ? segs : LIMITED_BIT - 1);
+	b->rate_flight = lane_rate_pack(in_flight) >> 1;
 	if (r->limited)
-		b->rate_segs |= LIMITED_BIT;
+		b->rate_flight |= LIMITED_BIT;
 }
 
 void lane_rate_arrived(struct lane_rate_seen *s, const struct lane_buf *b)
@@ -47,14 +47,14 @@ void lane_rate_arrived(struct lane_rate_seen *s, const struct lane_buf *b)
 		return;
 	*s = (struct lane_rate_seen){
 		.any = true,
-		.limited = b->rate_segs & LIMITED_BIT,
+		.limited = b->rate_flight & LIMITED_BIT,
 		.tx_us = b->tx_us,
 		.end_seq = end_seq,
 		.delivered = b->user,
 		.since_us = (uint32_t)b->tx_us - lane_rate_unpack(b->rate_ack_us),
 		.send_us = lane_rate_unpack(b->rate_send_us),
 		.lost = b->rate_lost,
-		.segs_in_flight = b->rate_segs & (LIMITED_BIT - 1),
+		.in_flight = lane_rate_unpack((uint16_t)(b->rate_flight << 1)),
 	};
 }
 

@@ -7,7 +7,7 @@
  * do not count as a faster path. A segment that left while the program had too little to send says
  * so: its sample is a lower bound.
  *
- * Times in a frame are distances, in 16 bits with 12 significant ones. Nothing of struct lane_rate means anything
+ * Times in a frame are distances, in 16 bits with 12 significant ones; so are bytes, with 11. Nothing of struct lane_rate means anything
  * while nothing is in flight, but the last sample, which TCP_INFO shows.
  */
 #ifndef LANE_TCP_RATE_H
@@ -32,17 +32,17 @@ struct lane_rate_seen {
 	uint64_t tx_us;
 	uint32_t end_seq;
 	uint32_t delivered, since_us, send_us;
+	uint32_t in_flight;
 	uint16_t lost;
-	uint16_t segs_in_flight;
 };
 
 /* 16 bits for up to 2^32 - 1, rounded down by less than 1 / 2048. */
 uint16_t lane_rate_pack(uint32_t v);
 uint32_t lane_rate_unpack(uint16_t p);
 
-/* 'b' leaves now. 'idle': nothing else is in flight; 'segs': in flight with it. */
+/* 'b' leaves now. 'idle': nothing else is in flight; 'in_flight': bytes, with it. */
 void lane_rate_sent(struct lane_rate *r, struct lane_buf *b, uint64_t now_us, uint64_t delivered,
-		    bool idle, uint32_t segs);
+		    bool idle, uint32_t in_flight);
 /* 'b' arrived, as this ACK is the first to tell. */
 void lane_rate_arrived(struct lane_rate_seen *s, const struct lane_buf *b);
 /* All that this ACK told has been seen; 'delivered' includes it. Returns the sample's interval, 0: none. */

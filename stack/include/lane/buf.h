@@ -68,7 +68,7 @@ struct lane_buf {
 	uint64_t tx_us;	     /* TCP send queue: when it was last transmitted, 0: never */
 	uint64_t first_tx_us; /* TCP send queue: when it was first transmitted */
 	uint16_t rate_ack_us, rate_send_us; /* TCP send queue: for the delivery rate (stack/tcp/rate.h) */
-	uint16_t rate_lost, rate_segs;
+	uint16_t rate_lost, rate_flight;
 };
 
 _Static_assert(sizeof(struct lane_buf) == 64, "one cache line a frame");
