@@ -27,7 +27,8 @@ uint32_t lane_tcp_fair_share(const struct lane *ln)
 uint32_t lane_tcp_snd_limit(const struct lane *ln, const struct lane_tcp *pcb)
 {
 	const struct lane_tcp_x *x = lane_tcp_x(ln, pcb);
-	uint32_t max = ln->st->cfg.tcp_wmem[2], share = ln->st->bufs.nr / 8 * 1024;
+	uint32_t per_frame = pcb->snd_mss > 1024 ? pcb->snd_mss : 1024;
+	uint32_t max = ln->st->cfg.tcp_wmem[2], share = ln->st->bufs.nr / 6 * per_frame;
 	uint32_t fair = lane_tcp_fair_share(ln);
 	uint32_t n = x->cc.cwnd < max / 2 ? 2 * x->cc.cwnd : max;
 
