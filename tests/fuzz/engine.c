@@ -74,6 +74,9 @@ static void make(void)
 	lane_config_default(&cfg);
 	cfg.nr_bufs = NR_BUFS;
 	cfg.nr_tcp = 20;
+	cfg.nr_tcp_x = 8; /* few, so that they run out */
+	cfg.nr_listen = 4;
+	cfg.nr_pace = 4;
 	cfg.nr_syn = 8;
 	cfg.nr_tw = 4;
 	cfg.nr_udp = 6;

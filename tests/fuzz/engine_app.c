@@ -134,6 +134,7 @@ static void do_set(struct fuzz_in *in, struct sock *s)
 {
 	uint8_t which = fuzz_u8(in);
 	uint32_t v = fuzz_u32(in);
+	int cc = lane_cc_find((const char *[]){"cubic", "reno", "dctcp", "bbr"}[v >> 30]);
 	struct lane_tcp_opts_set o;
 
 	lane_tcp_get_opts(w.ln, s->pcb, &o);
@@ -188,6 +189,8 @@ static void do_set(struct fuzz_in *in, struct sock *s)
 	default:
 		o.tos = (uint8_t)v;
 		o.ttl = (uint8_t)(1 + (v >> 8) % 255);
+		o.max_pacing_rate = (v >> 16 & 0xff) * 3000U;
+		o.cc = cc < 0 ? o.cc : (uint8_t)cc;
 	}
 	lane_tcp_set_opts(w.ln, s->pcb, &o);
 }
@@ -365,14 +368,45 @@ static void do_udp_read(struct fuzz_in *in, struct lane_udp *pcb)
 		FUZZ_CHECK(text[i] == pattern(i));
 }
 
-static void do_udp_write(struct fuzz_in *in, struct lane_udp *pcb)
+/* Several datagrams of one size, each with the pattern from its start. */
+static void do_udp_read_joined(struct fuzz_in *in, struct lane_udp *pcb)
+{
+	uint16_t len = fuzz_u16(in), size = 0;
+	struct lane_udp_msg msg;
+	ssize_t r = lane_udp_read_joined(w.ln, pcb, text, len, &msg, &size, NULL);
+
+	FUZZ_CHECK(r <= len);
+	for (uint32_t i = 0; i < r && !w.tainted; i++)
+		FUZZ_CHECK(text[i] == pattern(size ? i % size : i));
+}
+
+static void do_udp_write(struct fuzz_in *in, struct lane_udp *pcb, bool pieces)
 {
 	uint8_t who = fuzz_u8(in), n = fuzz_u8(in);
 	struct lane_ep remote = {.ip = engine_ip(true, who & 1),
 				 .port = (uint16_t)(PEER_PORT + who % NR_PEERS)};
+	const struct lane_ep *to = who & 0x10 ? NULL : &remote;
+	size_t len = who & 0x20 ? n * 257U : n * 8U;
+	lane_copy_fn copy = who & 0x40 ? no_copy : NULL;
 
-	lane_udp_write(w.ln, pcb, who & 0x10 ? NULL : &remote, NULL, text,
-		       who & 0x20 ? n * 257U : n * 8U, who & 0x40 ? no_copy : NULL);
+	if (pieces)
+		lane_udp_write_pieces(w.ln, pcb, to, NULL, text, len, fuzz_u16(in), copy);
+	else
+		lane_udp_write(w.ln, pcb, to, NULL, text, len, copy);
+	lane_udp_is_narrow(w.ln, pcb, len);
+}
+
+static void do_udp_errors(uint8_t n, struct lane_udp *pcb)
+{
+	struct lane_udp_error e;
+	ssize_t r;
+
+	lane_udp_set_fragment(pcb, n & 1);
+	lane_udp_set_recverr(pcb, n & 2, n & 4);
+	lane_udp_set_pmtudisc(pcb, (n >> 3) % 6);
+	lane_udp_take_error(pcb);
+	r = lane_udp_read_error(w.ln, pcb, text, n, &e, n & 0x80 ? no_copy : NULL);
+	FUZZ_CHECK(r <= n && (r < 0 || e.err > 0));
 }
 
 static void on_udp(struct fuzz_in *in, struct lane_udp *pcb, uint8_t call)
@@ -384,12 +418,14 @@ static void on_udp(struct fuzz_in *in, struct lane_udp *pcb, uint8_t call)
 
 	switch (call & 7) {
 	case 0:
-	case 1:
 		do_udp_read(in, pcb);
+		break;
+	case 1:
+		do_udp_read_joined(in, pcb);
 		break;
 	case 2:
 	case 3:
-		do_udp_write(in, pcb);
+		do_udp_write(in, pcb, call & 1);
 		break;
 	case 4:
 		lane_udp_connect(w.ln, pcb, n & 0x10 ? NULL : &remote);
@@ -404,9 +440,7 @@ static void on_udp(struct fuzz_in *in, struct lane_udp *pcb, uint8_t call)
 		lane_udp_set_tos_ttl(pcb, n, 64);
 		break;
 	default:
-		lane_udp_set_fragment(pcb, n & 1);
-		lane_udp_get_remote(pcb, &remote);
-		lane_udp_take_error(pcb);
+		do_udp_errors(n, pcb);
 	}
 }
 
