@@ -69,6 +69,7 @@ struct world {
 	unsigned int nr_refreshed;
 	uint32_t nr_cut;  /* segments that came in fragments */
 	uint32_t max_mtu; /* the largest that there was */
+	bool urged;       /* a peer has sent an urgent pointer */
 	bool tainted;     /* text without the pattern may have come */
 };
 extern struct world w;

@@ -428,6 +428,7 @@ void engine_segment(struct fuzz_in *in)
 	}
 	if (modes & 0x80)
 		ti.urg = fuzz_u16(in);
+	w.urged |= !!(ti.flags & LANE_WIRE_URG);
 	if (who & 0x10)
 		nr_raw = fuzz_u8(in) & 0x3c;
 	/* Another port of the lane than before: SYNs. */
