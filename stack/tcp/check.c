@@ -128,6 +128,7 @@ static void check_listener(const struct lane *ln, const struct lane_tcp *l)
 void lane_tcp_check_all(struct lane *ln)
 {
 	uint32_t used = 0, orphans = 0, listeners = 0;
+	uint64_t promised = 0;
 
 	lane_tcp_x_check(ln);
 	lane_tcp_opts_check(ln);
@@ -138,6 +139,7 @@ void lane_tcp_check_all(struct lane *ln)
 		if (!is_live(pcb))
 			continue;
 		orphans += !!(pcb->flags & LANE_TF_ORPHAN);
+		promised += lane_tcp_x(ln, pcb)->rcv_promise;
 		assert(pcb->state < LANE_TCP_STATES);
 		check_rcvq(ln, pcb);
 		listeners += pcb->state == LANE_TCP_LISTEN;
@@ -152,6 +154,7 @@ void lane_tcp_check_all(struct lane *ln)
 	lane_tcp_pace_check(ln);
 	assert(used == ln->st->tcp_pool.nr_used && orphans == ln->st->nr_orphans);
 	assert(listeners == ln->st->lq_pool.nr_used);
+	assert(promised == ln->st->rcv_promised);
 }
 
 static void mark(struct lane *ln, uint8_t *seen, uint32_t head)

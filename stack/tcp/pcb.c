@@ -279,6 +279,7 @@ void lane_tcp_detach(struct lane *ln, struct lane_tcp *pcb)
 	lane_timer_stop(&ln->timers, lane_tcp_idx(ln, pcb));
 	lane_tcp_pace_put(ln, pcb);
 	pcb->armed = 0;
+	lane_tcp_forget_promise(ln, pcb);
 	free_sndq(ln, pcb);
 	lane_tcp_ooo_free(ln, pcb);
 	pcb->flags &= ~(LANE_TF_ACK_NOW | LANE_TF_SYN_DUE | LANE_TF_RTX_HEAD | LANE_TF_PROBE_DUE);

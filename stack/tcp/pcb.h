@@ -487,6 +487,11 @@ void lane_tcp_ooo_sack(struct lane *ln, struct lane_tcp *pcb, struct lane_tcp_op
 /* The window to advertise now, in bytes, scale applied; moves rcv_adv. */
 uint16_t lane_tcp_select_window(struct lane *ln, struct lane_tcp *pcb);
 uint32_t lane_tcp_rcv_space(const struct lane *ln, const struct lane_tcp *pcb);
+/* The first window: 16 KB or less, by how many connections there would be if there were 'times' as many;
+ * it changes by halves. */
+uint32_t lane_tcp_start_wnd(const struct lane *ln, uint32_t times);
+/* The connection ends: what it was promised is free for others. */
+void lane_tcp_forget_promise(struct lane *ln, struct lane_tcp *pcb);
 /* True when few frames are left: buffers take less. */
 bool lane_tcp_frames_short(const struct lane *ln);
 /* So few that who has unread text gets no more: what a driver leaves for sending (1/16), and a frame

@@ -3,8 +3,17 @@
  *
  * RFC 9293 3.8.6: the advertised right edge never moves left; it moves right by worthwhile steps only
  * (silly window avoidance of the receiver). What is advertised is what is enforced.
+ *
+ * Promises. A window is a promise of frames. Connections that read what comes are not counted: most
+ * are idle. Those with unread text are, by what they were last told (st->rcv_promised); others are
+ * then promised only what is left, and a base that an eighth of the frames is for. So the frames last
+ * for what was told, and the peers of those who do not read see a window that closes in time.
  */
 #include "stack/tcp/pcb.h"
+
+#define FRAME_TEXT 1024 /* bytes of text that a frame holds at least, taken together */
+#define START_MAX  16384 /* bytes that a SYN offers: more than RFC 6928's initial window */
+#define START_MIN  4096
 
 struct lane_buf *lane_tcp_trim(struct lane *ln, struct lane_buf *b, uint32_t skip, uint32_t keep)
 {
@@ -69,14 +78,6 @@ void lane_tcp_rcvq_append(struct lane *ln, struct lane_tcp *pcb, struct lane_buf
 	pcb->bytes_received += len;
 }
 
-static bool has_too_much(const struct lane *ln, const struct lane_tcp *pcb)
-{
-	const struct lane_tcp_x *x = lane_tcp_x(ln, pcb);
-
-	return lane_tcp_frames_scarce(ln) ||
-	       (lane_tcp_frames_short(ln) && x->rcv_used > lane_tcp_fair_share(ln));
-}
-
 enum lane_drop lane_tcp_text_in(struct lane *ln, struct lane_tcp *pcb, struct lane_seg *seg)
 {
 	const struct lane_tcp_x *x = lane_tcp_x(ln, pcb);
@@ -85,9 +86,9 @@ enum lane_drop lane_tcp_text_in(struct lane *ln, struct lane_tcp *pcb, struct la
 	enum lane_drop r;
 	struct lane_buf *b;
 
-	/* Who has not read what came before gets no more, though it is in the window: the driver's ring
-	 * must not run dry, or nobody could come in any more. The peer sends it again. */
-	if (x->rcv_queued && has_too_much(ln, pcb))
+	/* More was promised than there is after all: who has not read what came before gets no more. The
+	 * driver's ring must not run dry, or nobody could come in. The peer sends it again. */
+	if (x->rcv_queued && lane_tcp_frames_scarce(ln))
 		return LANE_DROP_TCP_RCV_FULL;
 	if (seg->seq != pcb->rcv_nxt && lane_tcp_frames_scarce(ln)) {
 		lane_tcp_ack_now(ln, pcb);
@@ -132,16 +133,55 @@ bool lane_tcp_frames_scarce(const struct lane *ln)
 	return ln->st->bufs.nr_free < ln->st->bufs.nr / 8;
 }
 
+/* Each connection's part of an eighth of the frames: of what lies between short and scarce. */
+static uint32_t part_of_eighth(const struct lane *ln, uint32_t times)
+{
+	uint64_t all = (uint64_t)ln->st->bufs.nr * FRAME_TEXT / 8;
+	uint32_t n = (ln->st->tcp_pool.nr_used + 1) * times;
+
+	return (uint64_t)n * START_MAX <= all ? START_MAX : (uint32_t)(all / n);
+}
+
+uint32_t lane_tcp_start_wnd(const struct lane *ln, uint32_t times)
+{
+	uint32_t part = part_of_eighth(ln, times), wnd = START_MAX;
+
+	while (wnd > part && wnd > START_MIN)
+		wnd /= 2;
+	return wnd;
+}
+
+/* Whoever it is may be told so much. */
+static uint32_t base_promise(const struct lane *ln, const struct lane_tcp *pcb)
+{
+	uint32_t part = part_of_eighth(ln, 1), least = 2 * pcb->rcv_mss;
+
+	return part > least ? part : least;
+}
+
+/* The window that may be told now: the base, and half of what frames hold until they are short and was
+ * promised to nobody else. */
+static uint32_t may_promise(const struct lane *ln, const struct lane_tcp *pcb)
+{
+	const struct lane_buf_pool *p = &ln->st->bufs;
+	uint64_t spare = p->nr_free > p->nr / 4 ? (uint64_t)(p->nr_free - p->nr / 4) * FRAME_TEXT : 0;
+	uint64_t others = (ln->st->rcv_promised - lane_tcp_x(ln, pcb)->rcv_promise) * 1024;
+	uint64_t n = base_promise(ln, pcb) + (spare > others ? (spare - others) / 2 : 0);
+
+	return n < UINT32_MAX ? (uint32_t)n : UINT32_MAX;
+}
+
 uint32_t lane_tcp_rcv_space(const struct lane *ln, const struct lane_tcp *pcb)
 {
-	const struct lane_tcp_x *x = lane_tcp_x(ln, pcb);
 	uint32_t limit = pcb->rcv_limit, clamp = lane_tcp_opts(ln, pcb)->window_clamp;
+	uint32_t used = lane_tcp_x(ln, pcb)->rcv_used, most = may_promise(ln, pcb), space;
 
 	if (clamp && limit > clamp)
 		limit = clamp;
-	if (lane_tcp_frames_short(ln) && limit > 4 * pcb->rcv_mss)
-		limit = 4 * pcb->rcv_mss;
-	return limit > x->rcv_used ? limit - x->rcv_used : 0;
+	if (lane_tcp_frames_short(ln) && limit > base_promise(ln, pcb))
+		limit = base_promise(ln, pcb);
+	space = limit > used ? limit - used : 0;
+	return space < most ? space : most;
 }
 
 /* The least step by which the right edge moves (RFC 9293 3.8.6.2.2). */
@@ -153,6 +193,31 @@ static uint32_t min_step(const struct lane_tcp *pcb)
 static uint32_t told_window(const struct lane_tcp *pcb)
 {
 	return lane_seq_gt(pcb->rcv_adv, pcb->rcv_nxt) ? pcb->rcv_adv - pcb->rcv_nxt : 0;
+}
+
+/* Books what the peer was told, while there is text that the program has not read. */
+static void count_promise(struct lane *ln, struct lane_tcp *pcb)
+{
+	struct lane_tcp_x *x = lane_tcp_x(ln, pcb);
+	uint32_t kb = (told_window(pcb) + 1023) / 1024;
+
+	if (x->rcv_queued == 0) {
+		lane_tcp_forget_promise(ln, pcb);
+		return;
+	}
+	ln->st->rcv_promised += kb;
+	ln->st->rcv_promised -= x->rcv_promise;
+	x->rcv_promise = kb;
+}
+
+void lane_tcp_forget_promise(struct lane *ln, struct lane_tcp *pcb)
+{
+	struct lane_tcp_x *x = lane_tcp_x(ln, pcb);
+
+	if (x->rcv_promise == 0)
+		return; /* it may be that of all who have none: not to be written */
+	ln->st->rcv_promised -= x->rcv_promise;
+	x->rcv_promise = 0;
 }
 
 uint16_t lane_tcp_select_window(struct lane *ln, struct lane_tcp *pcb)
@@ -170,6 +235,7 @@ uint16_t lane_tcp_select_window(struct lane *ln, struct lane_tcp *pcb)
 		field = UINT16_MAX;
 	if (lane_seq_gt(pcb->rcv_nxt + (field << shift), pcb->rcv_adv))
 		pcb->rcv_adv = pcb->rcv_nxt + (field << shift);
+	count_promise(ln, pcb);
 	return (uint16_t)field;
 }
 
@@ -234,6 +300,8 @@ void lane_tcp_received(struct lane *ln, struct lane_tcp *pcb, size_t bytes)
 	if (pcb->x == LANE_NIL)
 		return; /* nothing was in use */
 	x->rcv_used -= bytes < x->rcv_used ? (uint32_t)bytes : x->rcv_used;
+	if (x->rcv_queued == 0)
+		lane_tcp_forget_promise(ln, pcb);
 	if (!(pcb->flags & LANE_TF_HASHED) || (pcb->flags & LANE_TF_PEER_FIN))
 		return;
 	autotune(ln, pcb);

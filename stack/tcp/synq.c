@@ -166,10 +166,11 @@ uint32_t lane_tcp_syn_stamp(const struct lane *ln, const struct lane_syn *r)
 
 uint32_t lane_tcp_syn_wnd(const struct lane *ln, const struct lane_tcp *l)
 {
-	uint32_t wnd = lane_tcp_opts(ln, l)->rcvbuf / 2;
+	/* Less than what the connection starts with, unless there are twice as many of them by then: what
+	 * was told must not shrink. */
+	uint32_t wnd = lane_tcp_opts(ln, l)->rcvbuf / 2, most = lane_tcp_start_wnd(ln, 2);
 
-	/* RFC 7323 2.2: the window of a segment with SYN is not scaled. */
-	return wnd < UINT16_MAX ? wnd : UINT16_MAX;
+	return wnd < most ? wnd : most;
 }
 
 /* ---- making and ending them ---- */

@@ -107,6 +107,7 @@ void lane_tcp_x_put(struct lane *ln, struct lane_tcp *pcb)
 
 	if (i >= ln->st->x_pool.nr)
 		return;
+	lane_tcp_forget_promise(ln, pcb);
 	lane_cc_park(lane_tcp_opts(ln, pcb)->cc, &x->cc, &kept);
 	pcb->cwnd = x->cc.cwnd;
 	pcb->ssthresh = x->cc.ssthresh;
@@ -219,12 +220,14 @@ void lane_tcp_x_recover(struct lane *ln)
 		struct lane_tcp_x *x = &ln->xs[i];
 		const struct lane_tcp *pcb = lane_tcp_get(ln, x->owner);
 
+		x->rcv_promise = 0; /* counted anew with the next ACK */
 		if (pcb && (pcb->flags & LANE_TF_USED) && pcb->x == i)
 			continue;
 		empty(x);
 		lane_pool_put(p, ln->xs, sizeof(*x), i);
 	}
 	empty(&ln->xs[p->nr]);
+	ln->st->rcv_promised = 0;
 	ln->st->x_short = 0;
 }
 

@@ -86,6 +86,7 @@ struct lane_tcp_x {
 	uint32_t rcvq_head, rcvq_tail;
 	uint32_t rcv_queued; /* bytes in the receive queue */
 	uint32_t rcv_used;   /* bytes of the receive buffer in use: queued and lent */
+	uint32_t rcv_promise; /* KB of window that st->rcv_promised counts (rcv.c) */
 	uint32_t rcv_acked;  /* rcv_nxt in the last ACK that we sent */
 	uint32_t ooo_head;   /* out-of-order ranges (ooo.c) */
 	uint32_t sndq_head, sndq_tail, snd_unsent, rtx_frame;
