@@ -387,7 +387,7 @@ static void fill_info(struct tcp_info *i, const struct lane_tcp_info_out *o)
 	i->tcpi_snd_ssthresh = o->ssthresh;
 	i->tcpi_snd_cwnd = o->cwnd;
 	i->tcpi_advmss = o->advmss;
-	i->tcpi_reordering = 3;
+	i->tcpi_reordering = o->reordering;
 	i->tcpi_rcv_space = o->rcv_wnd;
 	i->tcpi_total_retrans = o->total_retrans;
 	i->tcpi_pacing_rate = o->pacing_rate ? o->pacing_rate : UINT64_MAX;

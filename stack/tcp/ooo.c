@@ -4,7 +4,8 @@
  * Theory of operation. A list of ranges in order of sequence numbers, disjoint and not touching. A
  * range is a chain of frames (LANE_BUF_MORE); its first frame has 'seq', the bytes of all in
  * 'pkt_len', and the index of the last in 'user'; the last one's 'next' is the next range. So a range
- * is joined, delivered and skipped in constant time, and SACK blocks are the ranges.
+ * is joined, delivered and skipped in constant time, and SACK blocks are the ranges, those that changed
+ * last in front (RFC 2018 4): 'tx_us' of the first frame is a number that grows with each change.
  */
 #include "stack/tcp/pcb.h"
 
@@ -105,13 +106,18 @@ static void swallow(struct lane *ln, struct lane_tcp *pcb, struct lane_buf *prev
 	}
 }
 
+/* A segment of range 'r' came: it is the latest. */
+static void touch(struct lane *ln, struct lane_buf *r)
+{
+	r->tx_us = ++ln->st->ooo_stamp;
+}
+
 /* Puts 'b' (trimmed against both neighbours) behind 'prev', joined with what it touches. */
 static void place(struct lane *ln, struct lane_tcp *pcb, struct lane_buf *prev, struct lane_buf *b)
 {
 	struct lane_tcp_x *x = lane_tcp_x(ln, pcb);
 	struct lane_buf *next = prev ? next_of(ln, prev) : range(ln, x->ooo_head);
 
-	x->sack_seq = b->seq;
 	x->nr_ooo += nr_frames(ln, b);
 	if (prev && end_of(prev) == b->seq) {
 		join(ln, pcb, prev, b);
@@ -127,6 +133,7 @@ static void place(struct lane *ln, struct lane_tcp *pcb, struct lane_buf *prev, 
 		unlink_range(ln, pcb, b, next);
 		join(ln, pcb, b, next);
 	}
+	touch(ln, b);
 }
 
 enum lane_drop lane_tcp_ooo_insert(struct lane *ln, struct lane_tcp *pcb, struct lane_buf *b,
@@ -145,7 +152,7 @@ enum lane_drop lane_tcp_ooo_insert(struct lane *ln, struct lane_tcp *pcb, struct
 	if (lane_seq_gt(start, seq))
 		lane_tcp_note_dup(ln, pcb, seq, lane_seq_lt(start, end) ? start : end);
 	if (lane_seq_ge(start, end)) {
-		x->sack_seq = seq;
+		touch(ln, prev);
 		lane_buf_free_packet(&ln->bufs, b);
 		return LANE_DROP_TCP_DUP;
 	}
@@ -212,10 +219,16 @@ uint32_t lane_tcp_ooo_end(const struct lane *ln, const struct lane_tcp *pcb)
 	return end_of(r);
 }
 
-static void put_block(struct lane_tcp_opts *o, const struct lane_buf *r)
+/* A FIN that waits behind a range belongs to its block. */
+static bool has_fin(const struct lane *ln, const struct lane_tcp *pcb, uint32_t end)
 {
-	o->sack[o->nr_sack].start = r->seq;
-	o->sack[o->nr_sack].end = end_of(r);
+	return (pcb->flags & LANE_TF_OOO_FIN) && lane_tcp_x(ln, pcb)->fin_seq == end;
+}
+
+static void put_block(struct lane_tcp_opts *o, uint32_t start, uint32_t end)
+{
+	o->sack[o->nr_sack].start = start;
+	o->sack[o->nr_sack].end = end;
 	o->nr_sack++;
 }
 
@@ -233,24 +246,40 @@ static void put_dup(struct lane *ln, struct lane_tcp *pcb, struct lane_tcp_opts 
 	ln->st->stats.tcp_dsacks_out++;
 }
 
+/* The ranges that changed last, at most 'max' of them, the latest first; *fin: one ends at the FIN. */
+static uint8_t latest_ranges(const struct lane *ln, const struct lane_tcp *pcb,
+			     const struct lane_buf *top[], uint8_t max, bool *fin)
+{
+	const struct lane_buf *r = range(ln, lane_tcp_x(ln, pcb)->ooo_head);
+	uint8_t nr = 0, i;
+
+	*fin = false;
+	for (; r; r = next_of(ln, r)) {
+		*fin = *fin || has_fin(ln, pcb, end_of(r));
+		if (nr < max)
+			nr++;
+		else if (max == 0 || top[nr - 1]->tx_us > r->tx_us)
+			continue;
+		for (i = nr - 1; i && top[i - 1]->tx_us < r->tx_us; i--)
+			top[i] = top[i - 1];
+		top[i] = r;
+	}
+	return nr;
+}
+
 void lane_tcp_ooo_sack(struct lane *ln, struct lane_tcp *pcb, struct lane_tcp_opts *o, uint8_t max)
 {
-	const struct lane_tcp_x *x = lane_tcp_x(ln, pcb);
-	const struct lane_buf *latest = NULL, *r;
+	const struct lane_buf *top[4];
+	uint8_t nr, i;
+	bool fin;
 
 	o->nr_sack = 0;
 	put_dup(ln, pcb, o);
-	for (r = range(ln, x->ooo_head); r && o->nr_sack < max; r = next_of(ln, r)) {
-		if (lane_seq_le(r->seq, x->sack_seq) && lane_seq_lt(x->sack_seq, end_of(r))) {
-			latest = r;
-			put_block(o, r);
-			break;
-		}
-	}
-	for (r = range(ln, x->ooo_head); r && o->nr_sack < max; r = next_of(ln, r)) {
-		if (r != latest)
-			put_block(o, r);
-	}
+	nr = latest_ranges(ln, pcb, top, max - o->nr_sack, &fin);
+	for (i = 0; i < nr; i++)
+		put_block(o, top[i]->seq, end_of(top[i]) + has_fin(ln, pcb, end_of(top[i])));
+	if ((pcb->flags & LANE_TF_OOO_FIN) && !fin && o->nr_sack < max)
+		put_block(o, lane_tcp_x(ln, pcb)->fin_seq, lane_tcp_x(ln, pcb)->fin_seq + 1);
 	if (o->nr_sack)
 		o->have |= LANE_OPT_SACK;
 }

@@ -482,7 +482,7 @@ void lane_tcp_ooo_free(struct lane *ln, struct lane_tcp *pcb);
 uint32_t lane_tcp_ooo_end(const struct lane *ln, const struct lane_tcp *pcb);
 /* Takes an urgent byte that is next away: a newer one is announced, and it would become text. */
 void lane_tcp_skip_mark(struct lane *ln, struct lane_tcp *pcb);
-/* Fills in SACK blocks: a duplicate (RFC 2883), then the latest range (RFC 2018 4). */
+/* Fills in SACK blocks: a duplicate (RFC 2883), then the ranges, the latest first (RFC 2018 4). */
 void lane_tcp_ooo_sack(struct lane *ln, struct lane_tcp *pcb, struct lane_tcp_opts *o, uint8_t max);
 /* The window to advertise now, in bytes, scale applied; moves rcv_adv. */
 uint16_t lane_tcp_select_window(struct lane *ln, struct lane_tcp *pcb);

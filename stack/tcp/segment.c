@@ -55,7 +55,8 @@ static void fill_info(struct lane *ln, struct lane_tcp *pcb, struct lane_tcp_inf
 	if (pcb->flags & LANE_TF_TS)
 		lane_tcp_put_ts(ln, pcb, &info->opts);
 	if (!(pcb->flags & LANE_TF_SACK) ||
-	    (x->ooo_head == LANE_NIL && x->rec.dsack_start == x->rec.dsack_end))
+	    (x->ooo_head == LANE_NIL && x->rec.dsack_start == x->rec.dsack_end &&
+	     !(pcb->flags & LANE_TF_OOO_FIN)))
 		return;
 	max = max_sack(pcb, text_len);
 	if (max)

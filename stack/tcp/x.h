@@ -104,7 +104,6 @@ struct lane_tcp_x {
 	uint8_t urg_state; /* enum lane_tcp_urg */
 	uint16_t nr_ooo;   /* frames */
 	uint32_t pace;	   /* index of what pacing has, LANE_NIL: not paced */
-	uint32_t sack_seq; /* lies in the range that changed last */
 	uint32_t fin_seq;  /* LANE_TF_OOO_FIN */
 	uint32_t urg_seq;  /* of the urgent byte, while urg_state is not NONE */
 	uint32_t snd_up;

@@ -9,8 +9,6 @@ def both(name):
 
 
 ICMP = "lane drops it without an ICMP parameter problem"
-SACK_ORDER = "the blocks behind the first are in the order of the text, not of arrival"
-FIN_SACK = "a FIN that waits behind a hole is not in the SACK block"
 AUTH = "lane knows no TCP-MD5 and ignores the option; the kernel refuses a signature that it has no key for"
 HALF = "the kernel cuts segments to half of a small window, lane to the MSS"
 PROBE = "lane's tail loss probe comes while the case waits, the kernel's later; the peer sends no DSACK"
@@ -27,8 +25,6 @@ _TABLE = (
     (["from-zero-net/4", "from-zero/6", "from-mapped/6"], FORGED),
     (["from-network/4"], "the kernel treats a network's own number as a broadcast"),
     (["fragments-" + n + "/" + v for n in ("backwards", "first-last") for v in "46"] + ["fragments-tiny-first/4"], FRAGMENT),
-    (both("order-four-holes") + both("order-stamps-four-holes"), SACK_ORDER),
-    (both("fin-out-of-order") + both("fin-alone-out-of-order"), FIN_SACK),
     (both("options-in-text"), "the kernel drops damaged options while it looks for TCP-MD5; lane ignores them"),
     (both("window-scaled"), HALF),
     (both("window-shrinks") + both("zero-window"), PROBE),

@@ -150,6 +150,7 @@ struct lane_state {
 	struct lane_list txq;	 /* packets that no queue took yet: first frames, by 'next' of the last */
 	uint32_t nr_txq;
 	uint32_t nr_orphans;
+	uint64_t ooo_stamp; /* of the range of out-of-order text that changed last (stack/tcp/ooo.c) */
 	uint64_t rcv_promised; /* KB of window told to connections with unread text (stack/tcp/rcv.c) */
 	uint16_t ip_id;
 	uint16_t next_port;

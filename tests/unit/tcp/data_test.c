@@ -108,6 +108,34 @@ static void test_ack__pingpong(void **state)
 	script_close();
 }
 
+/* RFC 2018 4: the latest block first, the others as they came; a FIN belongs to its block. */
+static void test_ooo__sack_latest_first(void **state)
+{
+	(void)state;
+	script_open(NULL);
+	script_accept("S 0 mss 1460 sackok");
+	script_in(". 701 ack 1 len 100");
+	script_out(". 1 ack 1 sack 701-801");
+	script_in(". 101 ack 1 len 100");
+	script_out(". 1 ack 1 sack 101-201 sack 701-801");
+	script_in(". 501 ack 1 len 100");
+	script_out(". 1 ack 1 sack 501-601 sack 101-201 sack 701-801");
+	script_in(". 201 ack 1 len 50");
+	script_out(". 1 ack 1 sack 101-251 sack 501-601 sack 701-801");
+	script_in("F. 1001 ack 1");
+	script_out(". 1 ack 1 sack 101-251 sack 501-601 sack 701-801 sack 1001-1002");
+	script_in(". 801 ack 1 len 200");
+	script_out(". 1 ack 1 sack 701-1002 sack 101-251 sack 501-601");
+	script_in(". 1 ack 1 len 100");
+	script_skip();
+	script_in(". 251 ack 1 len 250");
+	script_skip();
+	script_in(". 601 ack 1 len 100");
+	script_skip();
+	script_read(1000);
+	script_close();
+}
+
 static void test_ooo__sack_and_fill(void **state)
 {
 	(void)state;
@@ -118,7 +146,7 @@ static void test_ooo__sack_and_fill(void **state)
 	script_in(". 301 ack 1 len 100");
 	script_out(". 1 ack 1 sack 301-401 sack 101-201");
 	script_in(". 501 ack 1 len 100");
-	script_out(". 1 ack 1 sack 501-601 sack 101-201 sack 301-401");
+	script_out(". 1 ack 1 sack 501-601 sack 301-401 sack 101-201");
 	/* Joins two ranges. */
 	script_in(". 201 ack 1 len 100");
 	script_out(". 1 ack 1 sack 101-401 sack 501-601");
@@ -525,6 +553,7 @@ int main(void)
 		cmocka_unit_test(test_ack__one_a_burst),
 		cmocka_unit_test(test_ack__delayed),
 		cmocka_unit_test(test_ack__pingpong),
+		cmocka_unit_test(test_ooo__sack_latest_first),
 		cmocka_unit_test(test_ooo__sack_and_fill),
 		cmocka_unit_test(test_ooo__overlaps),
 		cmocka_unit_test(test_ooo__fin_waits),
