@@ -22,9 +22,8 @@ void (*keeper_unhide_fd)(int fd);
 #define ARENA_MEMORY_DEFAULT ((size_t)64 << 20)
 #define ARENA_PAGE           4096u
 
-/* Bytes of memory for each entry of a table: 64 MB give 16,384 socks, 1,024 sets, 32,768 watches.
- */
-#define ARENA_PER_SOCK  4096u
+/* Bytes of memory for each entry of a table: 64 MB give 32,768 socks, 1,024 sets, 32,768 watches. */
+#define ARENA_PER_SOCK  2048u
 #define ARENA_PER_EP    65536u
 #define ARENA_PER_WATCH 2048u
 
@@ -177,6 +176,9 @@ int shim_arena_create(const struct shim_arena_config *cfg, struct shim_view *v)
 	r = plan->lane_off < memory ? lane_config_memory(&lc, memory - plan->lane_off) : -EINVAL;
 	if (r)
 		goto out_plan;
+	/* A connection without a sock could not be accepted; one without a pcb is the kernel's. */
+	if (lc.nr_tcp > plan->nr_socks - plan->nr_socks / 8)
+		lc.nr_tcp = plan->nr_socks - plan->nr_socks / 8;
 	plan->lane_size = lane_size(&lc);
 	plan->size = plan->lane_off + plan->lane_size;
 	v->memfd = r = arena_memfd(plan->size);
