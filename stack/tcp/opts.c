@@ -111,6 +111,15 @@ void lane_tcp_default_opts(const struct lane *ln, struct lane_tcp_opts_set *o)
 	};
 }
 
+void lane_tcp_opts_fresh(struct lane *ln, struct lane_tcp *pcb)
+{
+	struct lane_tcp_opts_set o;
+
+	lane_tcp_default_opts(ln, &o);
+	if (memcmp(&o, &lane_tcp_oset(ln, 0)->o, sizeof(o)) != 0)
+		lane_tcp_opts_take(ln, pcb, &o);
+}
+
 void lane_tcp_opts_init(struct lane *ln)
 {
 	struct lane_tcp_opts_set o;

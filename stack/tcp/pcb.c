@@ -114,6 +114,7 @@ struct lane_tcp *lane_tcp_create(struct lane *ln, uint64_t cookie)
 	pcb->flags = LANE_TF_USED;
 	pcb->cookie = cookie;
 	memset(lane_tcp_cold(ln, pcb), 0, sizeof(struct lane_tcp_cold));
+	lane_tcp_opts_fresh(ln, pcb);
 	return pcb;
 }
 

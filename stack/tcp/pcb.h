@@ -403,6 +403,8 @@ static inline uint32_t lane_tcp_ssthresh(const struct lane *ln, const struct lan
 void lane_tcp_default_opts(const struct lane *ln, struct lane_tcp_opts_set *o);
 /* 'pcb' has these options from now on. -ENOBUFS: too many different ones. */
 int lane_tcp_opts_take(struct lane *ln, struct lane_tcp *pcb, const struct lane_tcp_opts_set *o);
+/* A new pcb has the defaults of now: sysctls may have changed since the lane was made. */
+void lane_tcp_opts_fresh(struct lane *ln, struct lane_tcp *pcb);
 /* It has those of another pcb. */
 void lane_tcp_opts_share(struct lane *ln, struct lane_tcp *pcb, const struct lane_tcp *of);
 /* It has the lane's defaults. */

@@ -435,6 +435,29 @@ static void test_mss__smaller_than_the_options(void **state)
 	script_close();
 }
 
+/* A sysctl that changes is the default of new sockets, not of those that there are. */
+static void test_create__defaults_of_now(void **state)
+{
+	struct lane_tcp_opts_set o;
+	struct lane_tcp *pcb;
+
+	(void)state;
+	script_open(NULL);
+	script_listen(5);
+	s.ln->st->cfg.keepalive_time_us = 1234000000;
+	lane_tcp_get_opts(s.ln, s.listener, &o);
+	assert_int_equal(o.keepidle_us, 7200000000);
+	pcb = lane_tcp_create(s.ln, 3);
+	lane_tcp_get_opts(s.ln, pcb, &o);
+	assert_int_equal(o.keepidle_us, 1234000000);
+	lane_tcp_put(s.ln, pcb);
+	/* What a listener hands on is its own. */
+	script_accept("S 0 mss 1460");
+	lane_tcp_get_opts(s.ln, s.pcb, &o);
+	assert_int_equal(o.keepidle_us, 7200000000);
+	script_close();
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -461,6 +484,7 @@ int main(void)
 		cmocka_unit_test(test_queued__reset_is_still_accepted),
 		cmocka_unit_test(test_defer_accept),
 		cmocka_unit_test(test_syn_received__other_syn),
+		cmocka_unit_test(test_create__defaults_of_now),
 		cmocka_unit_test(test_mss__smaller_than_the_options),
 	};
 
