@@ -57,8 +57,9 @@ static void undo(struct lane *ln, struct lane_tcp *pcb, const struct lane_acked 
 	ln->st->stats.tcp_undone++;
 	lane_tcp_cc_undo(ln, pcb);
 	lane_tcp_unmark_lost(ln, pcb);
-	/* RFC 4015 3.2: the delay that was not expected counts. */
-	if (x->ca_state == LANE_CA_LOSS && a->first_us)
+	/* RFC 4015 3.2: the delay that was not expected counts; not if the ACK may answer what was sent
+	 * again, because the first one was lost: each time it would count for more. */
+	if (x->ca_state == LANE_CA_LOSS && a->first_us && ln->now_us - a->resent_us < pcb->min_rtt_us)
 		lane_rto_sample(&pcb->rto, (uint32_t)(ln->now_us - a->first_us),
 				ln->st->cfg.rto_min_us);
 	else if (x->ca_state == LANE_CA_RECOVERY)
