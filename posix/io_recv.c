@@ -6,12 +6,8 @@
  * goes on the sock is RD_BUSY and other readers wait: the bytes must come out in order. The mark
  * names its member, so that it does not outlive it.
  */
-#include <sched.h>
-
-#include "posix/keeper/sys.h"
+#include "posix/sandbox.h"
 #include "posix/sock.h"
-
-#define BUSY_SPINS 64
 
 /* Under the lock: true if another reader copies. A dead member's mark is wiped. */
 static bool is_busy(struct shim_view *v, struct shim_sock *s)
@@ -28,7 +24,6 @@ static bool is_busy(struct shim_view *v, struct shim_sock *s)
 /* Takes the lock ('locked': it is held) when no other reader copies. NULL (unlocked): the sock is gone. */
 static struct lane_tcp *enter_reader(struct shim_local *l, struct shim_sock **s, bool locked)
 {
-	struct timespec ts = {.tv_nsec = 50000};
 	struct shim_view *v = &shim.view;
 	struct lane_tcp *pcb;
 	unsigned int i;
@@ -42,10 +37,7 @@ static struct lane_tcp *enter_reader(struct shim_local *l, struct shim_sock **s,
 		shim_leave(v);
 		if (!pcb)
 			return NULL;
-		if (i < BUSY_SPINS)
-			sched_yield();
-		else
-			sys_call(SYS_nanosleep, (long)&ts, 0, 0, 0, 0);
+		shim_breathe(i);
 	}
 }
 

@@ -99,6 +99,7 @@
 	X(int, setgroups, (size_t, const gid_t *))                                                 \
 	X(int, initgroups, (const char *, gid_t))                                                  \
 	X(int, chroot, (const char *))                                                             \
+	X(int, prctl, (int, ...))                                                                  \
 	X(int, prlimit, (pid_t, enum __rlimit_resource, const struct rlimit *, struct rlimit *))   \
 	X(int, setrlimit, (int, const struct rlimit *))                                            \
 	X(int, getrlimit, (int, struct rlimit *))                                                  \

@@ -5,12 +5,15 @@
  * everything else goes to the kernel untouched.
  */
 #include <fcntl.h>
+#include <linux/seccomp.h>
 #include <stdarg.h>
 #include <sys/ioctl.h>
+#include <sys/prctl.h>
 #include <sys/sendfile.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "posix/sandbox.h"
 #include "posix/sock.h"
 
 #define P(i) ((void *)a[i])
@@ -196,6 +199,12 @@ LANE_EXPORT long syscall(long nr, ...)
 	if (transfer(nr, a, &r) || socket_call(nr, a, &r) || number_call(nr, a, &r) ||
 	    waiting_call(nr, a, &r))
 		return r;
+	if (nr == SYS_prctl)
+		return prctl(I(0), a[1], a[2], a[3], a[4]);
+	if (nr == SYS_seccomp && a[0] == SECCOMP_SET_MODE_FILTER)
+		shim_seccomp_filter(P(2));
+	else if (nr == SYS_seccomp && a[0] == SECCOMP_SET_MODE_STRICT)
+		shim_seccomp_strict();
 	/* Its submissions pass us by: on a lane's number they fail with ENOTCONN, new ones stay out. */
 	if (nr == SYS_io_uring_setup)
 		shim.uses_uring = true;

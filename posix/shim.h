@@ -95,6 +95,7 @@ struct shim {
 	int nr_cpus;		/* usable: affinity mask and cgroup quota */
 	_Atomic bool uses_uring; /* has called io_uring_setup(2): its sockets stay with the kernel */
 	_Atomic int pid;	/* to tell a child of a raw fork */
+	_Atomic uint32_t denied; /* SHIM_NO_*: by a filter of system calls (seccomp.c) */
 };
 extern struct shim shim __attribute__((visibility("hidden")));
 

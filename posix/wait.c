@@ -22,6 +22,7 @@
 
 #include "posix/defer.h"
 #include "posix/keeper/sys.h"
+#include "posix/sandbox.h"
 #include "posix/wake.h"
 
 #define LOOK_TURNS         32 /* bursts of frames in one look */
@@ -359,6 +360,22 @@ static int nap(struct pause *p)
 	return r < 0 ? -errno : r;
 }
 
+/* The same by the calls that a filter has left. */
+static int sleep_sandboxed(struct pause *p)
+{
+	int64_t us;
+	bool duty;
+	int n;
+
+	if (rings_pending(shim.view.ln))
+		return 0;
+	us = sleep_time(p, &duty);
+	n = shim_sandbox_sleep(p->w, us, &p->kernel);
+	if (duty)
+		atomic_store(&timer_duty, NULL);
+	return n;
+}
+
 static int sleep_in_kernel(struct pause *p)
 {
 	struct shim_waiter *me = &shim_self;
@@ -368,6 +385,8 @@ static int sleep_in_kernel(struct pause *p)
 	bool duty;
 	int n;
 
+	if (shim_sandboxed())
+		return sleep_sandboxed(p);
 	if (shim_unlikely(!shim_waiter_open()))
 		return nap(p);
 	n = shim_waiter_program_epfd(w->kernel_epfd);

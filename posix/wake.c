@@ -20,6 +20,7 @@
 
 #include "posix/epoll.h"
 #include "posix/keeper/sys.h"
+#include "posix/sandbox.h"
 #include "posix/wake.h"
 
 #define AWAKE_WAITS 64 /* waits in a row that did not sleep: the queues leave the internal set */
@@ -154,6 +155,8 @@ bool shim_waiter_open(void)
 
 	if (shim_likely(me->epfd >= 0))
 		return true;
+	if (shim_sandboxed())
+		return false;
 	me->evfd = shim_fd_hide(shim_libc()->eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
 	me->epfd = shim_fd_hide(shim_libc()->epoll_create1(EPOLL_CLOEXEC));
 	if (me->evfd < 0 || me->epfd < 0) {

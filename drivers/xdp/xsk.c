@@ -67,7 +67,8 @@ static int register_umem(struct lane_xdp_dev *dev, const struct lane_bufs *bs, i
 
 int lane_xdp_socket(char *err)
 {
-	int fd = socket(AF_XDP, SOCK_RAW | SOCK_CLOEXEC, 0), e = errno;
+	/* O_NONBLOCK for kicks by write(2); no other call blocks on it. */
+	int fd = socket(AF_XDP, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), e = errno;
 	char lacking[96];
 
 	if (fd >= 0)

@@ -58,6 +58,7 @@ static inline shim_rows shim_row_bit(int row)
 	X(PORTS, "the port is outside ports= of the configuration")                                \
 	X(EXCLUDED, "the configuration excludes it")                                               \
 	X(RAW_FORK, "child of a raw fork or clone")                                                \
+	X(SECCOMP, "the program gave up the system calls that lane cannot do without")                                                \
 	X(KEEPER_GONE, "the keeper has ended: new sockets stay with the kernel")
 
 enum shim_fallback {

@@ -88,7 +88,8 @@ struct lane_queue {
 	uint32_t caps;	  /* LANE_CAP_* */
 	uint8_t idx;	  /* in the lane's list of queues */
 	uint8_t ifi;	  /* which of the lane's interfaces it belongs to */
-	uint8_t pad[2];
+	uint8_t plain;	  /* kick by plain read(2) and write(2): the process may make no other calls */
+	uint8_t pad;
 	uint32_t nr_unkicked; /* frames taken since the last kick: whoever kicks sets it to 0 */
 };
 

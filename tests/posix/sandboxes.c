@@ -1,0 +1,212 @@
+/*
+ * sandboxes.c - posix.md 90: programs that give up system calls, or the namespace of their network
+ */
+#include "t.h"
+
+#include <linux/audit.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sched.h>
+#include <stddef.h>
+#include <sys/prctl.h>
+
+static char buf[300000];
+
+/* ---- filters ---- */
+
+/* What any program needs, and blocking reads and writes. */
+#define BASE                                                                                       \
+	SYS_read, SYS_write, SYS_futex, SYS_close, SYS_exit, SYS_exit_group, SYS_rt_sigreturn,     \
+		SYS_rt_sigprocmask, SYS_brk, SYS_mmap, SYS_munmap, SYS_madvise, SYS_mprotect,      \
+		SYS_clock_gettime, SYS_getpid
+
+static const int like_sshd[] = {BASE, SYS_poll, SYS_ppoll, SYS_nanosleep, SYS_clock_nanosleep, -1};
+static const int only_poll[] = {BASE, SYS_poll, -1};
+static const int only_nap[] = {BASE, SYS_nanosleep, -1};
+static const int no_sleep[] = {BASE, -1};
+
+/* Kills the process at any other call. */
+static void install(const int *allowed, bool by_syscall)
+{
+	struct sock_filter f[64];
+	struct sock_fprog prog = {.filter = f};
+	unsigned short n = 0;
+
+	f[n++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr));
+	for (; *allowed >= 0; allowed++) {
+		f[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (unsigned)*allowed, 0, 1);
+		f[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
+	}
+	f[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS);
+	prog.len = n;
+	MUST(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
+	if (by_syscall)
+		MUST(syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, &prog));
+	else
+		MUST(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &prog));
+}
+
+static void echo(int fd)
+{
+	ssize_t n;
+
+	while ((n = read(fd, buf, sizeof(buf))) > 0)
+		if (t_write_all(fd, buf, (size_t)n) != n)
+			_exit(7);
+	close(fd);
+	_exit(n ? 8 : 0);
+}
+
+static void reap(pid_t pid)
+{
+	int status;
+
+	waitpid(pid, &status, 0);
+	t_say("child status %x", status);
+}
+
+/* A client of an echo server in a sandbox: small, large, after pauses. */
+static void talk(int c)
+{
+	static char big[200000], back[200000];
+	pid_t writer;
+	ssize_t n;
+
+	for (int i = 0; i < 5; i++) {
+		MUST(write(c, "small", 5));
+		n = t_read_all(c, back, 5);
+		t_say("%zd %.5s", n, back);
+		t_sleep_ms(i * 20);
+	}
+	for (size_t i = 0; i < sizeof(big); i++)
+		big[i] = (char)(i * 7 % 251);
+	writer = fork();
+	if (writer == 0) {
+		t_write_all(c, big, sizeof(big));
+		shutdown(c, SHUT_WR);
+		_exit(0);
+	}
+	n = t_read_all(c, back, sizeof(back));
+	t_say("%zd %s", n, memcmp(big, back, sizeof(big)) ? "WRONG" : "right");
+	waitpid(writer, NULL, 0);
+	SHOW(read(c, back, 1));
+}
+
+static void filtered(const int *allowed, bool by_syscall)
+{
+	int fd[2];
+	pid_t pid;
+
+	t_pair(fd);
+	pid = fork();
+	if (pid == 0) {
+		close(fd[0]);
+		install(allowed, by_syscall);
+		echo(fd[1]);
+	}
+	close(fd[1]);
+	talk(fd[0]);
+	reap(pid);
+}
+
+static void filter_like_sshd(void)
+{
+	filtered(like_sshd, false);
+}
+
+static void filter_by_syscall(void)
+{
+	filtered(like_sshd, true);
+}
+
+static void filter_only_poll(void)
+{
+	filtered(only_poll, false);
+}
+
+static void filter_only_nap(void)
+{
+	filtered(only_nap, false);
+}
+
+static void filter_no_sleep(void)
+{
+	filtered(no_sleep, false);
+}
+
+/* poll() in the sandbox, on a connection and a pipe, with a limit of descriptors as sshd sets it. */
+static void filter_polls(void)
+{
+	int fd[2], p[2];
+	pid_t pid;
+
+	t_pair(fd);
+	MUST(pipe(p));
+	pid = fork();
+	if (pid == 0) {
+		struct pollfd both[2] = {{.fd = fd[1], .events = POLLIN}, {.fd = p[0], .events = POLLIN}};
+
+		install(like_sshd, false);
+		SHOW(poll(both, 1, 20));
+		SHOW(poll(both, 2, 5000));
+		t_say("%s %s", t_events(both[0].revents), t_events(both[1].revents));
+		SHOW(read(fd[1], buf, 10));
+		SHOW(poll(both, 2, 5000));
+		t_say("%s %s", t_events(both[0].revents), t_events(both[1].revents));
+		SHOW(write(fd[1], "end", 3));
+		_exit(0);
+	}
+	t_sleep_ms(100);
+	MUST(write(fd[0], "x", 1));
+	t_sleep_ms(100);
+	MUST(write(p[1], "y", 1));
+	t_read_all(fd[0], buf, 3);
+	reap(pid);
+}
+
+static void *echo_thread(void *arg)
+{
+	char byte;
+
+	while (read((int)(intptr_t)arg, &byte, 1) == 1)
+		if (write((int)(intptr_t)arg, &byte, 1) != 1)
+			break;
+	return NULL;
+}
+
+/* Threads of which one waits for the first time in the sandbox. */
+static void filter_threads(void)
+{
+	int a[2], b[2], got = 0;
+	pthread_t t;
+	pid_t pid;
+	char byte;
+
+	t_pair(a);
+	t_pair(b);
+	pid = fork();
+	if (pid == 0) {
+		close(a[0]);
+		close(b[0]);
+		MUST(-pthread_create(&t, NULL, echo_thread, (void *)(intptr_t)a[1]));
+		t_sleep_ms(20);
+		install(like_sshd, true);
+		echo_thread((void *)(intptr_t)b[1]);
+		_exit(0);
+	}
+	close(a[1]);
+	close(b[1]);
+	for (int i = 0; i < 50; i++) {
+		MUST(write(a[0], "a", 1));
+		MUST(write(b[0], "b", 1));
+		got += read(a[0], &byte, 1) == 1 && byte == 'a';
+		got += read(b[0], &byte, 1) == 1 && byte == 'b';
+	}
+	SHOW(got);
+	close(a[0]);
+	close(b[0]);
+	reap(pid);
+}
+
+T_MAIN(T_CASE(filter_like_sshd), T_CASE(filter_by_syscall), T_CASE(filter_only_poll), T_CASE(filter_only_nap),
+       T_CASE(filter_no_sleep), T_CASE(filter_polls), T_CASE(filter_threads))
