@@ -1,9 +1,9 @@
 /*
  * exec.c - execve(2) and its kin; what an exec'd successor finds
  *
- * A process that uses the lane keeps LD_PRELOAD and LANE_* in the environment of what it execs,
- * also if it cleared its environment or makes up a new one (nginx' binary upgrade): they are read
- * once, before main(). Listeners that cross get back the O_NONBLOCK that the program believes in,
+ * Where lane sockets cross, LD_PRELOAD and LANE_* are in the environment of what is executed, also if
+ * the process cleared its environment or makes up a new one (nginx' binary upgrade): they are read once,
+ * before main(). A login session, which gets none, does not see them. Listeners that cross get back the O_NONBLOCK that the program believes in,
  * and the limit of descriptors is the program's own again.
  *
  * Connections and UDP sockets cross by pass.c. In the new image an inherited listener is known by
@@ -88,7 +88,7 @@ char *const *shim_exec_env(char *const envp[], char *out[], struct shim_crossing
 	size_t n = env_len(envp);
 	unsigned int i;
 
-	if (atomic_load(&shim.state) != JOINED)
+	if (!c->any)
 		return envp;
 	if (n)
 		memcpy(out, envp, n * sizeof(*out));
@@ -137,6 +137,7 @@ static void cross_listener(int fd, struct shim_local *l, bool for_exec)
 void shim_crossing_init(struct shim_crossing *c, int row)
 {
 	c->row = row;
+	c->any = false;
 	c->len = strlen(FDS);
 	memcpy(c->text, FDS, c->len + 1);
 }
@@ -145,6 +146,7 @@ void shim_crossing_add(struct shim_crossing *c, int fd, struct shim_local *l, in
 {
 	if (l->kind != SHIM_SOCK || l->index >= shim.view.nr_socks)
 		return;
+	c->any = true;
 	if (shim.view.socks[l->index].kind == SHIM_SOCK_LISTENER)
 		cross_listener(fd, l, c->row >= 0);
 	else if (shim_pass_exec(fd, l, c->row) && c->len + 12 < sizeof(c->text))

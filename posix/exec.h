@@ -12,6 +12,7 @@
 struct shim_crossing {
 	char text[4096];
 	size_t len;
+	bool any; /* lane sockets, listeners too */
 	int row; /* of the member that will be the successor's: the own one before an exec; -1: it failed */
 };
 
@@ -21,7 +22,7 @@ void shim_crossing_init(struct shim_crossing *c, int row);
 void shim_crossing_add(struct shim_crossing *c, int fd, struct shim_local *l, int as);
 /* How many pointers an environment needs that holds 'envp' and ours. */
 size_t shim_exec_env_room(char *const envp[]);
-/* 'envp', with the preload, its settings and LANE_FDS where this process has joined, in out[]. */
+/* 'envp', with the preload, its settings and LANE_FDS if lane sockets cross, in out[]. */
 char *const *shim_exec_env(char *const envp[], char *out[], struct shim_crossing *c);
 
 #endif

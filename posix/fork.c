@@ -19,6 +19,7 @@
 #include <sys/single_threaded.h>
 #include <unistd.h>
 
+#include "posix/fork.h"
 #include "posix/keeper/sys.h"
 #include "posix/wake.h"
 
@@ -104,8 +105,7 @@ static void leave_lane(enum shim_fallback why)
 {
 	shim.view.row = -1;
 	shim.why = why;
-	shim_lock_allow();
-	shim_fd_each(forget_number, NULL);
+	shim_fd_each(forget_number, NULL); /* which releases nothing: the row is not there */
 	atomic_store(&shim.state, NO_LANE);
 	shim_count_fallback(why);
 }
@@ -155,8 +155,17 @@ static void count_own(void)
 	munmap(bits, socks + eps);
 }
 
+static bool children_elsewhere; /* in another pid namespace than this process */
+
+void shim_fork_other_pidns(void)
+{
+	children_elsewhere = true;
+}
+
 static void in_child(void)
 {
+	if (children_elsewhere)
+		shim.view.other_pidns = true;
 	/* In a signal's handler the call that it interrupted holds too, and lets go. */
 	if (!shim_sig.nr_open)
 		shim_fd_recount();
@@ -176,6 +185,29 @@ static void in_child(void)
 	}
 	shim_sig_leave();
 	shim_cancel_restore(forking.cancel);
+}
+
+void shim_fork_begin(void)
+{
+	forking.wrapped = true;
+	before();
+}
+
+void shim_fork_over(int pid)
+{
+	in_parent();
+	forking.wrapped = false;
+	tell_keeper(pid);
+}
+
+void shim_fork_child(bool may_lock)
+{
+	if (!may_lock) {
+		/* Its row ends with the process; the lock is not allowed, so nothing is released before. */
+		forking.row = -1;
+		shim_fd_each(forget_number, NULL);
+	}
+	in_child();
 }
 
 void shim_fork_init(void)

@@ -72,6 +72,9 @@
 	X(pid_t, fork, (void))                                                                     \
 	X(int, execve, (const char *, char *const[], char *const[]))                               \
 	X(pid_t, _Fork, (void))                                                                    \
+	X(int, clone, (int (*)(void *), void *, int, void *, ...))                                 \
+	X(int, unshare, (int))                                                                     \
+	X(int, setns, (int, int))                                                                  \
 	X(int, posix_spawn,                                                                        \
 	  (pid_t *, const char *, const posix_spawn_file_actions_t *, const posix_spawnattr_t *,   \
 	   char *const[], char *const[]))                                                          \

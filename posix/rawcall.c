@@ -199,6 +199,8 @@ LANE_EXPORT long syscall(long nr, ...)
 	if (transfer(nr, a, &r) || socket_call(nr, a, &r) || number_call(nr, a, &r) ||
 	    waiting_call(nr, a, &r))
 		return r;
+	if (shim_raw_fork(nr, a, &r))
+		return r;
 	if (nr == SYS_prctl)
 		return prctl(I(0), a[1], a[2], a[3], a[4]);
 	if (nr == SYS_seccomp && a[0] == SECCOMP_SET_MODE_FILTER)

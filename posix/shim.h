@@ -95,6 +95,7 @@ struct shim {
 	int nr_cpus;		/* usable: affinity mask and cgroup quota */
 	_Atomic bool uses_uring; /* has called io_uring_setup(2): its sockets stay with the kernel */
 	_Atomic int pid;	/* to tell a child of a raw fork */
+	_Atomic bool other_netns; /* it went to another network namespace: new sockets are the kernel's */
 	_Atomic uint32_t denied; /* SHIM_NO_*: by a filter of system calls (seccomp.c) */
 };
 extern struct shim shim __attribute__((visibility("hidden")));
@@ -243,6 +244,8 @@ enum shim_fork_step { SHIM_FORK_PREPARE, SHIM_FORK_PARENT, SHIM_FORK_CHILD };
 void shim_fork_init(void); /* pthread_atfork; once, from start.c */
 /* Before a sock or set is released: not while another thread forks, whose child may have it. */
 void shim_fork_wait(void);
+/* syscall(2) with a number that makes a process with memory of its own: made, and registered. */
+bool shim_raw_fork(long nr, const long a[6], long *r);
 void shim_epoll_fork(enum shim_fork_step step);
 /* stdio.c: 'fd' is a lane socket now: stdin, stdout or stderr, if it is theirs, uses it by our calls. */
 void shim_std_stream(int fd);

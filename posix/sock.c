@@ -178,6 +178,8 @@ enum shim_fallback shim_refuses(int fd, const struct shim_local *l, const struct
 	}
 	if (shim.uses_uring)
 		return SHIM_FB_IO_URING;
+	if (shim.other_netns)
+		return SHIM_FB_NETNS;
 	if (l->opts_set & SHIM_OPTS_KERNEL)
 		return SHIM_FB_OPTION;
 	if ((l->opts_set & SHIM_OPTS_SO) && bound_elsewhere(fd))

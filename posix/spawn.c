@@ -148,7 +148,8 @@ static int row_for(const posix_spawn_file_actions_t *fa, struct shim_crossing *c
 {
 	int row = -1;
 
-	if (any_crosses(fa)) {
+	/* In another pid namespace the keeper would not know the pid that we are told. */
+	if (!shim.view.other_pidns && any_crosses(fa)) {
 		shim_sig_enter();
 		row = keeper_spawn_prepare(&shim.view);
 		shim_sig_leave();

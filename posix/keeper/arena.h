@@ -58,6 +58,7 @@ static inline shim_rows shim_row_bit(int row)
 	X(PORTS, "the port is outside ports= of the configuration")                                \
 	X(EXCLUDED, "the configuration excludes it")                                               \
 	X(RAW_FORK, "child of a raw fork or clone")                                                \
+	X(NETNS, "the program went to another network namespace than the lane's")                 \
 	X(SECCOMP, "the program gave up the system calls that lane cannot do without")                                                \
 	X(KEEPER_GONE, "the keeper has ended: new sockets stay with the kernel")
 
@@ -227,6 +228,7 @@ struct shim_view {
 	size_t size;	      /* bytes mapped */
 	int conn;	      /* to the keeper, CLOEXEC: its end of file tells the keeper of an exec */
 	bool readonly;	      /* set before mapping: an onlooker */
+	bool other_pidns;     /* its pids are not the keeper's */
 };
 
 static inline bool shim_row_is_live(const struct shim_arena *a, unsigned int row)

@@ -15,10 +15,13 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "proto.h"
 #include "sys.h"
+
+#define BORN_WAIT_MS 500
 
 /* The child's connection and its row's generation, between prepare and the end of the fork. */
 static __thread int child_conn = -1;
@@ -181,6 +184,24 @@ void keeper_spawn_done(struct shim_view *v, int row, int32_t pid)
 		row_give_back(v, row);
 }
 
+/* The child is in a pid namespace that the keeper does not see: it is told by whom it is told. Until
+ * it knows, whose children this one's are cannot be told either. */
+static void say_born(struct shim_view *v, int row)
+{
+	const struct shim_row *r = &v->a->row[row];
+	struct timespec ms = {.tv_nsec = 1000000};
+	struct keeper_msg m;
+	int i;
+
+	keeper_msg_init(&m, KEEPER_BORN, v->a->ifname);
+	m.row = row;
+	m.generation = r->generation;
+	if (v->conn < 0 || keeper_send_self(v->conn, &m))
+		return;
+	for (i = 0; i < BORN_WAIT_MS && r->state == SHIM_ROW_RESERVED; i++)
+		sys_call(SYS_nanosleep, (long)&ms, 0, 0, 0, 0);
+}
+
 void keeper_fork_parent(struct shim_view *v, int row, int32_t pid)
 {
 	if (child_conn >= 0)
@@ -188,6 +209,8 @@ void keeper_fork_parent(struct shim_view *v, int row, int32_t pid)
 	child_conn = -1;
 	if (pid == 0)
 		return; /* a fork inside libc: the child says it */
+	if (pid > 0 && v->other_pidns)
+		return; /* not the number that the keeper knows */
 	keeper_spawn_done(v, row, pid);
 }
 
@@ -212,6 +235,10 @@ void keeper_fork_child(struct shim_view *v, int row)
 	shim_lock_allow();
 	prctl(PR_GET_NAME, v->a->row[row].comm);
 	v->a->row[row].last_poll_us = 0;
+	if (v->other_pidns) {
+		say_born(v, row);
+		return;
+	}
 	/* Not getppid(): the parent may be gone already. */
 	reserved_by = v->a->row[row].pid;
 	if (reserved_by < 0)

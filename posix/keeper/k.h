@@ -84,6 +84,8 @@ void keeper_knobs(struct keeper *k);
 /* ---- rows.c ---- */
 /* A free row for 'pid', or -errno. Its process is watched. */
 int keeper_row_take(struct keeper *k, pid_t pid, uid_t uid);
+/* The child that row was reserved for has said who it is. */
+void keeper_row_born(struct keeper *k, int row, uint32_t generation, pid_t pid);
 /* The member is gone: closes what it held as the kernel would. */
 void keeper_row_gone(struct keeper *k, int row);
 /* The member's connection has ended: it is gone, or has executed another program and left what crosses. */

@@ -20,6 +20,7 @@ enum keeper_op {
 	KEEPER_MAPPED,	     /* the joiner has mapped everything; answer: KEEPER_READY once bound */
 	KEEPER_OBSERVE,	     /* lane stat: the memfd, to be mapped read-only */
 	KEEPER_FORKED,	     /* this connection is the future child's in 'row'; no answer */
+	KEEPER_BORN,	     /* by that child, with SCM_CREDENTIALS: its pid, which it does not know; no answer */
 	KEEPER_STOP,	     /* lane stop: end when no member is left, without lingering */
 	KEEPER_WELCOME,
 	KEEPER_READY,
@@ -37,7 +38,7 @@ struct keeper_msg {
 	char error[256];
 	uint32_t nr_ifs;    /* WELCOME: interfaces of the lane */
 	uint32_t nr_queues[LANE_IFS_MAX]; /* WELCOME: XSKs of each among the descriptors */
-	uint32_t generation; /* FORKED: of the row, when it was reserved */
+	uint32_t generation; /* FORKED, BORN: of the row, when it was reserved */
 	uint32_t has_link;  /* WELCOME: the last descriptors are the links of each's program */
 };
 

@@ -58,6 +58,24 @@ int keeper_send(int fd, struct keeper_msg *m, const int *fds, unsigned int n)
 	return sendmsg(fd, &mh, MSG_NOSIGNAL) < 0 ? -errno : 0;
 }
 
+int keeper_send_self(int fd, struct keeper_msg *m)
+{
+	struct ucred self = {.pid = getpid(), .uid = getuid(), .gid = getgid()};
+	_Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(self))] = {0};
+	struct iovec iov = {.iov_base = m, .iov_len = sizeof(*m)};
+	struct msghdr mh = {.msg_iov = &iov,
+			    .msg_iovlen = 1,
+			    .msg_control = control,
+			    .msg_controllen = sizeof(control)};
+	struct cmsghdr *c = CMSG_FIRSTHDR(&mh);
+
+	c->cmsg_level = SOL_SOCKET;
+	c->cmsg_type = SCM_CREDENTIALS;
+	c->cmsg_len = CMSG_LEN(sizeof(self));
+	memcpy(CMSG_DATA(c), &self, sizeof(self));
+	return sendmsg(fd, &mh, MSG_NOSIGNAL) < 0 ? -errno : 0;
+}
+
 void keeper_close_fds(int *fds, int n)
 {
 	int i;
@@ -84,6 +102,17 @@ static bool limit_lift(struct rlimit *old)
 	return sys_call(SYS_prlimit64, 0, RLIMIT_NOFILE, (long)&more, 0, 0) == 0;
 }
 
+static int32_t take_pid(struct msghdr *mh)
+{
+	struct ucred cred = {0};
+	struct cmsghdr *c;
+
+	for (c = CMSG_FIRSTHDR(mh); c; c = CMSG_NXTHDR(mh, c))
+		if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_CREDENTIALS)
+			memcpy(&cred, CMSG_DATA(c), sizeof(cred));
+	return cred.pid;
+}
+
 /* The descriptors of a received message; returns how many. */
 static int take_fds(struct msghdr *mh, int fds[KEEPER_FDS_MAX])
 {
@@ -102,9 +131,16 @@ static int take_fds(struct msghdr *mh, int fds[KEEPER_FDS_MAX])
 
 int keeper_recv(int fd, struct keeper_msg *m, int fds[KEEPER_FDS_MAX])
 {
+	int32_t pid;
+
+	return keeper_recv_from(fd, m, fds, &pid);
+}
+
+int keeper_recv_from(int fd, struct keeper_msg *m, int fds[KEEPER_FDS_MAX], int32_t *pid)
+{
 	union {
 		struct cmsghdr align;
-		char bytes[CMSG_SPACE(KEEPER_FDS_MAX * sizeof(int))];
+		char bytes[CMSG_SPACE(KEEPER_FDS_MAX * sizeof(int)) + CMSG_SPACE(sizeof(struct ucred))];
 	} control;
 	struct iovec iov = {.iov_base = m, .iov_len = sizeof(*m)};
 	struct msghdr mh = {.msg_iov = &iov,
@@ -116,6 +152,7 @@ int keeper_recv(int fd, struct keeper_msg *m, int fds[KEEPER_FDS_MAX])
 	ssize_t r = recvmsg(fd, &mh, MSG_CMSG_CLOEXEC);
 	int n = r < 0 ? -errno : take_fds(&mh, fds);
 
+	*pid = r < 0 ? 0 : take_pid(&mh);
 	if (lifted)
 		sys_call(SYS_prlimit64, 0, RLIMIT_NOFILE, (long)&old, 0, 0);
 	if (r == 0)

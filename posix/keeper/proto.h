@@ -18,6 +18,10 @@
 socklen_t keeper_address(struct sockaddr_un *sun, const char *ifname);
 /* Sends one message with 'n' descriptors. 0 or -errno. */
 int keeper_send(int fd, struct keeper_msg *m, const int *fds, unsigned int n);
+/* Sends one with the sender's credentials, as the receiver sees them. 0 or -errno. */
+int keeper_send_self(int fd, struct keeper_msg *m);
+/* As keeper_recv(), and the pid of the sender's credentials, 0: there were none. */
+int keeper_recv_from(int fd, struct keeper_msg *m, int fds[KEEPER_FDS_MAX], int32_t *pid);
 /*
  * Receives one message and at most KEEPER_FDS_MAX descriptors into fds[] (owned, CLOEXEC). Returns
  * their number, -EPIPE: end of file, -EBADMSG, or -errno. A process whose limit leaves no room for

@@ -110,6 +110,20 @@ int keeper_row_take(struct keeper *k, pid_t pid, uid_t uid)
 	return row;
 }
 
+void keeper_row_born(struct keeper *k, int row, uint32_t generation, pid_t pid)
+{
+	struct shim_row *r = &k->v.a->row[row];
+	int32_t reserved_by = r->pid;
+	uint32_t want = SHIM_ROW_RESERVED;
+
+	if (r->generation != generation || reserved_by >= 0 ||
+	    !atomic_compare_exchange_strong(&r->pid, &reserved_by, pid))
+		return; /* its parent has said it */
+	shim_row_set_live(k->v.a, (unsigned int)row, true);
+	if (atomic_compare_exchange_strong(&r->state, &want, SHIM_ROW_LIVE))
+		keeper_rows_scan(k);
+}
+
 void keeper_row_gone(struct keeper *k, int row)
 {
 	struct keeper_row *kr = &k->row[row];

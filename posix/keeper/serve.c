@@ -67,11 +67,12 @@ static void hang_up(struct keeper *k, unsigned int ifi)
 void keeper_accept(struct keeper *k, unsigned int ifi)
 {
 	struct ucred cred = {.pid = -1, .uid = (uid_t)-1};
-	int fd, i;
+	int fd, i, one = 1;
 
 	while ((fd = accept4(k->listen_fd[ifi], NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK)) >= 0) {
 		i = conn_place(k);
 		keeper_peer_ok(fd, &cred);
+		setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &one, sizeof(one)); /* KEEPER_BORN */
 		if (i < 0 || keeper_watch(k, fd, EPOLLIN, K_CONN, (unsigned int)i)) {
 			close(fd);
 			continue;
@@ -110,7 +111,7 @@ static bool may(struct keeper *k, struct keeper_conn *c, const struct keeper_msg
 		refuse(k, c, SHIM_FB_NO_LANE,
 		       "the keeper of %.15s (pid %d) is of another version of lane", k->s.ifname,
 		       getpid());
-	else if (m->pid != c->pid)
+	else if (m->pid != c->pid && m->op != KEEPER_FORKED) /* a member's, which knows its own number */
 		refuse(k, c, SHIM_FB_PID_NAMESPACE,
 		       "the program is in another pid namespace than the keeper of %.15s (pid %d)",
 		       k->s.ifname, getpid());
@@ -295,10 +296,11 @@ void keeper_conn_readable(struct keeper *k, unsigned int index)
 	struct keeper_conn *c = &k->conn[index];
 	int fds[KEEPER_FDS_MAX], n;
 	struct keeper_msg m;
+	int32_t pid;
 
 	if (c->fd < 0)
 		return;
-	n = keeper_recv(c->fd, &m, fds);
+	n = keeper_recv_from(c->fd, &m, fds, &pid);
 	if (n == -EAGAIN || n == -EINTR)
 		return;
 	if (n < 0) {
@@ -307,6 +309,11 @@ void keeper_conn_readable(struct keeper *k, unsigned int index)
 	}
 	/* Nobody needs to hand us anything. */
 	keeper_close_fds(fds, n);
+	if (m.op == KEEPER_BORN && m.version == SHIM_ARENA_VERSION) {
+		if (c->row >= 0 && c->row == m.row && pid > 0)
+			keeper_row_born(k, c->row, m.generation, pid);
+		return;
+	}
 	if (may(k, c, &m))
 		answer(k, index, &m);
 }

@@ -208,5 +208,149 @@ static void filter_threads(void)
 	reap(pid);
 }
 
-T_MAIN(T_CASE(filter_like_sshd), T_CASE(filter_by_syscall), T_CASE(filter_only_poll), T_CASE(filter_only_nap),
+/* ---- children by other calls, in other namespaces ---- */
+
+/* One exchange with a child that has the other end, and its end; 'made' is what the call returned. */
+static void serve(int fd[2], long made)
+{
+	if (made < 0)
+		t_die("no child");
+	if (made == 0) {
+		close(fd[0]);
+		echo(fd[1]);
+	}
+	close(fd[1]);
+	talk(fd[0]);
+	reap((pid_t)made);
+}
+
+static void clone_plain(void)
+{
+	int fd[2];
+
+	t_pair(fd);
+	serve(fd, syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0));
+}
+
+static void clone_three(void)
+{
+	uint64_t args[8] = {[4] = SIGCHLD};
+	int fd[2];
+
+	t_pair(fd);
+	serve(fd, syscall(SYS_clone3, args, sizeof(args)));
+}
+
+static void fork_inside(void)
+{
+	int fd[2];
+
+	t_pair(fd);
+	serve(fd, _Fork());
+}
+
+static void clone_newnet(void)
+{
+	int fd[2];
+
+	t_pair(fd);
+	serve(fd, syscall(SYS_clone, CLONE_NEWNET | SIGCHLD, 0, 0, 0, 0));
+}
+
+/* Children of the first process of a pid namespace, which knows other numbers than everybody else. */
+static void clone_newpid(void)
+{
+	int a[2], b[2], status;
+	pid_t pid, outer;
+
+	t_pair(a);
+	t_pair(b);
+	outer = (pid_t)MUST(syscall(SYS_clone, CLONE_NEWPID | SIGCHLD, 0, 0, 0, 0));
+	if (outer == 0) {
+		t_say("I am %d", getpid());
+		pid = fork();
+		if (pid == 0)
+			serve(a, fork());
+		waitpid(pid, &status, 0);
+		close(a[0]);
+		close(a[1]);
+		close(b[0]);
+		t_say("%x", status);
+		echo(b[1]);
+	}
+	close(a[0]);
+	close(a[1]);
+	close(b[1]);
+	talk(b[0]);
+	reap(outer);
+}
+
+static int echo_fd[2];
+
+static int echo_started(void *arg)
+{
+	close(echo_fd[0]);
+	echo(*(int *)arg);
+	return 0;
+}
+
+static void clone_function(void)
+{
+	static char stack[65536] __attribute__((aligned(64)));
+	pid_t pid;
+
+	t_pair(echo_fd);
+	pid = (pid_t)MUST(clone(echo_started, stack + sizeof(stack), CLONE_NEWNET | SIGCHLD, &echo_fd[1]));
+	close(echo_fd[1]);
+	talk(echo_fd[0]);
+	reap(pid);
+}
+
+/* What it makes in its new namespace is of that: there, lo is down. */
+static void unshare_net(void)
+{
+	int fd[2], l = t_listen(5), home, s;
+	struct sockaddr_in a = t_addr(t_port(l));
+	pid_t pid;
+
+	t_pair(fd);
+	pid = fork();
+	if (pid == 0) {
+		home = open("/proc/self/ns/net", O_RDONLY);
+		SHOW(unshare(CLONE_NEWNET));
+		s = socket(AF_INET, SOCK_STREAM, 0);
+		SHOW(connect(s, (void *)&a, sizeof(a)));
+		close(s);
+		SHOW(setns(home, CLONE_NEWNET));
+		s = socket(AF_INET, SOCK_STREAM, 0);
+		SHOW(connect(s, (void *)&a, sizeof(a)));
+		close(s);
+		echo(fd[1]);
+	}
+	close(fd[1]);
+	talk(fd[0]);
+	reap(pid);
+	SHOW(accept(l, NULL, NULL) >= 0);
+}
+
+/* The child holds what it has, and nothing after its end. */
+static void clone_holds(void)
+{
+	int fd[2];
+	pid_t pid;
+
+	t_pair(fd);
+	pid = (pid_t)MUST(syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0));
+	if (pid == 0)
+		for (;;)
+			pause();
+	close(fd[1]);
+	t_say("%s", t_poll(fd[0], POLLIN | POLLRDHUP, 100));
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	t_say("%s", t_poll(fd[0], POLLIN | POLLRDHUP, 2000));
+}
+
+T_MAIN(T_CASE(clone_plain), T_CASE(clone_three), T_CASE(fork_inside), T_CASE(clone_newnet), T_CASE(clone_newpid),
+       T_CASE(clone_function), T_CASE(unshare_net), T_CASE(clone_holds), T_CASE(filter_like_sshd), T_CASE(filter_by_syscall), T_CASE(filter_only_poll), T_CASE(filter_only_nap),
        T_CASE(filter_no_sleep), T_CASE(filter_polls), T_CASE(filter_threads))
