@@ -18,6 +18,7 @@
 
 #include "posix/shim.h"
 #include "posix/signal.h"
+#include "posix/wake.h"
 
 _Thread_local struct shim_sig_self shim_sig;
 
@@ -65,7 +66,7 @@ static void set_action(int sig, const struct sigaction *act)
 static void run(int sig, siginfo_t *info, void *uc)
 {
 	struct sigaction act = action_of(sig), dfl = {.sa_handler = SIG_DFL};
-	bool restarts = act.sa_flags & SA_RESTART;
+	bool restarts = act.sa_flags & SA_RESTART, sleeping = shim_sig.sleeping;
 
 	if (!is_handler(&act))
 		return;
@@ -80,6 +81,10 @@ static void run(int sig, siginfo_t *info, void *uc)
 	else
 		act.sa_handler(sig);
 	shim_sig.nr_open--;
+	/* What it did may be what the thread is about to sleep on, or end its call. */
+	shim_sig.sleeping = sleeping;
+	if (sleeping)
+		shim_ring(shim_self.evfd);
 }
 
 /* A fault that nobody handles: the kernel's default action, with the state that led to it. */

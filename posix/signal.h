@@ -23,6 +23,7 @@ struct shim_sig_self {
 	volatile uint32_t nr_run;    /* handlers that ran */
 	volatile uint32_t nr_break;  /* of these: without SA_RESTART */
 	volatile bool last_restarts;
+	volatile bool sleeping;      /* about to sleep, or asleep: a handler must wake this thread */
 	volatile uint32_t nr_open;   /* handlers that have not returned, or were left by longjmp */
 };
 extern _Thread_local struct shim_sig_self shim_sig

@@ -36,6 +36,7 @@
 #define SPIN_STOLEN_US     200   /* between two looks: another thread had the CPU */
 #define CALM_EVERY_US      1000
 #define SPIN_CROWDED_US    20000 /* and then so long nobody spins on it */
+#define SLEEP_EVENTS	   8
 #define PROFILE_LATENCY    1
 #define PROFILE_THROUGHPUT 2
 
@@ -48,6 +49,7 @@ struct pause {
 	uint64_t timer_us;         /* the lane's next */
 	uint64_t spun_us;          /* when a spin last looked at the clock, 0: none under way */
 	uint32_t nr_run, nr_break; /* handlers, when the wait began */
+	uint32_t nr_looked;        /* and when it looked last */
 	bool polled;               /* the poll array is in the scratch set */
 	bool kernel;               /* a kernel descriptor is ready */
 	bool slept;
@@ -90,6 +92,7 @@ static int look(struct pause *p, bool arm)
 	int r;
 
 	enter_and_turn(v);
+	p->nr_looked = shim_sig.nr_run; /* none runs inside; one that waits runs behind it */
 	r = w->ready(v, w->arg);
 	if (r && w->keep_lock) {
 		shim_waiter_disarm(v);
@@ -360,27 +363,47 @@ static int nap(struct pause *p)
 	return r < 0 ? -errno : r;
 }
 
+/* From here on a handler wakes the thread, even before it sleeps. False: one ran since the last look,
+ * and may have done in it what the thread would wait for. */
+static bool begin_sleep(const struct pause *p)
+{
+	shim_sig.sleeping = true;
+	atomic_signal_fence(memory_order_seq_cst);
+	return shim_sig.nr_run == p->nr_looked;
+}
+
 /* The same by the calls that a filter has left. */
 static int sleep_sandboxed(struct pause *p)
 {
 	int64_t us;
 	bool duty;
-	int n;
+	int n = 0;
 
 	if (rings_pending(shim.view.ln))
 		return 0;
 	us = sleep_time(p, &duty);
-	n = shim_sandbox_sleep(p->w, us, &p->kernel);
+	if (begin_sleep(p))
+		n = shim_sandbox_sleep(p->w, us, &p->kernel);
+	shim_sig.sleeping = false;
 	if (duty)
 		atomic_store(&timer_duty, NULL);
 	return n;
 }
 
+static int sleep_on(struct pause *p, struct epoll_event ev[SLEEP_EVENTS], int64_t us)
+{
+	int n;
+
+	pthread_cleanup_push(cancelled, p);
+	n = epoll_sleep(shim_self.epfd, ev, SLEEP_EVENTS, us, p->w->sigmask);
+	pthread_cleanup_pop(0);
+	return n;
+}
+
 static int sleep_in_kernel(struct pause *p)
 {
-	struct shim_waiter *me = &shim_self;
 	struct shim_wait *w = p->w;
-	struct epoll_event ev[8];
+	struct epoll_event ev[SLEEP_EVENTS];
 	int64_t us;
 	bool duty;
 	int n;
@@ -404,9 +427,8 @@ static int sleep_in_kernel(struct pause *p)
 		return 0;
 	us = sleep_time(p, &duty);
 	atomic_fetch_add_explicit(&shim.view.a->nr_sleeps, 1, memory_order_relaxed);
-	pthread_cleanup_push(cancelled, p);
-	n = epoll_sleep(me->epfd, ev, 8, us, w->sigmask);
-	pthread_cleanup_pop(0);
+	n = begin_sleep(p) ? sleep_on(p, ev, us) : 0;
+	shim_sig.sleeping = false;
 	if (duty)
 		atomic_store(&timer_duty, NULL);
 	if (n > 0)
@@ -480,6 +502,7 @@ int shim_wait(struct shim_wait *w)
 	};
 	int r;
 
+	shim_sig.sleeping = false; /* a handler may have left an earlier wait by longjmp */
 	/* First, so that what was sent to an own socket is there when the lane is looked at. */
 	shim_kick_deferred();
 	if (shim_unlikely(shim_self.waiting || shim_self.spinning)) {

@@ -165,6 +165,37 @@ static void handler_sends(void)
 	SHOW(read(handler_fd[1], buf, 100));
 }
 
+static void on_send_and_look(int sig)
+{
+	struct pollfd p = {handler_fd[1], POLLIN, 0};
+
+	(void)sig;
+	if (send(handler_fd[0], "h", 1, 0) != 1)
+		_exit(9);
+	poll(&p, 1, 0);
+}
+
+/* A handler at any moment of a call that is about to sleep makes ready what it would sleep on, and sees that
+ * itself. */
+static void handler_wakes(void)
+{
+	struct sigaction sa = {.sa_handler = on_send_and_look, .sa_flags = SA_RESTART};
+	unsigned int got = 0;
+	int one = 1;
+
+	t_pair(handler_fd);
+	setsockopt(handler_fd[0], IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+	sigaction(SIGALRM, &sa, NULL);
+	for (unsigned int i = 0; i < 4000; i++) {
+		struct itimerval it = {.it_value = {0, 1 + i * 7 % 90}};
+
+		setitimer(ITIMER_REAL, &it, NULL);
+		got += read(handler_fd[1], buf, 1) == 1;
+	}
+	alarm(0);
+	SHOW(got);
+}
+
 static void masked(void)
 {
 	sigset_t all, none;
@@ -441,6 +472,6 @@ static void sleeps(void)
 	waitpid(pid, NULL, 0);
 }
 
-T_MAIN(T_CASE(interrupted), T_CASE(restarted), T_CASE(jumped), T_CASE(handler_sends),
+T_MAIN(T_CASE(interrupted), T_CASE(restarted), T_CASE(jumped), T_CASE(handler_sends), T_CASE(handler_wakes),
        T_CASE(masked), T_CASE(cancelled), T_CASE(cancel_due), T_CASE(cancel_busy), T_CASE(exit_with_readers), T_CASE(sleeps),
        T_CASE(part_way))
