@@ -461,10 +461,6 @@ void shim_epoll_fork(enum shim_fork_step step)
 {
 	if (step == SHIM_FORK_PREPARE)
 		hold();
-	else if (step == SHIM_FORK_PARENT)
-		let_go();
-	if (step != SHIM_FORK_CHILD)
-		return;
-	pthread_mutex_init(&mutex, NULL);
-	shim_sig_leave();
+	else
+		let_go(); /* in the child too: it is this thread that took it */
 }

@@ -380,6 +380,5 @@ void shim_wake_fork_child(void)
 	*me = (struct shim_waiter){NOT_OPEN};
 	registry = NULL;
 	atomic_store(&nr_armed, 0);
-	pthread_mutex_init(&mutex, NULL);
-	shim_sig_leave();
+	let_go(); /* this thread took it before the fork */
 }

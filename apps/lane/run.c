@@ -124,6 +124,24 @@ static int set_preload(const char *library, char *err)
 	return r;
 }
 
+/* gcc's address sanitizer ends a program that has another library in front of it, unless it is told not to
+ * look; the order does no harm. Nobody else reads the variable. */
+static int set_sanitizer(void)
+{
+	static const char order[] = "verify_asan_link_order";
+	const char *old = getenv("ASAN_OPTIONS");
+	char *value;
+	int r;
+
+	if (old && strstr(old, order))
+		return 0;
+	if (asprintf(&value, "%s%s%s=0", old ? old : "", old && *old ? ":" : "", order) < 0)
+		return -ENOMEM;
+	r = setenv("ASAN_OPTIONS", value, 1) ? -errno : 0;
+	free(value);
+	return r;
+}
+
 /* The keeper serves, this pid is known to it, the environment is set. 0, maybe with a word in err[], or
  * -errno with err[]. */
 static int prepare(struct lane_settings *s, bool strict, char *err)
@@ -152,6 +170,8 @@ static int prepare(struct lane_settings *s, bool strict, char *err)
 	}
 	if (!r)
 		r = set_preload(library, err);
+	if (!r)
+		r = set_sanitizer();
 	if (!r)
 		lane_settings_export(s);
 	return r;
