@@ -126,6 +126,7 @@ static int accept_kernel(int fd, struct sockaddr *addr, socklen_t *len, int flag
 	r = (int)sys_call(SYS_accept4, fd, (long)addr, (long)len, flags, 0);
 	if (r < 0)
 		return r;
+	shim_count_fallback(SHIM_FB_KERNEL_HALF);
 	return shim_fd_new(shim_fd_within(r));
 }
 

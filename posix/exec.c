@@ -116,7 +116,8 @@ static void hold_listener(int fd, struct shim_local *l, bool for_exec)
 	shim_enter(v);
 	s = shim_sock_of(l);
 	if (s) {
-		s->exec_cookie = for_exec ? cookie : 0;
+		if (for_exec && cookie)
+			shim_cookie_add(s, cookie);
 		s->exec_until_us = for_exec && cookie ? shim_now_us() + EXEC_HOLD_US : 0;
 	}
 	shim_leave_quiet(v);
@@ -327,7 +328,7 @@ static uint32_t held_listener(uint64_t cookie, uint32_t *generation)
 	shim_enter(v);
 	for (i = 0; cookie && i < v->nr_socks && found == LANE_NIL; i++) {
 		s = shim_sock_at(v, i);
-		if (!s || s->kind != SHIM_SOCK_LISTENER || s->exec_cookie != cookie)
+		if (!s || s->kind != SHIM_SOCK_LISTENER || !shim_cookie_has(s, cookie))
 			continue;
 		if (!s->rows && v->a->nr_exec_held)
 			v->a->nr_exec_held--;

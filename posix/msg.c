@@ -234,6 +234,40 @@ static int send_many(struct shim_local *l, struct mmsghdr *v, unsigned int n, in
 	return i ? (int)i : (int)r;
 }
 
+/* Messages on no lane socket, of which those from 'first' on take nothing along after all. */
+struct many {
+	struct mmsghdr *v;
+	unsigned int first, n;
+};
+
+static void take_back_many(void *arg)
+{
+	const struct many *m = arg;
+	unsigned int i;
+
+	for (i = m->first; i < m->n; i++)
+		shim_pass_rights(&m->v[i].msg_hdr, -1);
+}
+
+static int send_many_other(int fd, struct mmsghdr *v, unsigned int n, int flags)
+{
+	struct many m = {.v = v, .n = n < SHIM_IOV_MAX ? n : SHIM_IOV_MAX};
+	bool any = false;
+	unsigned int i;
+	int r;
+
+	for (i = 0; i < m.n; i++)
+		any |= shim_pass_rights(&v[i].msg_hdr, 1);
+	if (!any)
+		return shim_libc()->sendmmsg(fd, v, n, flags);
+	pthread_cleanup_push(take_back_many, &m);
+	r = shim_libc()->sendmmsg(fd, v, n, flags);
+	pthread_cleanup_pop(0);
+	m.first = r > 0 ? (unsigned int)r : 0;
+	take_back_many(&m);
+	return r;
+}
+
 LANE_EXPORT int sendmmsg(int fd, struct mmsghdr *v, unsigned int n, int flags)
 {
 	struct shim_local *l;
@@ -242,7 +276,7 @@ LANE_EXPORT int sendmmsg(int fd, struct mmsghdr *v, unsigned int n, int flags)
 	shim_cancel_point();
 	l = n ? get_msg_sender(fd, &v->msg_hdr) : shim_get_sock(fd);
 	if (!l)
-		return shim_libc()->sendmmsg(fd, v, n, flags);
+		return send_many_other(fd, v, n, flags);
 	r = send_many(l, v, n, flags & ~SHIM_MSG_BATCH);
 	shim_put(l);
 	return (int)shim_ret(r);
@@ -281,8 +315,13 @@ LANE_EXPORT int recvmmsg(int fd, struct mmsghdr *v, unsigned int n, int flags,
 
 	shim_cancel_point();
 	l = shim_get_sock(fd);
-	if (!l)
-		return shim_libc()->recvmmsg(fd, v, n, flags, timeout);
+	if (!l) {
+		r = shim_libc()->recvmmsg(fd, v, n, flags, timeout);
+		for (int i = 0; i < r; i++)
+			if (v[i].msg_hdr.msg_controllen)
+				shim_cmsg_rights(&v[i].msg_hdr);
+		return r;
+	}
 	if (timeout && shim_copy_in(&ts, timeout, sizeof(ts)) < 0)
 		r = -EFAULT;
 	else if (timeout && (ts.tv_sec < 0 || (unsigned long)ts.tv_nsec > 999999999))

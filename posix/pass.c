@@ -4,7 +4,7 @@
  * Theory of operation. The kernel passes what lies under a number. Under a listener's, a UDP
  * socket's and mostly a connecting socket's number lies a socket of its own; under an accepted
  * one's lies the anchor, which says nothing, so a fresh unconnected socket is put there first. The
- * SO_COOKIE of that socket is kept in the arena (sock.exec_cookie), and whoever gets the
+ * SO_COOKIE of that socket is kept in the arena (sock.exec_cookies), and whoever gets the
  * descriptor finds the sock by it. A receiver without the preload has an unconnected socket.
  *
  * - Exec: sock.exec_rows marks what crosses. The keeper then leaves these socks to the old row
@@ -19,6 +19,7 @@
 #include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "posix/cmsg.h"
@@ -82,6 +83,23 @@ static uint64_t mark(int fd, struct shim_local *l)
 	return cookie;
 }
 
+bool shim_cookie_has(const struct shim_sock *s, uint64_t cookie)
+{
+	unsigned int i;
+
+	for (i = 0; i < SHIM_COOKIES && s->exec_cookies[i] != cookie; i++)
+		;
+	return i < SHIM_COOKIES;
+}
+
+void shim_cookie_add(struct shim_sock *s, uint64_t cookie)
+{
+	if (shim_cookie_has(s, cookie))
+		return;
+	memmove(&s->exec_cookies[1], s->exec_cookies, sizeof(s->exec_cookies) - sizeof(cookie));
+	s->exec_cookies[0] = cookie;
+}
+
 bool shim_pass_exec(int fd, struct shim_local *l, int row)
 {
 	struct shim_view *v = &shim.view;
@@ -91,7 +109,7 @@ bool shim_pass_exec(int fd, struct shim_local *l, int row)
 	shim_enter(v);
 	s = shim_sock_of(l);
 	if (s && cookie) {
-		s->exec_cookie = cookie;
+		shim_cookie_add(s, cookie);
 		s->rows |= shim_row_bit(row);
 		s->exec_rows |= shim_row_bit(row);
 	} else if (s) {
@@ -115,7 +133,7 @@ static bool pass(int fd, int way)
 	shim_enter(v);
 	s = shim_sock_of(l);
 	if (s && cookie) {
-		s->exec_cookie = cookie;
+		shim_cookie_add(s, cookie);
 		s->exec_until_us = shim_now_us() + PASS_HOLD_US;
 		s->nr_passing++;
 	} else if (s && way < 0 && s->nr_passing && --s->nr_passing == 0) {
@@ -204,7 +222,7 @@ static bool take(uint64_t cookie, struct shim_local *l)
 	shim_enter(v);
 	for (i = 0, left = v->a->nr_socks_used; i < v->nr_socks && left; i++) {
 		s = shim_sock_at(v, i);
-		if (s && s->exec_cookie == cookie)
+		if (s && shim_cookie_has(s, cookie))
 			break;
 		left -= s != NULL;
 	}

@@ -12,6 +12,9 @@ bool shim_pass_exec(int fd, struct shim_local *l, int row);
 /* A program's message goes to a unix socket: before (way 1), and when that has failed (way -1).
  * True: with lane sockets. */
 bool shim_pass_rights(const struct msghdr *user, int way);
+/* The kernel socket with this cookie stands for the sock too. Under the lock, as the next. */
+void shim_cookie_add(struct shim_sock *s, uint64_t cookie);
+bool shim_cookie_has(const struct shim_sock *s, uint64_t cookie);
 /* 'fd' came from elsewhere: if it stands for a sock of the lane, it is one now. */
 bool shim_pass_adopt(int fd);
 

@@ -57,6 +57,7 @@ static inline shim_rows shim_row_bit(int row)
 	X(IO_URING, "the program uses io_uring")                                                   \
 	X(PORTS, "the port is outside ports= of the configuration")                                \
 	X(EXCLUDED, "the configuration excludes it")                                               \
+	X(KERNEL_HALF, "accepted by the kernel's half of a listener: by another way than the lane")\
 	X(RAW_FORK, "child of a raw fork or clone")                                                \
 	X(NETNS, "the program went to another network namespace than the lane's")                 \
 	X(SECCOMP, "the program gave up the system calls that lane cannot do without")                                                \
@@ -101,6 +102,9 @@ enum shim_sock_kind { SHIM_SOCK_FREE, SHIM_SOCK_LISTENER, SHIM_SOCK_TCP, SHIM_SO
 #define SHIM_SOCK_CORKED 0x100 /* UDP: the kernel's shadow holds the start of a MSG_MORE datagram */
 #define SHIM_SOCK_BOUND 0x200  /* UDP: a fixed local address */
 
+/* Members that pass a connection at the same time have a kernel socket each that stands for it. */
+#define SHIM_COOKIES 4
+
 struct shim_sock {
 	uint32_t free_link; /* first: of the pool */
 	uint8_t kind;	    /* enum shim_sock_kind */
@@ -122,7 +126,7 @@ struct shim_sock {
 	uint64_t created_us;
 	/* What goes to another process: SO_COOKIE of the kernel socket that stands for it, and how
 	 * long it outlives its last member for the receiver to find it (exec.c, pass.c). */
-	uint64_t exec_cookie, exec_until_us;
+	uint64_t exec_cookies[SHIM_COOKIES], exec_until_us;
 	shim_rows exec_rows; /* members that execute another program with it (pass.c) */
 	uint32_t nr_passing; /* messages under way that hold it */
 };

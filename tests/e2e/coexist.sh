@@ -57,6 +57,16 @@ case_ claim-a-used-port redis_start 6379
 out=$lane_tmp/load start "$ns_c" redis-benchmark -h "$S4" -p 6379 -c 20 -t get -l -q
 load=$pid
 case_ over-the-lane over_lane 1000 sleep 1
+# From the server's own namespace its address is reached over the kernel's lo.
+kernel_half()
+{
+	local before
+	before=$(lane_stat KERNEL_HALF)
+	[ "$(in_s timeout 5 redis-cli -h "$S4" ping)" = PONG ] || no "no answer" || return 1
+	[ "$(lane_stat KERNEL_HALF)" -gt "${before:-0}" ] || no "not counted"
+}
+
+case_ kernel-half-is-counted kernel_half
 case_ ping pings "$S4"
 case_ ping6 pings "$S6"
 case_ arp arp

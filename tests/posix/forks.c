@@ -441,7 +441,32 @@ static void among_openers(void)
 	}
 }
 
+/* A parent that accepts in the lane is not kept in the kernel by what its child's program needs. */
+static void exec_listener_blocking(void)
+{
+	int l = t_listen(5), port = t_port(l), c;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		execlp("sleep", "sleep", "30", NULL);
+		_exit(99);
+	}
+	t_sleep_ms(100);
+	alarm(5);
+	if (fork() == 0) {
+		t_sleep_ms(100);
+		c = t_connect(port);
+		SHOW(recv(c, buf, 10, 0));
+		_exit(0);
+	}
+	c = accept(l, NULL, NULL);
+	send(c, "hello", 5, 0);
+	t_sleep_ms(100);
+	kill(pid, SIGTERM);
+	wait(NULL);
+}
+
 T_MAIN(T_CASE(child_exits), T_CASE(child_serves), T_CASE(both_use), T_CASE(last_close),
        T_CASE(killed), T_CASE(workers), T_CASE(accept_then_fork), T_CASE(daemonised),
        T_CASE(spawns), T_CASE(inherited_listener), T_CASE(as_successor), T_CASE(stopped),
-       T_CASE(blocked_thread), T_CASE(among_openers))
+       T_CASE(blocked_thread), T_CASE(among_openers), T_CASE(exec_listener_blocking))

@@ -164,6 +164,87 @@ static void udp_in_message(void)
 	reap(pid);
 }
 
+/* Several descriptors in several messages, by sendmmsg and recvmmsg. */
+static void many_messages(void)
+{
+	_Alignas(struct cmsghdr) char control[2][CMSG_SPACE(sizeof(int))];
+	int pair[2], a[2], b[2], fd[2] = {-1, -1}, i;
+	struct iovec iov[2] = {{"x", 1}, {"y", 1}};
+	struct mmsghdr m[2] = {0};
+	pid_t pid;
+
+	socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair);
+	pid = fork();
+	for (i = 0; i < 2; i++) {
+		m[i].msg_hdr.msg_iov = &iov[i];
+		m[i].msg_hdr.msg_iovlen = 1;
+		m[i].msg_hdr.msg_control = control[i];
+		m[i].msg_hdr.msg_controllen = sizeof(control[i]);
+	}
+	if (pid == 0) {
+		iov[0].iov_base = buf;
+		iov[1].iov_base = buf + 1;
+		for (i = 0; i < 2; i += recvmmsg(pair[1], m + i, 2 - i, MSG_WAITFORONE, NULL))
+			;
+		for (i = 0; i < 2; i++)
+			memcpy(&fd[i], CMSG_DATA(CMSG_FIRSTHDR(&m[i].msg_hdr)), sizeof(int));
+		answer(fd[1]);
+		answer(fd[0]);
+		_exit(0);
+	}
+	t_pair(a);
+	t_pair(b);
+	for (i = 0; i < 2; i++) {
+		struct cmsghdr *c = CMSG_FIRSTHDR(&m[i].msg_hdr);
+
+		c->cmsg_level = SOL_SOCKET;
+		c->cmsg_type = SCM_RIGHTS;
+		c->cmsg_len = CMSG_LEN(sizeof(int));
+		memcpy(CMSG_DATA(c), i ? &b[1] : &a[1], sizeof(int));
+	}
+	SHOW(sendmmsg(pair[0], m, 2, 0));
+	close(a[1]);
+	close(b[1]);
+	SHOW(send(b[0], "second", 6, 0));
+	SHOW(t_read_all(b[0], buf, 10));
+	SHOW(send(a[0], "first", 5, 0));
+	SHOW(t_read_all(a[0], buf, 10));
+	reap(pid);
+}
+
+/* Two processes pass the same connection before either receiver looks. */
+static void passed_by_two(void)
+{
+	int one[2], two[2], go[2], fd[2], i;
+	pid_t pid[3];
+
+	socketpair(AF_UNIX, SOCK_STREAM, 0, one);
+	socketpair(AF_UNIX, SOCK_STREAM, 0, two);
+	pipe(go);
+	for (i = 0; i < 2; i++) {
+		pid[i] = fork();
+		if (pid[i] == 0) {
+			close(go[1]);
+			read(go[0], buf, 1);
+			i = get(i ? two[1] : one[1]);
+			_exit(write(i, "here", 4) != 4);
+		}
+	}
+	t_pair(fd);
+	pid[2] = fork();
+	if (pid[2] == 0)
+		_exit(give(two[0], fd[1]) != 1);
+	reap(pid[2]);
+	SHOW(give(one[0], fd[1]));
+	close(fd[1]);
+	close(go[0]);
+	close(go[1]);
+	SHOW(t_read_all(fd[0], buf, 8));
+	reap(pid[0]);
+	reap(pid[1]);
+	SHOW(t_read_all(fd[0], buf, 1));
+}
+
 /* To itself, and back: two numbers for one socket. */
 static void to_itself(void)
 {
@@ -489,36 +570,12 @@ static void inetd_cat(void)
 	reap(pid);
 }
 
-/* A parent that accepts in the lane is not kept in the kernel by what its child's program needs. */
-static void exec_listener_blocking(void)
-{
-	int l = t_listen(5), port = t_port(l), c;
-	pid_t pid = fork();
-
-	if (pid == 0) {
-		execlp("sleep", "sleep", "30", NULL);
-		_exit(99);
-	}
-	t_sleep_ms(100);
-	alarm(5);
-	if (fork() == 0) {
-		t_sleep_ms(100);
-		c = t_connect(port);
-		SHOW(recv(c, buf, 10, 0));
-		_exit(0);
-	}
-	c = accept(l, NULL, NULL);
-	send(c, "hello", 5, 0);
-	t_sleep_ms(100);
-	kill(pid, SIGTERM);
-	wait(NULL);
-}
-
 int main(int argc, char **argv)
 {
 	static const struct t_case cases[] = {
 		T_CASE(connection_in_message), T_CASE(connected_in_message),
 		T_CASE(listener_in_message),   T_CASE(udp_in_message),
+		T_CASE(many_messages),	       T_CASE(passed_by_two),
 		T_CASE(to_itself),	       T_CASE(exec_connection),
 		T_CASE(exec_vfork),	       T_CASE(exec_twice),
 		T_CASE(exec_stdio),	       T_CASE(exec_unused),
@@ -527,7 +584,6 @@ int main(int argc, char **argv)
 		T_CASE(spawn_unused),	       T_CASE(spawn_fails),
 		T_CASE(system_stdio),	       T_CASE(popen_stdio),
 		T_CASE(inetd_cat),	       T_CASE(standard_streams),
-		T_CASE(exec_listener_blocking),
 		{NULL, NULL}};
 
 	self = "/proc/self/exe";
