@@ -197,7 +197,7 @@ cleanup_on_exit()
 	trap 'lane_signal 130' INT
 	trap 'lane_signal 143' TERM
 	trap 'lane_signal 129' HUP
-	lane_tmp=$(mktemp -d /tmp/lane.XXXXXX) || die "cannot make a temporary directory"
+	lane_tmp=$(mktemp -d "/tmp/lane.$$.XXXXXX") || die "cannot make a temporary directory"
 	chmod 755 "$lane_tmp" # servers that drop their privileges read files in it
 }
 
