@@ -479,7 +479,8 @@ int lane_tcp_listen(struct lane *ln, struct lane_tcp *pcb, const struct lane_ep 
 		lane_tcp_lq(ln, pcb)->backlog = n;
 		return 0;
 	}
-	if (pcb->state != LANE_TCP_CLOSED)
+	/* What is left of a connection (text to read) is no listener's. */
+	if (pcb->state != LANE_TCP_CLOSED || (pcb->flags & (LANE_TF_CONNECTED | LANE_TF_WAS_RESET)))
 		return -EINVAL;
 	if (lane_tcp_lq_get(ln, pcb) < 0)
 		return -ENOBUFS;

@@ -89,7 +89,8 @@ uint64_t lane_tcp_cookie(const struct lane_tcp *pcb);
 /*
  * Makes a listener on 'local' (any address: all of the table; a :: listener takes IPv4 too unless
  * 'v6only'). Several listeners on one endpoint share its SYNs by flow hash (SO_REUSEPORT).
- * Claims the port. 'backlog' n holds n + 1 connections. On a listener: changes the backlog.
+ * Claims the port. 'backlog' n holds n + 1 connections. On a listener: changes the backlog. -EINVAL: it
+ * is or was a connection; lane_tcp_disconnect() makes it fresh.
  */
 int lane_tcp_listen(struct lane *ln, struct lane_tcp *pcb, const struct lane_ep *local, bool v6only,
 		    int backlog);

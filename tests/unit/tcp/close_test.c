@@ -364,6 +364,24 @@ static void test_untake__after_disconnect(void **state)
 	script_close();
 }
 
+/* A connection that has ended keeps its text for the program: it cannot listen unless disconnected. */
+static void test_listen__with_text_of_an_ended_connection(void **state)
+{
+	struct lane_ep local = {.port = 81};
+
+	(void)state;
+	script_open(NULL);
+	script_accept("S 0 mss 1000");
+	script_in(". 1 ack 1 len 100");
+	script_skip();
+	script_in("R 101");
+	assert_int_equal(lane_tcp_listen(s.ln, s.pcb, &local, false, 1), -EINVAL);
+	lane_tcp_disconnect(s.ln, s.pcb);
+	assert_int_equal(lane_tcp_listen(s.ln, s.pcb, &local, false, 1), 0);
+	assert_int_equal(lane_tcp_read(s.ln, s.pcb, NULL, 100, false, 0, NULL), -ENOTCONN);
+	script_close();
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -386,6 +404,7 @@ int main(void)
 		cmocka_unit_test(test_fin__before_text_that_waits),
 		cmocka_unit_test(test_listen_stop__after_asking_for_space),
 		cmocka_unit_test(test_untake__after_disconnect),
+		cmocka_unit_test(test_listen__with_text_of_an_ended_connection),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
