@@ -148,7 +148,7 @@ static void make_lane(struct echo_world *w)
 
 	lane_config_default(&cfg);
 	cfg.nr_bufs = NR_BUFS + 2 * nr; /* each flow has an answer that is not acknowledged */
-	cfg.nr_tcp = nr + 64;
+	cfg.nr_tcp = nr + nr / 2 + 64; /* the last extensions are kept for text that comes */
 	cfg.nr_tcp_x = 0; /* one for each */
 	cfg.nr_tw = 64;
 	cfg.nr_udp = 16;

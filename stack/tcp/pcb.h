@@ -271,13 +271,13 @@ static inline struct lane_tcp_x *lane_tcp_x(const struct lane *ln, const struct 
 	return &ln->xs[pcb->x < ln->st->x_pool.nr ? pcb->x : ln->st->x_pool.nr];
 }
 
-/* Fetches the lines of it that every segment needs. */
+/* Fetches it. */
 static inline void lane_tcp_x_prefetch(const struct lane *ln, const struct lane_tcp *pcb)
 {
 	const char *x = (const char *)lane_tcp_x(ln, pcb);
 
-	__builtin_prefetch(x, 1);
-	__builtin_prefetch(x + 64, 1);
+	for (size_t at = 0; at < sizeof(struct lane_tcp_x); at += 64)
+		__builtin_prefetch(x + at, 1);
 }
 
 /* What is asked for seldom. */
