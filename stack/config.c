@@ -9,6 +9,7 @@
 
 #define PAGE 4096
 #define LINE 64
+#define PCB_SHARE 320 /* bytes of that eighth for each pcb */
 #define SYNS_MAX 65536 /* beyond it cookies do */
 
 void lane_config_default(struct lane_config *cfg)
@@ -57,20 +58,22 @@ void lane_config_default(struct lane_config *cfg)
 	lane_config_memory(cfg, 64u << 20);
 }
 
-/* An eighth of the memory holds connections, about the same again TIME_WAIT, tables and frames'
- * records; the rest is frames. */
+/* About an eighth of the memory holds pcbs, as much again all that goes with them (extensions, half-open
+ * connections, TIME_WAIT, pacing, tables); the rest is frames. */
 int lane_config_memory(struct lane_config *cfg, size_t bytes)
 {
-	size_t pcbs = bytes / 8 / (lane_tcp_pcb_size() + 64);
+	size_t pcbs = bytes / 8 / PCB_SHARE;
 	size_t fixed, per_buf = cfg->buf_stride + sizeof(struct lane_buf);
 
 	if (bytes < 2u << 20 || bytes > (size_t)1 << 40 || cfg->buf_stride == 0)
 		return -EINVAL;
 	cfg->nr_tcp = (uint32_t)pcbs;
-	cfg->nr_tw = (uint32_t)(pcbs * 2);
+	cfg->nr_tcp_x = (uint32_t)(pcbs / 8 * 3);
+	cfg->nr_listen = (uint32_t)(pcbs / 16);
+	cfg->nr_tw = (uint32_t)pcbs;
 	cfg->nr_syn = (uint32_t)(pcbs / 2 < SYNS_MAX ? pcbs / 2 : SYNS_MAX);
-	cfg->nr_udp = (uint32_t)(pcbs / 8);
-	cfg->nr_pace = (uint32_t)(pcbs / 4);
+	cfg->nr_udp = (uint32_t)(pcbs / 16);
+	cfg->nr_pace = (uint32_t)(pcbs / 8);
 	cfg->nr_bufs = 0;
 	fixed = lane_size(cfg) + 2 * (size_t)PAGE;
 	if (fixed + 64 * per_buf > bytes)
@@ -119,6 +122,7 @@ void lane_layout_make(const struct lane_config *cfg, struct lane_layout *at)
 	at->lq = take(&end, (lane_config_listen(cfg) + 1ULL) * lane_tcp_lq_size(), LINE);
 	at->oset = take(&end, LANE_TCP_OSETS * lane_tcp_oset_size(), LINE);
 	at->tw = take(&end, (uint64_t)cfg->nr_tw * lane_tcp_tw_size(), LINE);
+	at->tw_ip6 = take(&end, cfg->nr_tw * lane_tcp_ip6_size(), LINE);
 	at->udp = take(&end, (uint64_t)cfg->nr_udp * lane_udp_pcb_size(), LINE);
 	at->pace = take(&end, (uint64_t)cfg->nr_pace * lane_tcp_pace_size(), LINE);
 	at->conn_table = take(&end, lane_ftable_size(cfg->nr_tcp), LINE);

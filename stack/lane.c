@@ -28,6 +28,7 @@ static void map_arrays(struct lane *ln, struct lane_state *st)
 	ln->lqs = (void *)(base + st->at.lq);
 	ln->osets = (void *)(base + st->at.oset);
 	ln->tws = (void *)(base + st->at.tw);
+	ln->tw_ip6s = (void *)(base + st->at.tw_ip6);
 	ln->udps = (void *)(base + st->at.udp);
 	ln->paces = (void *)(base + st->at.pace);
 	ln->conns = (void *)(base + st->at.conn_table);

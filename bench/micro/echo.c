@@ -147,9 +147,10 @@ static void make_lane(struct echo_world *w)
 	uint32_t nr = w->cfg.flows;
 
 	lane_config_default(&cfg);
-	cfg.nr_bufs = NR_BUFS + 2 * nr; /* each flow has an answer that is not acknowledged */
-	cfg.nr_tcp = nr + nr / 2 + 64; /* the last extensions are kept for text that comes */
-	cfg.nr_tcp_x = 0; /* one for each */
+	/* Each flow has an answer that is not acknowledged, unless they are to be idle. */
+	cfg.nr_bufs = NR_BUFS + (w->cfg.nr_x ? 0 : 2 * nr);
+	cfg.nr_tcp = nr + 64;
+	cfg.nr_tcp_x = w->cfg.nr_x;
 	cfg.nr_tw = 64;
 	cfg.nr_udp = 16;
 	cfg.hash_key[0] = 0x0123456789abcdef;
@@ -157,7 +158,7 @@ static void make_lane(struct echo_world *w)
 	w->size = lane_size(&cfg);
 	w->mem = mmap(NULL, w->size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	fail_unless(w->mem != MAP_FAILED, "memory");
-	madvise(w->mem, w->size, MADV_HUGEPAGE);
+	madvise(w->mem, w->size, w->cfg.nr_x ? MADV_NOHUGEPAGE : MADV_HUGEPAGE);
 	w->ln = lane_create(&cfg, w->mem, w->now_us);
 	fail_unless(w->ln != NULL, "lane");
 	fill_net(w->ln);
@@ -432,4 +433,43 @@ double echo_bulk_out(struct echo_world *w)
 		done += collect(w);
 	}
 	return cycles / done;
+}
+
+/* Echoes what came for 'pcb'. */
+static void answer(struct echo_world *w, struct lane_tcp *pcb)
+{
+	uint8_t text[2048];
+	ssize_t n = lane_tcp_read(w->ln, pcb, text, sizeof(text), false, 0, NULL);
+
+	if (n > 0)
+		fail_unless(lane_tcp_write(w->ln, pcb, text, (size_t)n, false, NULL) == n, "write");
+}
+
+void echo_settle(struct echo_world *w)
+{
+	struct lane_event ev;
+	uint32_t n;
+
+	for (uint32_t i = 0; i < w->cfg.flows; i += n) {
+		n = w->cfg.flows - i < LANE_BURST ? w->cfg.flows - i : LANE_BURST;
+		for (int step = 0; step < 2; step++) { /* text, then the ACK of what came back */
+			for (uint32_t k = 0; k < n; k++)
+				inject(w, i + k, step ? 0 : 64);
+			lane_poll(w->ln, w->now_us += BURST_US);
+			while (lane_event(w->ln, &ev))
+				answer(w, lane_tcp_at(w->ln, ev.index));
+			lane_flush(w->ln);
+			collect(w);
+		}
+	}
+	w->now_us += 1000000;
+	turn(w);
+	turn(w);
+}
+
+struct lane *echo_lane(struct echo_world *w, void **mem, size_t *size)
+{
+	*mem = w->mem;
+	*size = w->size;
+	return w->ln;
 }

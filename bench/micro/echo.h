@@ -5,6 +5,7 @@
 #define LANE_BENCH_MICRO_ECHO_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct echo_config {
@@ -16,11 +17,13 @@ struct echo_config {
 	bool cuts;       /* the queue takes super-segments */
 	bool apart;      /* the client acknowledges each answer at once, by a segment of its own */
 	bool lend;       /* the program sends the frame that it received: no copy */
+	uint32_t nr_x; /* extensions, for flows that will be idle; 0: one for each */
 };
 
 enum echo_stage { ECHO_POLL, ECHO_PROGRAM, ECHO_FLUSH, ECHO_STAGES };
 
 struct echo_world;
+struct lane;
 
 /* All flows connected. Returns owned. */
 struct echo_world *echo_open(const struct echo_config *cfg);
@@ -31,5 +34,9 @@ void echo_close(struct echo_world *w);
 /* One flow of full segments into the lane, or out of it: cycles for one segment. */
 double echo_bulk_in(struct echo_world *w);
 double echo_bulk_out(struct echo_world *w);
+/* Every flow echoes once, is acknowledged, and falls idle. */
+void echo_settle(struct echo_world *w);
+/* The lane, and the memory that it lies in. */
+struct lane *echo_lane(struct echo_world *w, void **mem, size_t *size);
 
 #endif

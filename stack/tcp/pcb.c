@@ -42,25 +42,14 @@ void lane_tcp_attach(struct lane *ln)
 	};
 }
 
-static struct lane_ip ip_of(bool v6, const uint32_t top[3], uint32_t last)
-{
-	struct lane_ip ip = lane_ip4(last);
-
-	if (v6) {
-		memcpy(ip.w, top, 3 * sizeof(ip.w[0]));
-		ip.w[3] = last;
-	}
-	return ip;
-}
-
 struct lane_ip lane_tcp_local_ip(const struct lane *ln, const struct lane_tcp *pcb)
 {
-	return ip_of(pcb->v6, ln->tcp_ip6s[lane_tcp_idx(ln, pcb)].local, pcb->local_w);
+	return lane_tcp_ip(pcb->v6, ln->tcp_ip6s[lane_tcp_idx(ln, pcb)].local, pcb->local_w);
 }
 
 struct lane_ip lane_tcp_remote_ip(const struct lane *ln, const struct lane_tcp *pcb)
 {
-	return ip_of(pcb->v6, ln->tcp_ip6s[lane_tcp_idx(ln, pcb)].remote, pcb->remote_w);
+	return lane_tcp_ip(pcb->v6, ln->tcp_ip6s[lane_tcp_idx(ln, pcb)].remote, pcb->remote_w);
 }
 
 struct lane_ep lane_tcp_local_ep(const struct lane *ln, const struct lane_tcp *pcb)
@@ -413,6 +402,7 @@ void lane_tcp_flush(struct lane *ln)
 		lane_tcp_output(ln, pcb);
 		lane_tcp_super_end(ln);
 		lane_tcp_rearm(ln, pcb);
+		lane_tcp_rest(ln, pcb);
 	}
 	ln->st->pcb_at_work = LANE_NIL;
 }

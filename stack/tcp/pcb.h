@@ -291,6 +291,18 @@ static inline bool lane_tcp_is_v4(const struct lane_tcp *pcb)
 	return !pcb->v6;
 }
 
+/* The address whose last word is 'last'; 'top' counts for IPv6 only. */
+static inline struct lane_ip lane_tcp_ip(bool v6, const uint32_t top[3], uint32_t last)
+{
+	struct lane_ip ip = lane_ip4(last);
+
+	if (v6) {
+		memcpy(ip.w, top, 3 * sizeof(ip.w[0]));
+		ip.w[3] = last;
+	}
+	return ip;
+}
+
 /* It is the connection local <- remote. */
 bool lane_tcp_is(const struct lane *ln, const struct lane_tcp *pcb, const struct lane_ep *local,
 		 const struct lane_ep *remote);
@@ -339,7 +351,10 @@ void lane_tcp_rest(struct lane *ln, struct lane_tcp *pcb);
 /* So many are not for who begins to send. */
 static inline uint32_t lane_tcp_x_reserve(const struct lane *ln)
 {
-	return ln->st->x_pool.nr / 4 + (ln->st->x_pool.nr < 4);
+	const struct lane_pool *p = &ln->st->x_pool;
+
+	/* With one for each pcb nobody waits. */
+	return p->nr >= ln->st->tcp_pool.nr ? 0 : p->nr / 4 + (p->nr < 4);
 }
 
 /* One for 'pcb' (NULL: for one that has none) would be of the reserve. */

@@ -133,6 +133,7 @@ ssize_t lane_tcp_read(struct lane *ln, struct lane_tcp *pcb, void *dst, size_t l
 		consume(ln, pcb, n + hidden);
 		pass_mark(ln, pcb);
 		lane_tcp_received(ln, pcb, n + hidden);
+		lane_tcp_rest(ln, pcb);
 	}
 	return n;
 }

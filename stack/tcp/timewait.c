@@ -1,5 +1,5 @@
 /*
- * timewait.c - TIME_WAIT in records of 64 bytes (RFC 9293 3.6.1, RFC 6191)
+ * timewait.c - TIME_WAIT in records of 40 bytes (RFC 9293 3.6.1, RFC 6191)
  *
  * A record answers for a connection that ended with our FIN: in ln->tws, found by ln->tw_table, kept
  * in the order of their ends on st->tw_order. It took over the pcb's claim on the port. When the pool is
@@ -28,9 +28,32 @@ static uint32_t tw_index(const struct lane *ln, const struct lane_tw *tw)
 	return (uint32_t)(tw - ln->tws);
 }
 
+static struct lane_ep local_of(const struct lane *ln, const struct lane_tw *tw)
+{
+	const uint32_t *top = ln->tw_ip6s[tw_index(ln, tw)].local;
+
+	return (struct lane_ep){lane_tcp_ip(tw->v6, top, tw->local_w), tw->local_port};
+}
+
+static struct lane_ep remote_of(const struct lane *ln, const struct lane_tw *tw)
+{
+	const uint32_t *top = ln->tw_ip6s[tw_index(ln, tw)].remote;
+
+	return (struct lane_ep){lane_tcp_ip(tw->v6, top, tw->remote_w), tw->remote_port};
+}
+
+static bool is_flow(const struct lane *ln, const struct lane_tw *tw, const struct lane_ep *local,
+		    const struct lane_ep *remote)
+{
+	struct lane_ep l = local_of(ln, tw), r = remote_of(ln, tw);
+
+	return r.port == remote->port && l.port == local->port &&
+	       lane_ip_equal(&r.ip, &remote->ip) && lane_ip_equal(&l.ip, &local->ip);
+}
+
 static uint32_t tw_hash(const struct lane *ln, const struct lane_tw *tw)
 {
-	struct lane_ep l = {tw->local_ip, tw->local_port}, r = {tw->remote_ip, tw->remote_port};
+	struct lane_ep l = local_of(ln, tw), r = remote_of(ln, tw);
 
 	return lane_flow_hash(&ln->st->key, IPPROTO_TCP, &l, &r);
 }
@@ -101,8 +124,11 @@ static bool record(struct lane *ln, struct lane_tcp *pcb)
 	if (!tw)
 		return false;
 	i = tw_index(ln, tw);
-	tw->local_ip = lane_tcp_local_ip(ln, pcb);
-	tw->remote_ip = lane_tcp_remote_ip(ln, pcb);
+	tw->local_w = pcb->local_w;
+	tw->remote_w = pcb->remote_w;
+	tw->v6 = pcb->v6;
+	if (pcb->v6)
+		ln->tw_ip6s[i] = ln->tcp_ip6s[lane_tcp_idx(ln, pcb)];
 	tw->local_port = pcb->local_port;
 	tw->remote_port = pcb->remote_port;
 	tw->snd_nxt = pcb->snd_nxt;
@@ -140,9 +166,7 @@ struct lane_tw *lane_tcp_tw_find(const struct lane *ln, uint32_t hash, const str
 	for (; i != LANE_NIL; i = lane_ftable_next(ln->tw_table, &it)) {
 		struct lane_tw *tw = tw_at(ln, i);
 
-		if (tw && tw->remote_port == remote->port && tw->local_port == local->port &&
-		    lane_ip_equal(&tw->remote_ip, &remote->ip) &&
-		    lane_ip_equal(&tw->local_ip, &local->ip))
+		if (tw && is_flow(ln, tw, local, remote))
 			return tw;
 	}
 	return NULL;
@@ -150,7 +174,7 @@ struct lane_tw *lane_tcp_tw_find(const struct lane *ln, uint32_t hash, const str
 
 static void reply_ack(struct lane *ln, const struct lane_tw *tw, const struct lane_seg *seg)
 {
-	struct lane_ep l = {tw->local_ip, tw->local_port}, r = {tw->remote_ip, tw->remote_port};
+	struct lane_ep l = local_of(ln, tw), r = remote_of(ln, tw);
 	struct lane_tcp_info info = {
 		.sport = tw->local_port,
 		.dport = tw->remote_port,
@@ -257,7 +281,7 @@ void lane_tcp_tw_recover(struct lane *ln)
 {
 	for (uint32_t i = 0; i < ln->st->tw_pool.nr; i++) {
 		struct lane_tw *tw = &ln->tws[i];
-		struct lane_ep l = {tw->local_ip, tw->local_port};
+		struct lane_ep l = local_of(ln, tw);
 
 		if (tw->remote_port == 0)
 			continue;

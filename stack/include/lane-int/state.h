@@ -33,7 +33,7 @@ struct lane_tcp_pace;
 /* Where each array lies, in bytes from the state. */
 struct lane_layout {
 	uint64_t size; /* of all */
-	uint64_t nettab, claims, tcp, tcp_ip6, tcp_cold, tcp_x, lq, oset, syn, tw, udp, pace, meta, frames;
+	uint64_t nettab, claims, tcp, tcp_ip6, tcp_cold, tcp_x, lq, oset, syn, tw, tw_ip6, udp, pace, meta, frames;
 	uint64_t conn_table, listen_table, syn_table, tw_table, udp_table;
 };
 
@@ -203,6 +203,7 @@ struct lane {
 	struct lane_tcp_lq *lqs;       /* and one more */
 	struct lane_tcp_oset *osets;
 	struct lane_tw *tws;
+	struct lane_tcp_ip6 *tw_ip6s; /* one for each of them */
 	struct lane_tcp_pace *paces;
 	struct lane_udp *udps;
 	struct lane_ftable *conns, *listeners, *syn_table, *tw_table, *udp_table;
