@@ -28,6 +28,7 @@
 #define KICKS      64 /* system calls in one kick(), each of which sends 32 frames: a full ring */
 #define BAD_MAX    8  /* packets dropped in one burst */
 #define PREFETCH   256 /* bytes of each packet */
+#define FILL_LEAST 32  /* frames in the fill ring, also where the pool has hardly more */
 
 static uint32_t peek(const uint32_t *position)
 {
@@ -155,6 +156,11 @@ static void reap(struct lane_xdp_queue *q)
 	}
 }
 
+static uint32_t above(uint32_t n, uint32_t floor)
+{
+	return n > floor ? n - floor : 0;
+}
+
 /* Keeps the fill ring as full as the pool allows. */
 static void refill(struct lane_xdp_queue *q)
 {
@@ -162,9 +168,15 @@ static void refill(struct lane_xdp_queue *q)
 	uint32_t pos = peek(q->fill.producer), held = entries(&q->fill);
 	uint32_t size = q->fill.size < q->fill_max ? q->fill.size : q->fill_max;
 	uint32_t room = size > held ? size - held : 0;
-	uint32_t spare = bs->pool->nr_free > q->reserve ? bs->pool->nr_free - q->reserve : 0;
-	uint32_t n = room < spare ? room : spare, done = 0;
+	uint32_t spare = above(bs->pool->nr_free, q->reserve), least = above(FILL_LEAST, held);
+	uint32_t n, done = 0;
 
+	/* Text that waits for ACKs may hold all the rest, and without a frame no ACK comes. */
+	if (spare < least) {
+		spare = above(bs->pool->nr_free, q->reserve / 4);
+		spare = spare < least ? spare : least;
+	}
+	n = room < spare ? room : spare;
 	/* Not for a few: the position's cache line goes to the kernel's core each time. */
 	if (n == 0 || (room < LANE_BURST && room < size / 2))
 		return;
