@@ -4,6 +4,9 @@
  * An ACK is decided during input and sent by the flush at the end of the turn, unless text that
  * leaves carries it: so a burst of one flow gets one ACK. Where the program answers the peer (pingpong,
  * as Linux has it), no segment is ACKed at once; a delayed ACK that had to be sent ends that.
+ *
+ * A delayed ACK waits for the program's answer. One that has read all of what the peer wrote and is not in
+ * such a dialogue has none: then the ACK leaves with the read, as the peer's Nagle may wait for it.
  */
 #include "stack/tcp/pcb.h"
 
@@ -43,13 +46,18 @@ static uint32_t threshold(const struct lane_tcp *pcb)
 	return two < pcb->rcv_limit / 4 ? two : pcb->rcv_limit / 4;
 }
 
-void lane_tcp_ack_text(struct lane *ln, struct lane_tcp *pcb, uint32_t len)
+void lane_tcp_ack_text(struct lane *ln, struct lane_tcp *pcb, uint32_t len, bool push)
 {
 	uint32_t now = lane_now_ms(ln);
 	uint32_t mss = lane_tcp_adv_mss(ln, pcb);
 
 	if (len > pcb->rcv_mss)
 		pcb->rcv_mss = len < mss ? len : mss;
+	/* A full segment with PSH ends a write, but never is the second of two small ones (as Linux). */
+	if (len < pcb->rcv_mss)
+		pcb->pushed = pcb->pushed ? 2 : 1;
+	else if (push && !pcb->pushed)
+		pcb->pushed = 1;
 	/* After a pause the peer starts again with a small window. */
 	if (now - pcb->last_rxtext_ms > pcb->rto.rto_us / 1000)
 		pcb->quick = LANE_QUICK_ACKS;
@@ -64,6 +72,14 @@ void lane_tcp_ack_text(struct lane *ln, struct lane_tcp *pcb, uint32_t len)
 		lane_tcp_want_output(ln, pcb);
 		lane_tcp_arm(ln, pcb, LANE_TT_DACK, delay_us(pcb));
 	}
+}
+
+void lane_tcp_ack_read(struct lane *ln, struct lane_tcp *pcb)
+{
+	/* As Linux: in a dialogue two short segments only, as the peer's second write may have waited. */
+	if (lane_tcp_armed(pcb, LANE_TT_DACK) && lane_tcp_x(ln, pcb)->rcv_used == 0 &&
+	    pcb->pushed > pcb->pingpong)
+		lane_tcp_ack_now(ln, pcb);
 }
 
 bool lane_tcp_may_challenge(struct lane *ln)
@@ -91,5 +107,6 @@ void lane_tcp_ack_sent(struct lane *ln, struct lane_tcp *pcb)
 	if (pcb->x != LANE_NIL)
 		lane_tcp_x(ln, pcb)->rcv_acked = pcb->rcv_nxt;
 	pcb->flags &= ~LANE_TF_ACK_NOW;
+	pcb->pushed = 0;
 	lane_tcp_disarm(pcb, LANE_TT_DACK);
 }

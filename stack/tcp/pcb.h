@@ -168,6 +168,7 @@ struct lane_tcp {
 	uint64_t bytes_retrans : 48;
 	uint64_t reordering : 9; /* segments, the most seen */
 	uint64_t rate_limited : 1; /* of struct lane_tcp_cold */
+	uint64_t pushed : 2; /* segments that end what the peer wrote, since our last ACK; 2: more than one */
 } __attribute__((aligned(64)));
 
 /* RX-hot, TX-hot, warm: docs/tcp.md says what an idle connection costs. */
@@ -473,8 +474,10 @@ void lane_tcp_ack_now(struct lane *ln, struct lane_tcp *pcb);
 void lane_tcp_ack_quick(struct lane_tcp *pcb);
 /* Text of ours leaves for the first time. */
 void lane_tcp_ack_carried(struct lane *ln, struct lane_tcp *pcb);
-/* 'len' bytes came in order. */
-void lane_tcp_ack_text(struct lane *ln, struct lane_tcp *pcb, uint32_t len);
+/* 'len' bytes came in order; 'push': the peer has no more to send for now. */
+void lane_tcp_ack_text(struct lane *ln, struct lane_tcp *pcb, uint32_t len, bool push);
+/* The program has taken text. */
+void lane_tcp_ack_read(struct lane *ln, struct lane_tcp *pcb);
 /* An ACK for something wrong, at most 1000 a second (RFC 5961 7). */
 void lane_tcp_challenge(struct lane *ln, struct lane_tcp *pcb);
 /* Counts one such ACK; false: it must not be sent. */

@@ -109,7 +109,7 @@ enum lane_drop lane_tcp_text_in(struct lane *ln, struct lane_tcp *pcb, struct la
 	lane_tcp_rcvq_append(ln, pcb, b);
 	if (lane_tcp_ooo_deliver(ln, pcb))
 		lane_tcp_ack_now(ln, pcb);
-	lane_tcp_ack_text(ln, pcb, seg->part);
+	lane_tcp_ack_text(ln, pcb, seg->part, seg->flags & LANE_WIRE_PSH);
 	lane_tcp_notify(ln, pcb, LANE_EV_READABLE);
 	return LANE_OK;
 }
@@ -306,6 +306,7 @@ void lane_tcp_received(struct lane *ln, struct lane_tcp *pcb, size_t bytes)
 		return;
 	autotune(ln, pcb);
 	update_window(ln, pcb);
+	lane_tcp_ack_read(ln, pcb);
 }
 
 /* ---- urgent data: RFC 6093; the pointer is read as BSD and Linux read it, as the last byte + 1 ---- */
