@@ -90,6 +90,8 @@ void lane_claim(struct lane *ln, uint8_t proto, const struct lane_ep *local, boo
 	struct lane_claim_count *c = count_of(ln, proto, local->port);
 
 	c->nr_any++;
+	if (proto == LANE_PROTO_TCP)
+		ln->st->tcp_ports[local->port / 64] |= 1ULL << local->port % 64;
 	if (kind == LANE_CLAIM_LISTEN)
 		c->nr_listen++;
 	/* A connection more on a claimed TCP port changes nothing that drivers know. */
@@ -107,6 +109,11 @@ void lane_unclaim(struct lane *ln, uint8_t proto, uint16_t port, enum lane_claim
 		c->nr_any--;
 	if (kind == LANE_CLAIM_LISTEN && c->nr_listen > 0)
 		c->nr_listen--;
+	if (proto == LANE_PROTO_TCP) {
+		ln->st->tcp_unclaims++;
+		if (c->nr_any == 0)
+			ln->st->tcp_ports[port / 64] &= ~(1ULL << port % 64);
+	}
 	if (proto == LANE_PROTO_TCP && kind == LANE_CLAIM_ANY && c->nr_any > 0)
 		return;
 	update(ln, proto, port, NULL, false);
@@ -128,6 +135,31 @@ void lane_claim_spill(struct lane *ln)
 bool lane_claim_is_free(const struct lane *ln, uint8_t proto, uint16_t port)
 {
 	return count_of(ln, proto, port)->nr_any == 0;
+}
+
+uint16_t lane_claim_first_free(const struct lane *ln, uint16_t from, uint16_t to)
+{
+	for (uint32_t p = from; p <= to; p = (p / 64 + 1) * 64) {
+		uint64_t free = ~ln->st->tcp_ports[p / 64] >> p % 64;
+
+		if (free) {
+			p += (uint32_t)__builtin_ctzll(free);
+			return p <= to ? (uint16_t)p : 0;
+		}
+	}
+	return 0;
+}
+
+bool lane_claim_listens(const struct lane *ln, uint16_t port)
+{
+	return count_of(ln, LANE_PROTO_TCP, port)->nr_listen > 0;
+}
+
+void lane_claim_forget_tcp(struct lane *ln)
+{
+	memset(ln->claims, 0, 65536 * sizeof(*ln->claims));
+	memset(ln->st->tcp_ports, 0, sizeof(ln->st->tcp_ports));
+	ln->st->tcp_unclaims++;
 }
 
 void lane_claim_refresh(struct lane *ln)

@@ -183,38 +183,67 @@ static bool port_fits(struct lane *ln, struct lane_tcp *pcb, uint16_t port, uint
 	return !tw || lane_tcp_tw_yield(ln, tw, iss);
 }
 
-static bool port_listens(const struct lane *ln, uint16_t port)
+/* Is it known that no port is left towards this peer? */
+static bool is_full(const struct lane *ln, const struct lane_port_full *now)
 {
-	struct lane_ftable_iter it;
+	const struct lane_port_full *f = &ln->st->port_full;
 
-	return lane_ftable_first(ln->listeners, lane_port_hash(&ln->st->key, IPPROTO_TCP, port),
-				 &it) != LANE_NIL;
+	return f->unclaims == now->unclaims && f->min == now->min && f->max == now->max &&
+	       f->remote.port == now->remote.port &&
+	       lane_ip_equal(&f->remote.ip, &now->remote.ip) &&
+	       lane_ip_equal(&f->local, &now->local);
+}
+
+/* All ports of the range are held: one that is free towards this peer. 0: there is none, which holds until a
+ * socket gives its port up, or a TIME_WAIT gives way. */
+static uint16_t share_port(struct lane *ln, struct lane_tcp *pcb, uint32_t offset,
+			   struct lane_port_full *full, uint32_t *iss)
+{
+	uint32_t n = (uint32_t)full->max - full->min + 1, waits = ln->st->tw_pool.nr_used;
+
+	if (is_full(ln, full))
+		return 0;
+	for (uint32_t i = 0; i < n; i++) {
+		uint16_t port = lane_port_pick(offset, full->min, full->max,
+					       (uint32_t)ln->st->next_port + i);
+
+		ln->st->stats.tcp_port_probes++;
+		if (!lane_claim_listens(ln, port) && port_fits(ln, pcb, port, iss))
+			return port;
+	}
+	if (waits == 0)
+		ln->st->port_full = *full;
+	return 0;
 }
 
 /* A free port first; when the range is used up, one that is free towards this peer. */
 static int pick_port(struct lane *ln, struct lane_tcp *pcb, uint32_t *iss)
 {
-	struct lane_ep r = lane_tcp_remote_ep(ln, pcb);
-	struct lane_ip ip = lane_tcp_local_ip(ln, pcb);
-	uint16_t min = ln->net->port_min, max = ln->net->port_max;
-	uint32_t n = (uint32_t)max - min + 1;
+	struct lane_port_full full = {
+		.remote = lane_tcp_remote_ep(ln, pcb),
+		.local = lane_tcp_local_ip(ln, pcb),
+		.unclaims = ln->st->tcp_unclaims + 1,
+		.min = ln->net->port_min,
+		.max = ln->net->port_max,
+	};
+	uint32_t offset = lane_port_offset(&ln->st->key, &full.local, &full.remote);
+	uint16_t port, first;
 
-	if (min == 0 || max < min)
+	if (full.min == 0 || full.max < full.min)
 		return -EADDRNOTAVAIL;
-	for (uint32_t pass = 0; pass < 2; pass++) {
-		for (uint32_t i = 0; i < n; i++) {
-			uint32_t k = (uint32_t)ln->st->next_port + i;
-			uint16_t port = lane_port_pick(&ln->st->key, &ip, &r, min, max, k);
-
-			if (pass == 0 ? !lane_claim_is_free(ln, IPPROTO_TCP, port) :
-					port_listens(ln, port) || !port_fits(ln, pcb, port, iss))
-				continue;
-			ln->st->next_port = (uint16_t)(k + 1);
-			pcb->local_port = port;
-			return 0;
-		}
-	}
-	return -EADDRNOTAVAIL;
+	first = lane_port_pick(offset, full.min, full.max, ln->st->next_port);
+	port = lane_claim_first_free(ln, first, full.max);
+	if (!port)
+		port = lane_claim_first_free(ln, full.min, first);
+	if (!port)
+		port = share_port(ln, pcb, offset, &full, iss);
+	if (!port)
+		return -EADDRNOTAVAIL;
+	/* The next search begins behind it. */
+	ln->st->next_port += (uint16_t)(port >= first ? port - first + 1 :
+						     full.max - first + 1 + port - full.min + 1);
+	pcb->local_port = port;
+	return 0;
 }
 
 /* RFC 6528. */

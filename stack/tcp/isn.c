@@ -46,11 +46,15 @@ uint32_t lane_ts_offset(const struct lane_hash_key *key, const struct lane_ep *l
 	return (uint32_t)keyed(key, USE_TIMESTAMP, &local->ip, local->port, remote);
 }
 
-uint16_t lane_port_pick(const struct lane_hash_key *key, const struct lane_ip *local,
-			const struct lane_ep *remote, uint16_t min, uint16_t max, uint32_t n)
+uint32_t lane_port_offset(const struct lane_hash_key *key, const struct lane_ip *local,
+			  const struct lane_ep *remote)
+{
+	return (uint32_t)keyed(key, USE_PORT, local, 0, remote);
+}
+
+uint16_t lane_port_pick(uint32_t offset, uint16_t min, uint16_t max, uint32_t n)
 {
 	uint32_t nr = (uint32_t)max - min + 1;
-	uint32_t offset = (uint32_t)keyed(key, USE_PORT, local, 0, remote);
 
 	assert(min <= max);
 	/* Both reduced first: a sum that wraps at 2^32 would not step through the ports in turn. */

@@ -22,11 +22,12 @@ uint32_t lane_ts_offset(const struct lane_hash_key *key, const struct lane_ep *l
 			const struct lane_ep *remote);
 
 /*
- * The 'n'-th local port to try for a connection from 'local' to 'remote' out of [min, max]
- * (host order, min <= max): RFC 6056 algorithm 3. A caller tries n = next_port, next_port + 1, ...
- * for at most max - min + 1 ports and stores the n behind the one taken.
+ * The 'n'-th local port to try for a connection out of [min, max] (host order, min <= max): RFC 6056
+ * algorithm 3, with the offset of its 'local' address and 'remote'. A caller tries n = next_port,
+ * next_port + 1, ... for at most max - min + 1 ports and stores the n behind the one taken.
  */
-uint16_t lane_port_pick(const struct lane_hash_key *key, const struct lane_ip *local,
-			const struct lane_ep *remote, uint16_t min, uint16_t max, uint32_t n);
+uint32_t lane_port_offset(const struct lane_hash_key *key, const struct lane_ip *local,
+			  const struct lane_ep *remote);
+uint16_t lane_port_pick(uint32_t offset, uint16_t min, uint16_t max, uint32_t n);
 
 #endif

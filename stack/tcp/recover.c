@@ -75,7 +75,7 @@ static void empty_lists(struct lane *ln)
 	lane_ftable_init(ln->listeners, lane_config_listen(&st->cfg));
 	lane_ftable_init(ln->tw_table, st->cfg.nr_tw);
 	lane_tell_flow(ln, NULL, NULL, false);
-	memset(ln->claims, 0, 65536 * sizeof(*ln->claims));
+	lane_claim_forget_tcp(ln);
 }
 
 /* Puts one pcb back where its flags say that it was. */

@@ -121,6 +121,15 @@ struct lane_pmtu {
 	uint64_t until_us;
 };
 
+/* A peer towards which every local port was in use: stack/tcp/connect.c. */
+struct lane_port_full {
+	struct lane_ep remote;
+	struct lane_ip local;
+	uint64_t unclaims; /* st->tcp_unclaims + 1 at that time, 0: there is none */
+	uint16_t min, max; /* the range of ports */
+	uint32_t reserved;
+};
+
 /* Heads of the chains by which equal options are found. */
 #define LANE_OSET_HEADS 64
 
@@ -154,6 +163,9 @@ struct lane_state {
 	uint64_t rcv_promised; /* KB of window told to connections with unread text (stack/tcp/rcv.c) */
 	uint16_t ip_id;
 	uint16_t next_port;
+	uint64_t tcp_ports[65536 / 64]; /* bit n: a TCP socket holds port n; as ln->claims say */
+	uint64_t tcp_unclaims;		/* how often a TCP socket gave up its port */
+	struct lane_port_full port_full;
 	uint32_t pcb_at_work; /* index of the tcp pcb that a call is changing, for EOWNERDEAD */
 	uint32_t listen_full;  /* SYNs are left to the kernel: cfg.listen_spill */
 	uint32_t reserved0;

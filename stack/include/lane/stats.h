@@ -84,6 +84,7 @@ enum lane_drop {
 	X(pmtu_black_holes, "paths found to lose large packets without a word (RFC 4821)")         \
 	X(tcp_accepts, "TCP connections opened by peers")                                          \
 	X(tcp_connects, "TCP connections opened by programs")                                      \
+	X(tcp_port_probes, "local ports tried for them, when all of the range were in use")        \
 	X(tcp_synacks_again, "SYN-ACKs sent again")                                                \
 	X(tcp_cookies_sent, "SYN cookies sent: a SYN queue was full")                              \
 	X(tcp_cookies_good, "connections opened by SYN cookies")                                   \
