@@ -20,18 +20,17 @@ static inline uint32_t load32(const uint8_t *p)
 	return v;
 }
 
-static inline uint64_t cut(uint64_t sum)
-{
-	return (sum & UINT32_MAX) + (sum >> 32);
-}
-
 /* The last 0 to 3 bytes. An odd byte is the first of a word whose second is 0. */
 static uint64_t add_tail(uint64_t sum, const uint8_t *p, size_t len)
 {
-	uint32_t v = 0;
+	uint16_t pair;
 
-	memcpy(&v, p, len);
-	return sum + v;
+	if (len >= 2) {
+		memcpy(&pair, p, sizeof(pair));
+		sum += pair;
+		p += 2;
+	}
+	return len & 1 ? sum + *p : sum;
 }
 
 static uint64_t add_narrow(uint64_t sum, const uint8_t *p, size_t len)
@@ -43,7 +42,7 @@ static uint64_t add_narrow(uint64_t sum, const uint8_t *p, size_t len)
 		len -= 4;
 		p += 4;
 	}
-	return cut(add_tail(cut(sum), p, len));
+	return lane_csum_cut(add_tail(lane_csum_cut(sum), p, len));
 }
 
 #if defined(__x86_64__)
@@ -102,7 +101,7 @@ uint64_t lane_csum_add(uint64_t sum, const void *data, size_t len)
 	if (len >= WIDE && have_avx2()) {
 		size_t done = len & ~(size_t)31;
 
-		sum = cut(sum) + add_blocks(NULL, p, len / 32);
+		sum = lane_csum_cut(sum) + add_blocks(NULL, p, len / 32);
 		p += done;
 		len -= done;
 	}
@@ -117,7 +116,7 @@ uint64_t lane_csum_copy(uint64_t sum, void *dst, const void *src, size_t len)
 	if (len >= WIDE && have_avx2()) {
 		size_t done = len & ~(size_t)31;
 
-		sum = cut(sum) + add_blocks(d, p, len / 32);
+		sum = lane_csum_cut(sum) + add_blocks(d, p, len / 32);
 		d += done;
 		p += done;
 		len -= done;
@@ -125,14 +124,6 @@ uint64_t lane_csum_copy(uint64_t sum, void *dst, const void *src, size_t len)
 	/* In two passes, the second over the cached destination: the two may not overlap. */
 	memcpy(d, p, len);
 	return add_narrow(sum, d, len);
-}
-
-uint16_t lane_csum_fold(uint64_t sum)
-{
-	sum = cut(cut(sum));
-	sum = (sum & 0xffff) + (sum >> 16);
-	sum = (sum & 0xffff) + (sum >> 16);
-	return (uint16_t)((sum & 0xffff) + (sum >> 16));
 }
 
 uint64_t lane_csum_pseudo(const struct lane_ip *src, const struct lane_ip *dst, uint8_t proto,

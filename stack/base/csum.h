@@ -16,8 +16,21 @@
 uint64_t lane_csum_add(uint64_t sum, const void *data, size_t len);
 /* Copies and adds in one pass. */
 uint64_t lane_csum_copy(uint64_t sum, void *dst, const void *src, size_t len);
+/* The same sum in 33 bits. */
+static inline uint64_t lane_csum_cut(uint64_t sum)
+{
+	return (sum & UINT32_MAX) + (sum >> 32);
+}
+
 /* Folded to 16 bits, not complemented. */
-uint16_t lane_csum_fold(uint64_t sum);
+static inline uint16_t lane_csum_fold(uint64_t sum)
+{
+	sum = lane_csum_cut(lane_csum_cut(sum));
+	sum = (sum & 0xffff) + (sum >> 16);
+	sum = (sum & 0xffff) + (sum >> 16);
+	return (uint16_t)((sum & 0xffff) + (sum >> 16));
+}
+
 /* The unfolded pseudo-header sum of RFC 9293 3.1 (IPv4) or RFC 8200 8.1, 'len' = L4 bytes. */
 uint64_t lane_csum_pseudo(const struct lane_ip *src, const struct lane_ip *dst, uint8_t proto,
 			  uint32_t len);

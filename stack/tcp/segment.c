@@ -19,12 +19,9 @@ void lane_tcp_put_ts(const struct lane *ln, const struct lane_tcp *pcb, struct l
 }
 
 /* The pseudo-header's part of the checksum, which the edge completes (engine.h). */
-static void put_csum(struct lane *ln, struct lane_buf *b, const struct lane_ip *src,
-		     const struct lane_ip *dst)
+static uint16_t csum_of(const struct lane_buf *b, const struct lane_ip *src, const struct lane_ip *dst)
 {
-	uint16_t sum = lane_csum_fold(lane_csum_pseudo(src, dst, IPPROTO_TCP, b->pkt_len));
-
-	memcpy(lane_buf_data(&ln->bufs, b) + CSUM_OFF, &sum, sizeof(sum));
+	return lane_csum_fold(lane_csum_pseudo(src, dst, IPPROTO_TCP, b->pkt_len));
 }
 
 /* SACK blocks that fit a segment with 'text_len' bytes of text beside the other options. */
@@ -75,8 +72,8 @@ static void emit_text(struct lane *ln, struct lane_tcp *pcb, struct lane_buf *b,
 	b->off = b->text_off - hlen;
 	b->len = hlen + b->text_len;
 	b->pkt_len = hlen + text_len;
+	info->csum = csum_of(b, &local, &remote);
 	lane_tcp_emit(lane_buf_data(&ln->bufs, b), info);
-	put_csum(ln, b, &local, &remote);
 	lane_ip_out(ln, b, &pcb->path, &local, &remote, IPPROTO_TCP, o->tos | ecn, o->ttl, CSUM_OFF);
 }
 
@@ -301,6 +298,7 @@ void lane_tcp_xmit_to(struct lane *ln, const struct lane_path *path, const struc
 		      const struct lane_ip *dst, const struct lane_tcp_info *info, uint8_t tos,
 		      uint8_t ttl)
 {
+	struct lane_tcp_info with_csum = *info;
 	struct lane_buf *b = ctl_frame(ln);
 	uint8_t hlen;
 
@@ -310,8 +308,8 @@ void lane_tcp_xmit_to(struct lane *ln, const struct lane_path *path, const struc
 	b->off -= hlen;
 	b->len = hlen;
 	b->pkt_len = hlen;
-	lane_tcp_emit(lane_buf_data(&ln->bufs, b), info);
-	put_csum(ln, b, src, dst);
+	with_csum.csum = csum_of(b, src, dst);
+	lane_tcp_emit(lane_buf_data(&ln->bufs, b), &with_csum);
 	lane_ip_out(ln, b, path, src, dst, IPPROTO_TCP, tos, ttl, CSUM_OFF);
 }
 

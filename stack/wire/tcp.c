@@ -124,6 +124,7 @@ enum lane_drop lane_tcp_parse(const uint8_t *p, uint32_t avail, uint32_t l4_len,
 	out->urg = lane_be16_get(h.urg);
 	out->flags = h.flags;
 	out->hlen = (uint8_t)hlen;
+	out->csum = 0;
 	out->len = l4_len - hlen;
 	out->opts = (struct lane_tcp_opts){.have = 0};
 	parse_options(p + sizeof(h), hlen - (uint32_t)sizeof(h), h.flags & LANE_WIRE_SYN,
@@ -202,18 +203,15 @@ static uint8_t *emit_options(uint8_t *p, const struct lane_tcp_opts *o)
 
 uint8_t lane_tcp_emit(uint8_t *p, const struct lane_tcp_info *info)
 {
-	struct lane_tcp_hdr h = {
-		.sport = lane_be16_of(info->sport),
-		.dport = lane_be16_of(info->dport),
-		.seq = lane_be32_of(info->seq),
-		.ack = lane_be32_of(info->ack),
-		.flags = info->flags,
-		.wnd = lane_be16_of((uint16_t)(info->wnd < UINT16_MAX ? info->wnd : UINT16_MAX)),
-		.urg = lane_be16_of(info->urg),
-	};
-	uint8_t hlen = (uint8_t)(emit_options(p + sizeof(h), &info->opts) - p);
+	uint32_t wnd = info->wnd < UINT16_MAX ? info->wnd : UINT16_MAX;
+	uint8_t *h = p;
+	uint8_t hlen = (uint8_t)(emit_options(p + sizeof(struct lane_tcp_hdr), &info->opts) - p);
 
-	h.off = (uint8_t)(hlen / 4 << 4);
-	memcpy(p, &h, sizeof(h));
+	/* By words: they are read again by words, for the checksum, before they are in the cache. */
+	h = put32(h, (uint32_t)info->sport << 16 | info->dport);
+	h = put32(h, info->seq);
+	h = put32(h, info->ack);
+	h = put32(h, (uint32_t)hlen / 4 << 28 | (uint32_t)info->flags << 16 | wnd);
+	put32(h, (uint32_t)__builtin_bswap16(info->csum) << 16 | info->urg);
 	return hlen;
 }

@@ -55,6 +55,7 @@ struct lane_tcp_info {
 	uint16_t urg;
 	uint8_t flags; /* LANE_WIRE_* */
 	uint8_t hlen;
+	uint16_t csum; /* for lane_tcp_emit(), as it lies in memory; not parsed: 0 */
 	uint32_t len;
 	struct lane_tcp_opts opts;
 };
