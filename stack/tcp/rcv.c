@@ -159,29 +159,31 @@ static uint32_t base_promise(const struct lane *ln, const struct lane_tcp *pcb)
 	return part > least ? part : least;
 }
 
-/* The window that may be told now: the base, and half of what frames hold until they are short and was
- * promised to nobody else. */
-static uint32_t may_promise(const struct lane *ln, const struct lane_tcp *pcb)
+/* Half of what frames hold until they are short and was promised to nobody else. */
+static uint64_t unclaimed(const struct lane *ln, const struct lane_tcp_x *x)
 {
 	const struct lane_buf_pool *p = &ln->st->bufs;
 	uint64_t spare = p->nr_free > p->nr / 4 ? (uint64_t)(p->nr_free - p->nr / 4) * FRAME_TEXT : 0;
-	uint64_t others = (ln->st->rcv_promised - lane_tcp_x(ln, pcb)->rcv_promise) * 1024;
-	uint64_t n = base_promise(ln, pcb) + (spare > others ? (spare - others) / 2 : 0);
+	uint64_t others = (ln->st->rcv_promised - x->rcv_promise) * 1024;
 
-	return n < UINT32_MAX ? (uint32_t)n : UINT32_MAX;
+	return spare > others ? (spare - others) / 2 : 0;
 }
 
 uint32_t lane_tcp_rcv_space(const struct lane *ln, const struct lane_tcp *pcb)
 {
-	uint32_t limit = pcb->rcv_limit, clamp = lane_tcp_opts(ln, pcb)->window_clamp;
-	uint32_t used = lane_tcp_x(ln, pcb)->rcv_used, most = may_promise(ln, pcb), space;
+	const struct lane_tcp_x *x = lane_tcp_x(ln, pcb);
+	uint32_t limit = pcb->rcv_limit, clamp = lane_tcp_opts(ln, pcb)->window_clamp, space;
+	uint64_t most = unclaimed(ln, x);
 
 	if (clamp && limit > clamp)
 		limit = clamp;
 	if (lane_tcp_frames_short(ln) && limit > base_promise(ln, pcb))
 		limit = base_promise(ln, pcb);
-	space = limit > used ? limit - used : 0;
-	return space < most ? space : most;
+	space = limit > x->rcv_used ? limit - x->rcv_used : 0;
+	/* The base, too, may be told; it takes a division. */
+	if (space > most)
+		most += base_promise(ln, pcb);
+	return space < most ? space : (uint32_t)most;
 }
 
 /* The least step by which the right edge moves (RFC 9293 3.8.6.2.2). */
@@ -262,13 +264,15 @@ static void autotune(struct lane *ln, struct lane_tcp *pcb)
 /* Tells the peer of space that came back: worth a packet when the window at least doubles. */
 static void update_window(struct lane *ln, struct lane_tcp *pcb)
 {
-	uint32_t told = told_window(pcb), space = lane_tcp_rcv_space(ln, pcb);
+	uint32_t told = told_window(pcb), space;
 	uint32_t most = (uint32_t)UINT16_MAX << (pcb->flags & LANE_TF_WSCALE ? pcb->rcv_wscale : 0);
 
+	if (!(pcb->flags & LANE_TF_HASHED) || told > pcb->rcv_limit / 2)
+		return;
+	space = lane_tcp_rcv_space(ln, pcb);
 	if (space > most)
 		space = most;
-	if ((pcb->flags & LANE_TF_HASHED) && told <= pcb->rcv_limit / 2 && space >= 2 * told &&
-	    space >= told + min_step(pcb))
+	if (space >= 2 * told && space >= told + min_step(pcb))
 		lane_tcp_ack_now(ln, pcb);
 }
 
