@@ -60,10 +60,9 @@ static uint32_t snd_used(const struct lane *ln, const struct lane_tcp *pcb)
 	return queued > frames ? queued : frames;
 }
 
-uint32_t lane_tcp_snd_space(const struct lane *ln, const struct lane_tcp *pcb)
+static uint32_t space_of(const struct lane *ln, const struct lane_tcp *pcb, uint32_t limit, uint32_t used)
 {
 	const struct lane_tcp_x *x = lane_tcp_x(ln, pcb);
-	uint32_t limit = lane_tcp_snd_limit(ln, pcb), used = snd_used(ln, pcb);
 
 	if (!lane_tcp_x_may_send(ln, pcb))
 		return 0;
@@ -75,17 +74,21 @@ uint32_t lane_tcp_snd_space(const struct lane *ln, const struct lane_tcp *pcb)
 	return limit > used ? limit - used : 0;
 }
 
+uint32_t lane_tcp_snd_space(const struct lane *ln, const struct lane_tcp *pcb)
+{
+	return space_of(ln, pcb, lane_tcp_snd_limit(ln, pcb), snd_used(ln, pcb));
+}
+
 bool lane_tcp_is_writable(const struct lane *ln, const struct lane_tcp *pcb)
 {
 	const struct lane_tcp_x *x = lane_tcp_x(ln, pcb);
-	uint32_t limit = lane_tcp_snd_limit(ln, pcb);
+	uint32_t limit = lane_tcp_snd_limit(ln, pcb), used = snd_used(ln, pcb);
 	uint32_t unsent = lane_seq_gt(x->snd_end, pcb->snd_nxt) ? x->snd_end - pcb->snd_nxt : 0;
 	uint32_t lowat = lane_tcp_opts(ln, pcb)->notsent_lowat;
 
 	if (lowat == UINT32_MAX)
 		lowat = ln->st->cfg.notsent_lowat;
-	return snd_used(ln, pcb) <= limit / 3 * 2 && unsent < lowat &&
-	       lane_tcp_snd_space(ln, pcb) > 0;
+	return used <= limit / 3 * 2 && unsent < lowat && space_of(ln, pcb, limit, used) > 0;
 }
 
 /* Space that is short for want of frames comes back without an ACK: time has to bring it. */
