@@ -78,21 +78,36 @@ static int update(struct lane *ln, struct lane_path *path, struct lane_ip *src,
 	return 0;
 }
 
+/* Of routes and path MTUs. Both only grow: so their sum tells that either has changed. */
+static uint32_t version_of(const struct lane *ln, const struct lane_nettab *net)
+{
+	return (atomic_load_explicit(&net->version, memory_order_acquire) + ln->st->pmtu_version) &
+	       LANE_PATH_VERSION_MASK;
+}
+
+static uint32_t neigh_version_of(const struct lane_nettab *net)
+{
+	return atomic_load_explicit(&net->neigh_version, memory_order_acquire) & LANE_PATH_VERSION_MASK;
+}
+
+bool lane_path_is_fresh(const struct lane *ln, const struct lane_path *path)
+{
+	const struct lane_nettab *net = lane_ifs_net(ln, path->ifi);
+
+	return path->version == version_of(ln, net) && path->neigh_version == neigh_version_of(net) &&
+	       path->have_mac;
+}
+
 int lane_path_update(struct lane *ln, struct lane_path *path, struct lane_ip *src,
 		     const struct lane_ip *dst)
 {
 	const struct lane_nettab *net = lane_ifs_net(ln, path->ifi);
-	/* Both only grow: so their sum tells that either has changed. */
-	uint32_t version = (atomic_load_explicit(&net->version, memory_order_acquire) +
-			    ln->st->pmtu_version) &
-			   LANE_PATH_VERSION_MASK;
-	uint32_t neigh_version = atomic_load_explicit(&net->neigh_version, memory_order_acquire) &
-				 LANE_PATH_VERSION_MASK;
+	/* Before the route is looked up: what changes meanwhile is looked up again. */
+	uint32_t version = version_of(ln, net), neigh_version = neigh_version_of(net);
 	uint8_t ifi = path->ifi;
 	int r;
 
-	if (path->version == version && path->neigh_version == neigh_version && path->have_mac &&
-	    !lane_ip_is_any(src))
+	if (lane_path_is_fresh(ln, path) && !lane_ip_is_any(src))
 		return 0;
 	r = update(ln, path, src, dst);
 	if (r)

@@ -64,8 +64,12 @@ struct lane_ep lane_tcp_remote_ep(const struct lane *ln, const struct lane_tcp *
 
 int lane_tcp_update_path(struct lane *ln, struct lane_tcp *pcb)
 {
-	struct lane_ip local = lane_tcp_local_ip(ln, pcb), remote = lane_tcp_remote_ip(ln, pcb);
+	struct lane_ip local, remote;
 
+	if (pcb->local_w && lane_path_is_fresh(ln, &pcb->path))
+		return 0;
+	local = lane_tcp_local_ip(ln, pcb);
+	remote = lane_tcp_remote_ip(ln, pcb);
 	return lane_path_update(ln, &pcb->path, &local, &remote);
 }
 

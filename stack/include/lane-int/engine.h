@@ -68,6 +68,8 @@ _Static_assert(sizeof(struct lane_path) == 16, "its share of the pcb");
  * lane_net_route(). Cheap while nothing changed. 'src' is filled in where it is any. */
 int lane_path_update(struct lane *ln, struct lane_path *path, struct lane_ip *src,
 		     const struct lane_ip *dst);
+/* Nothing changed: lane_path_update() would leave it as it is, unless 'src' is any. */
+bool lane_path_is_fresh(const struct lane *ln, const struct lane_path *path);
 
 /*
  * Sends an L4 packet: data() of 'b' is the L4 header with text behind it, pkt_len its length (one frame, or a
