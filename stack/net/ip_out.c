@@ -130,13 +130,13 @@ static uint8_t *push(struct lane *ln, struct lane_buf *b, uint16_t n)
 
 static void put_eth(struct lane *ln, struct lane_buf *b, const struct lane_path *path, bool is4)
 {
-	struct lane_eth_hdr eth = {
-		.dst = path->mac,
-		.src = lane_ifs_net(ln, path->ifi)->mac,
-		.type = lane_be16_of(is4 ? LANE_ETH_IP4 : LANE_ETH_IP6),
-	};
+	const struct lane_mac *src = &lane_ifs_net(ln, path->ifi)->mac;
+	struct lane_be16 type = lane_be16_of(is4 ? LANE_ETH_IP4 : LANE_ETH_IP6);
+	uint8_t *p = lane_buf_data(&ln->bufs, b);
 
-	memcpy(lane_buf_data(&ln->bufs, b), &eth, sizeof(eth));
+	memcpy(p + offsetof(struct lane_eth_hdr, dst), &path->mac, sizeof(path->mac));
+	memcpy(p + offsetof(struct lane_eth_hdr, src), src, sizeof(*src));
+	memcpy(p + offsetof(struct lane_eth_hdr, type), &type, sizeof(type));
 }
 
 /* The queue that the flow's packets came by, unless the way out is another interface's. */

@@ -295,12 +295,12 @@ static inline bool lane_tcp_is_v4(const struct lane_tcp *pcb)
 /* The address whose last word is 'last'; 'top' counts for IPv6 only. */
 static inline struct lane_ip lane_tcp_ip(bool v6, const uint32_t top[3], uint32_t last)
 {
-	struct lane_ip ip = lane_ip4(last);
+	struct lane_ip ip;
 
-	if (v6) {
-		memcpy(ip.w, top, 3 * sizeof(ip.w[0]));
-		ip.w[3] = last;
-	}
+	if (!v6)
+		return lane_ip4(last);
+	memcpy(ip.w, top, 3 * sizeof(ip.w[0]));
+	ip.w[3] = last;
 	return ip;
 }
 

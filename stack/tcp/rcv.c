@@ -63,9 +63,11 @@ void lane_tcp_rcvq_append(struct lane *ln, struct lane_tcp *pcb, struct lane_buf
 {
 	struct lane_tcp_x *x = lane_tcp_x(ln, pcb);
 	struct lane_buf *tail = lane_buf_at(&ln->bufs, x->rcvq_tail);
-	uint32_t len = b->pkt_len, last = b->user;
+	uint32_t len = b->pkt_len;
 
 	if (!collapse(ln, pcb, b)) {
+		uint32_t last = b->user;
+
 		if (tail)
 			tail->next = lane_buf_index(&ln->bufs, b);
 		else

@@ -17,13 +17,13 @@ static uint32_t at_most(uint32_t v, uint32_t max)
 static void compute(struct lane_rto *r, uint32_t min_us)
 {
 	uint32_t var = 4 * r->rttvar_us, min = at_most(min_us, LANE_RTO_MAX_US);
+	uint32_t rto_us = LANE_RTO_INITIAL_US;
 
+	if (r->srtt_us)
+		rto_us = at_most(r->srtt_us + (var > min ? var : min), LANE_RTO_MAX_US);
+	/* Together: one store of the word that they share, which is read again soon. */
+	r->rto_us = rto_us;
 	r->nr_backoffs = 0;
-	if (r->srtt_us == 0)
-		r->rto_us = LANE_RTO_INITIAL_US;
-	else
-		r->rto_us =
-			at_most(r->srtt_us + (var > min ? var : min), LANE_RTO_MAX_US);
 }
 
 void lane_rto_init(struct lane_rto *r, uint32_t min_us)
