@@ -12,7 +12,7 @@ lane_tag=lane-${LANE_TAG:-$$}
 export LANE_TAG=${LANE_TAG:-$$}
 
 # The tool under test; LANE=... tries another one.
-LANE=${LANE:-$lane_root/build/lane}
+LANE=${LANE:-${LANE_BUILD:-$lane_root/build}/lane}
 
 # The kernel's side runs CUBIC by its routes (the machine's default may be another): so does lane's.
 export LANE_CONGESTION=${LANE_CONGESTION:-cubic}
