@@ -213,6 +213,8 @@ static struct lane_tcp *open_conn(struct lane *ln, struct lane_tcp *l, const str
 		return NULL;
 	}
 	pcb->rcv_wscale = r->rcv_wscale;
+	if (pcb->rcv_adv - pcb->rcv_nxt < lane_tcp_syn_wnd(ln, r))
+		pcb->rcv_adv = pcb->rcv_nxt + lane_tcp_syn_wnd(ln, r);
 	lane_tcp_take_syn(ln, pcb, &syn);
 	if (r->ecn)
 		pcb->ecn |= LANE_ECN_OK;
@@ -241,6 +243,7 @@ static void answer_cookie(struct lane *ln, struct lane_syn *r, const struct lane
 		r->wscale = LANE_SYN_NO_WSCALE;
 		r->sack = r->ecn = 0;
 	}
+	r->wnd_halvings = LANE_START_HALVINGS; /* the least: read_cookie() says the same */
 	iss = lane_cookie_make(&ln->st->key, &local, &remote, r->irs, &r->mss, ln->now_us);
 	ln->st->cookies_us = ln->now_us;
 	lane_tcp_flood_note(ln, l->local_port);
@@ -261,6 +264,7 @@ static bool read_cookie(struct lane *ln, const struct lane_tcp *l, const struct 
 	*r = (struct lane_syn){
 		.listener = lane_tcp_idx(ln, l) + 1,
 		.irs = seg->seq - 1,
+		.wnd_halvings = LANE_START_HALVINGS,
 		.wscale = LANE_SYN_NO_WSCALE,
 		.resent = 1, /* nothing tells when it left */
 	};
@@ -445,7 +449,7 @@ enum lane_drop lane_tcp_syn_in(struct lane *ln, struct lane_syn *r, struct lane_
 	}
 	if ((seg->flags & LANE_WIRE_ACK) && seg->ack != iss + 1)
 		return other_ack(ln, l, r, seg, pcb);
-	if (old || !in_window(seg, r->irs + 1, lane_tcp_syn_wnd(ln, l))) {
+	if (old || !in_window(seg, r->irs + 1, lane_tcp_syn_wnd(ln, r))) {
 		if (!(seg->flags & LANE_WIRE_RST))
 			lane_tcp_syn_challenge(ln, r, seg);
 		return old ? LANE_DROP_TCP_PAWS : LANE_DROP_TCP_SEQ;

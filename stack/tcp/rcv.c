@@ -12,8 +12,6 @@
 #include "stack/tcp/pcb.h"
 
 #define FRAME_TEXT 1024 /* bytes of text that a frame holds at least, taken together */
-#define START_MAX  16384 /* bytes that a SYN offers: more than RFC 6928's initial window */
-#define START_MIN  4096
 
 struct lane_buf *lane_tcp_trim(struct lane *ln, struct lane_buf *b, uint32_t skip, uint32_t keep)
 {
@@ -141,14 +139,14 @@ static uint32_t part_of_eighth(const struct lane *ln, uint32_t times)
 	uint64_t all = (uint64_t)ln->st->bufs.nr * FRAME_TEXT / 8;
 	uint32_t n = (ln->st->tcp_pool.nr_used + 1) * times;
 
-	return (uint64_t)n * START_MAX <= all ? START_MAX : (uint32_t)(all / n);
+	return (uint64_t)n * LANE_START_MAX <= all ? LANE_START_MAX : (uint32_t)(all / n);
 }
 
 uint32_t lane_tcp_start_wnd(const struct lane *ln, uint32_t times)
 {
-	uint32_t part = part_of_eighth(ln, times), wnd = START_MAX;
+	uint32_t part = part_of_eighth(ln, times), wnd = LANE_START_MAX;
 
-	while (wnd > part && wnd > START_MIN)
+	while (wnd > part && wnd > LANE_START_MAX >> LANE_START_HALVINGS)
 		wnd /= 2;
 	return wnd;
 }

@@ -11,7 +11,7 @@
  * st->synq[nr_timeouts]; the head is the next. After a rebuild they are in no order, and
  * served late by one such time at most.
  *
- * A record has no room for the MAC that its SYN came from. It names an entry of st->syn_macs by 12 bits of the
+ * A record has no room for the MAC that its SYN came from. It names an entry of st->syn_macs by 10 bits of the
  * MAC's hash; when another MAC took that entry, the SYN-ACK is not sent again until the peer's SYN comes again
  * or the mirror knows the neighbour. Forged sources behind one router are one MAC.
  */
@@ -103,13 +103,13 @@ static void queue_remove(struct lane *ln, struct lane_syn *r)
 
 /* ---- MACs ---- */
 
-/* 12 bits that name the MAC and the interface; the low ones are the entry. */
+/* 10 bits that name the MAC and the interface; the low ones are the entry. */
 static uint16_t mac_name(const struct lane_mac *mac, uint8_t ifi)
 {
 	uint64_t x = ifi;
 
 	memcpy((char *)&x + 1, mac->b, sizeof(mac->b));
-	return (uint16_t)(x * 0x9e3779b97f4a7c15ULL >> 52);
+	return (uint16_t)(x * 0x9e3779b97f4a7c15ULL >> 54);
 }
 
 static uint16_t keep_mac(struct lane *ln, const struct lane_pkt *pkt)
@@ -164,13 +164,23 @@ uint32_t lane_tcp_syn_stamp(const struct lane *ln, const struct lane_syn *r)
 	return lane_now_ms(ln) + lane_ts_offset(&ln->st->key, &l, &p);
 }
 
-uint32_t lane_tcp_syn_wnd(const struct lane *ln, const struct lane_tcp *l)
+uint32_t lane_tcp_syn_wnd(const struct lane *ln, const struct lane_syn *r)
 {
-	/* Less than what the connection starts with, unless there are twice as many of them by then: what
-	 * was told must not shrink. */
-	uint32_t wnd = lane_tcp_opts(ln, l)->rcvbuf / 2, most = lane_tcp_start_wnd(ln, 2);
+	uint32_t wnd = lane_tcp_opts(ln, listener_of(ln, r))->rcvbuf / 2;
+	uint32_t most = LANE_START_MAX >> r->wnd_halvings;
 
 	return wnd < most ? wnd : most;
+}
+
+/* Twice as many connections may be there when it is one: what was told must not shrink. */
+static uint16_t wnd_halvings(const struct lane *ln)
+{
+	uint32_t wnd = lane_tcp_start_wnd(ln, 2);
+	uint16_t n = 0;
+
+	while (n < LANE_START_HALVINGS && LANE_START_MAX >> n > wnd)
+		n++;
+	return n;
 }
 
 /* ---- making and ending them ---- */
@@ -200,6 +210,7 @@ void lane_tcp_syn_fill(struct lane *ln, const struct lane_tcp *l, const struct l
 		.irs = seg->ti.seq,
 		.start_us = (uint32_t)ln->now_us,
 		.mac = keep_mac(ln, pkt),
+		.wnd_halvings = wnd_halvings(ln),
 		.wscale = LANE_SYN_NO_WSCALE,
 		.sack = (o->have & LANE_OPT_SACK_OK) && cfg->sack,
 		.ecn = lane_tcp_ecn_wanted(ln, l, seg),
@@ -327,7 +338,7 @@ void lane_tcp_syn_answer(struct lane *ln, const struct lane_syn *r, const struct
 		.seq = iss,
 		.ack = r->irs + 1,
 		.flags = LANE_WIRE_SYN | LANE_WIRE_ACK,
-		.wnd = lane_tcp_syn_wnd(ln, l),
+		.wnd = lane_tcp_syn_wnd(ln, r),
 		.opts.have = LANE_OPT_MSS,
 		.opts.mss = lane_tcp_offer_mss(path, &r->remote_ip, lane_tcp_opts(ln, l)->maxseg),
 	};
@@ -374,7 +385,7 @@ void lane_tcp_syn_challenge(struct lane *ln, const struct lane_syn *r, const str
 		.seq = lane_tcp_syn_iss(ln, r) + 1,
 		.ack = r->irs + 1,
 		.flags = LANE_WIRE_ACK,
-		.wnd = lane_tcp_syn_wnd(ln, l) >> r->rcv_wscale,
+		.wnd = lane_tcp_syn_wnd(ln, r) >> r->rcv_wscale,
 	};
 
 	if (!lane_tcp_may_challenge(ln))
