@@ -450,6 +450,16 @@ static unsigned int max_retries(const struct lane *ln, const struct lane_tcp *l)
 	return max < LANE_SYN_TIMEOUTS_MAX ? max : LANE_SYN_TIMEOUTS_MAX;
 }
 
+/* Is 'r' silent, though a time-out is over? While text is waited for, but for a last chance at the end; and where
+ * the kernel gets the SYNs now: a peer that has not answered sends its SYN again, and of two SYN-ACKs with
+ * different numbers it may answer the wrong one, which is a RST. */
+static bool is_silent(const struct lane *ln, const struct lane_syn *r, unsigned int defer)
+{
+	if (!r->acked)
+		return ln->st->listen_full;
+	return r->nr_timeouts < defer;
+}
+
 /* One that has waited long enough. */
 static void expire(struct lane *ln, struct lane_syn *r)
 {
@@ -467,8 +477,7 @@ static void expire(struct lane *ln, struct lane_syn *r)
 	lane_tcp_lq(ln, l)->nr_young -= n == 0;
 	r->nr_timeouts++;
 	queue_push(ln, r);
-	/* While text is waited for, silence; at the end a last chance for it. */
-	if (!defer || !r->acked || n + 1 >= defer)
+	if (!is_silent(ln, r, defer))
 		lane_tcp_syn_answer_again(ln, r, NULL);
 }
 

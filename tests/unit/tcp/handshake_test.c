@@ -314,6 +314,53 @@ static void test_listen_in__spill(void **state)
 	script_close();
 }
 
+/* A peer that has not answered comes again, to the kernel: no second SYN-ACK with another number. Who has
+ * answered and found no room does not. */
+static void test_listen_in__spill_and_half_open(void **state)
+{
+	uint32_t iss;
+
+	(void)state;
+	script_open(few_pcbs);
+	script_listen(64);
+	script_in("S 0 mss 1460");
+	script_out("S. 0 ack 1");
+	s.peer++;
+	script_in("S 0 mss 1460");
+	script_out("S. 0 ack 1");
+	iss = s.iss;
+	for (s.peer = 4002; s.peer < 4065; s.peer++) {
+		script_in("S 0 mss 1460");
+		script_out("S. 0 ack 1");
+		script_in(". 1 ack 1");
+	}
+	assert_int_equal(s.ln->st->tcp_pool.nr_used, 64);
+	s.peer = 4001;
+	s.iss = iss;
+	script_in(". 1 ack 1");
+	script_run_ms(1005);
+	assert_int_equal(s.ln->st->listen_full, 1);
+	script_out("S. 0 ack 1");
+	assert_int_equal(s.last.dport, 4001);
+	script_run_ms(2000);
+	script_out("S. 0 ack 1");
+	assert_int_equal(s.last.dport, 4001);
+	script_silent();
+	for (unsigned int i = 0; i < 20; i++)
+		lane_tcp_abort(s.ln, lane_tcp_accept(s.ln, s.listener, 2));
+	script_run_ms(2);
+	assert_int_equal(s.ln->st->listen_full, 0);
+	script_skip();
+	script_run_ms(4000);
+	assert_in_range(script_nr_out(), 2, 100);
+	script_skip();
+	lane_tcp_put(s.ln, s.listener);
+	s.listener = NULL;
+	script_run_ms(2);
+	script_skip();
+	script_close();
+}
+
 /* Two handshakes end when there is room for one: the second's ACK is dropped and may come again. */
 static void test_backlog__full_at_third_ack(void **state)
 {
@@ -479,6 +526,7 @@ int main(void)
 		cmocka_unit_test(test_simultaneous_open),
 		cmocka_unit_test(test_backlog),
 		cmocka_unit_test(test_listen_in__spill),
+		cmocka_unit_test(test_listen_in__spill_and_half_open),
 		cmocka_unit_test(test_backlog__full_at_third_ack),
 		cmocka_unit_test(test_listener__close_resets_the_queue),
 		cmocka_unit_test(test_queued__reset_is_still_accepted),
