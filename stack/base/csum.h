@@ -25,10 +25,13 @@ static inline uint64_t lane_csum_cut(uint64_t sum)
 /* Folded to 16 bits, not complemented. */
 static inline uint16_t lane_csum_fold(uint64_t sum)
 {
-	sum = lane_csum_cut(lane_csum_cut(sum));
-	sum = (sum & 0xffff) + (sum >> 16);
-	sum = (sum & 0xffff) + (sum >> 16);
-	return (uint16_t)((sum & 0xffff) + (sum >> 16));
+	uint32_t v;
+
+	/* Both halves are added to each other: the upper one gets the carry of the lower one. */
+	sum += sum << 32 | sum >> 32;
+	v = (uint32_t)(sum >> 32);
+	v += v << 16 | v >> 16;
+	return (uint16_t)(v >> 16);
 }
 
 /* The unfolded pseudo-header sum of RFC 9293 3.1 (IPv4) or RFC 8200 8.1, 'len' = L4 bytes. */
