@@ -12,6 +12,7 @@
 #include <pthread.h>
 
 #include "posix/defer.h"
+#include "posix/signal.h"
 #include "posix/wake.h"
 
 #define DEFER_FRAMES  16
@@ -60,15 +61,18 @@ void shim_kick_deferred(void)
 
 	if (shim_likely(!mask))
 		return;
+	/* A kick is a sendto(2), and must not be where a cancelled thread ends: its caller holds
+	 * things. Nor may a handler leave it by longjmp: the driver holds the right to send
+	 * super-segments, and nobody else would ever get it. */
+	shim_sig_enter();
 	me->deferred = 0;
 	me->deferred_us = 0;
-	/* A kick is a sendto(2), and must not be where a cancelled thread ends: its caller holds
-	 * things. */
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
 	lane_kick(shim.view.ln, (uint32_t)mask);
 	pthread_setcancelstate(state, NULL);
 	if (shim_unlikely(shim_kick_left_frames(shim.view.ln, (uint32_t)mask)))
 		leave_to_keeper(&shim.view, me);
+	shim_sig_leave();
 }
 
 static bool few_frames(struct lane *ln, uint64_t mask)
