@@ -176,7 +176,7 @@ static bool on_link(struct fault *f, struct lane_buf *b, uint64_t *left_us)
 }
 
 /* Decides the fate of one packet. Consumes it. */
-static void judge(struct fault *f, struct lane_buf *b)
+static void judge(struct fault *f, struct lane_buf *b, bool may_flip)
 {
 	const struct lane_fault_config *cfg = &f->cfg;
 	uint64_t due_us;
@@ -209,7 +209,7 @@ static void judge(struct fault *f, struct lane_buf *b)
 		f->stats.nr_reordered++;
 		due_us += lane_rng_below(&f->rng, cfg->reorder_us + 1);
 	}
-	if (chance(f, cfg->corrupt))
+	if (may_flip && chance(f, cfg->corrupt))
 		flip_bit(f, b);
 	hold(f, b, due_us);
 }
@@ -218,17 +218,19 @@ static void judge(struct fault *f, struct lane_buf *b)
 static void arrive(struct fault *f, struct lane_buf *b)
 {
 	struct lane_buf *out[LANE_CUT_MAX];
-	uint32_t nr;
+	uint32_t nr, flipped;
 
 	if (!chance(f, f->cfg.cut)) {
-		judge(f, b);
+		judge(f, b, true);
 		return;
 	}
 	nr = lane_fault_cut(f->q.bufs, &f->rng, ++f->frag_id, b, out);
 	f->stats.nr_cut += nr > 1;
 	f->stats.nr_overflow += nr == 0;
+	/* Two flipped bits in one datagram could cancel out in its checksum. */
+	flipped = nr ? lane_rng_below(&f->rng, nr) : 0;
 	for (uint32_t i = 0; i < nr; i++)
-		judge(f, out[i]);
+		judge(f, out[i], i == flipped);
 }
 
 static uint16_t fault_rx(struct lane_queue *q, struct lane_buf *bufs[], uint16_t n)
