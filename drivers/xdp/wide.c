@@ -257,6 +257,9 @@ void lane_xdp_wide_kick(struct lane_xdp_queue *q)
 	struct lane_xdp_wide *w = &q->share->wide;
 	bool full = false;
 
+	/* A filter that has no sendto(2) left may kill for sendmsg(2): the keeper sends it. */
+	if (q->q.plain)
+		return;
 	for (int i = 0; i < SENDS && !full && waiting(w) && begin(w);) {
 		for (; i < SENDS && !full && waiting(w); i++)
 			full = !send_one(q, w);

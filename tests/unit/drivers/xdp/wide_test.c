@@ -275,6 +275,24 @@ static void test_busy(void **state)
 	assert_int_equal(e->share.wide.busy, 0);
 }
 
+/* Who is held by a filter of system calls leaves it to others, and says that it waits. */
+static void test_plain__is_left_to_others(void **state)
+{
+	struct env *e = *state;
+	struct virtio_net_hdr h;
+	uint8_t bytes[65600];
+
+	assert_int_equal(tx(e, super(e, 2)), 1);
+	e->q.q.plain = 1;
+	kick(e);
+	assert_int_equal(arrived(e, &h, bytes), -1);
+	assert_int_equal(e->q.q.nr_unkicked, 2);
+	e->q.q.plain = 0;
+	kick(e);
+	assert_int_equal(arrived(e, &h, bytes), HLEN + MSS + 30);
+	assert_int_equal(e->q.q.nr_unkicked, 0);
+}
+
 /* Another member may write anything there. */
 static void test_damaged__is_left_out(void **state)
 {
@@ -304,6 +322,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_room__is_kept, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_refused, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_busy, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_plain__is_left_to_others, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_damaged__is_left_out, setup, teardown),
 	};
 
