@@ -9,9 +9,10 @@
  * Segments of one flow that follow each other are merged before (as Linux' GRO): text in order becomes one
  * segment whose text is a chain of frames, an ACK that a later one of the burst exceeds is left out. Only what
  * says nothing of its own is merged: no flag but ACK and PSH, no option but the timestamp, the same
- * ECN field; a duplicate ACK never. What is kept is what the segments one by one would have left: the last
- * ACK, window and echoed timestamp, and the timestamp of the first with text (RFC 7323 4.3: it stands at
- * the left edge of what one ACK covers).
+ * ECN field; a duplicate ACK never, nor one that the connection would not take (a forged one must not take a
+ * good one with it). What is kept is what the segments one by one would have left: the last ACK, window
+ * and echoed timestamp, and the timestamp of the first with text (RFC 7323 4.3: it stands at the left edge
+ * of what one ACK covers).
  */
 #include "stack/tcp/pcb.h"
 
@@ -42,8 +43,21 @@ static bool is_plain(const struct lane_seg *seg)
 	return (seg->flags & ~LANE_WIRE_PSH) == LANE_WIRE_ACK && !(seg->ti.opts.have & ~LANE_OPT_TS);
 }
 
+/* Would the connection take both? What lies between their ACKs must be neither old nor beyond what was
+ * sent, and the older timestamp must pass. */
+static bool takes_both(const struct lane *ln, const struct lane_seg *a, const struct lane_seg *b)
+{
+	const struct lane_tcp *pcb = lane_tcp_get(ln, a->maybe);
+	struct lane_ep local, remote;
+
+	lane_seg_eps(a, &local, &remote);
+	return pcb && (pcb->flags & LANE_TF_HASHED) && lane_tcp_is(ln, pcb, &local, &remote) &&
+	       lane_seq_ge(a->ack, pcb->snd_una) && lane_seq_le(b->ack, pcb->snd_nxt) &&
+	       (!(a->ti.opts.have & LANE_OPT_TS) || lane_seq_ge(a->ti.opts.tsval, pcb->ts_recent));
+}
+
 /* May 'b' be taken for the end of 'a', which came before it? */
-static bool may_merge(const struct lane_seg *a, const struct lane_seg *b)
+static bool may_merge(const struct lane *ln, const struct lane_seg *a, const struct lane_seg *b)
 {
 	if (!is_plain(a) || !is_plain(b) || b->seq != a->seq + a->len ||
 	    a->ti.opts.have != b->ti.opts.have || a->pkt->ip.tos != b->pkt->ip.tos ||
@@ -52,7 +66,9 @@ static bool may_merge(const struct lane_seg *a, const struct lane_seg *b)
 	if ((b->ti.opts.have & LANE_OPT_TS) && lane_seq_lt(b->ti.opts.tsval, a->ti.opts.tsval))
 		return false;
 	/* Without text an equal ACK may be a duplicate, which counts (RFC 5681 2). */
-	return a->len && b->len ? lane_seq_ge(b->ack, a->ack) : lane_seq_gt(b->ack, a->ack);
+	if (a->len && b->len ? lane_seq_lt(b->ack, a->ack) : lane_seq_le(b->ack, a->ack))
+		return false;
+	return (a->ack == b->ack && a->ti.opts.tsval == b->ti.opts.tsval) || takes_both(ln, a, b);
 }
 
 static struct lane_buf *last_frame(struct lane *ln, struct lane_buf *b)
@@ -113,17 +129,19 @@ static void merge(struct lane *ln, struct lane_seg *a, struct lane_seg *b)
 	b->pkt->b = NULL;
 }
 
-/* Merges segment 'i' with the one before it in its flow, or notes it for the next. */
-static void merge_or_note(struct lane *ln, struct burst *u, uint8_t i)
+/* Merges segment 'i' with the one before it in its flow, or notes it for the next. True if it is still there. */
+static bool merge_or_note(struct lane *ln, struct burst *u, uint8_t i)
 {
 	struct lane_seg *seg = &u->seg[i], *before;
 	uint8_t *slot = &u->last[seg->hash % SLOTS];
 
 	before = *slot == NONE ? NULL : &u->seg[*slot];
-	if (before && same_flow(before, seg) && may_merge(before, seg))
+	if (before && same_flow(before, seg) && may_merge(ln, before, seg)) {
 		merge(ln, before, seg);
-	else
-		*slot = i;
+		return false;
+	}
+	*slot = i;
+	return true;
 }
 
 /* ---- the steps ---- */
@@ -186,25 +204,26 @@ __attribute__((always_inline)) static inline void probe_frames(struct lane *ln, 
 
 void lane_tcp_in(struct lane *ln, struct lane_pkt pkt[], unsigned int n)
 {
+	uint8_t left[LANE_BURST];
+	unsigned int nr = 0, nr_left = 0;
 	struct burst u;
-	unsigned int nr = 0;
 
 	assert(n <= LANE_BURST);
 	memset(u.last, NONE, sizeof(u.last));
 	for (unsigned int i = 0; i < n; i++) {
 		u.seg[nr].pkt = &pkt[i];
 		pkt[i].why = look_at(ln, &u.seg[nr]);
-		if (pkt[i].why)
-			continue;
-		merge_or_note(ln, &u, (uint8_t)nr);
-		nr += pkt[i].b != NULL;
+		nr += !pkt[i].why;
 	}
 	for (unsigned int i = 0; i < nr; i++)
 		probe(ln, &u.seg[i]);
 	for (unsigned int i = 0; i < nr; i++)
-		probe_x(ln, &u.seg[i]);
-	for (unsigned int i = 0; i < nr; i++)
-		probe_frames(ln, &u.seg[i]);
-	for (unsigned int i = 0; i < nr; i++)
-		u.seg[i].pkt->why = lane_tcp_seg_in(ln, &u.seg[i]);
+		if (merge_or_note(ln, &u, (uint8_t)i))
+			left[nr_left++] = (uint8_t)i;
+	for (unsigned int i = 0; i < nr_left; i++)
+		probe_x(ln, &u.seg[left[i]]);
+	for (unsigned int i = 0; i < nr_left; i++)
+		probe_frames(ln, &u.seg[left[i]]);
+	for (unsigned int i = 0; i < nr_left; i++)
+		u.seg[left[i]].pkt->why = lane_tcp_seg_in(ln, &u.seg[left[i]]);
 }

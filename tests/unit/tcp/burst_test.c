@@ -85,6 +85,44 @@ static void test_merge__acks(void **state)
 	script_close();
 }
 
+/* A forged ACK of what was not sent takes no good one with it, nor does it spoil text. */
+static void test_merge__no_ack_of_what_was_not_sent(void **state)
+{
+	(void)state;
+	script_open(NULL);
+	script_accept("S 0 mss 1000");
+	script_write(3000);
+	script_skip();
+	script_in_wait(". 1 ack 1001");
+	script_in_wait(". 1 ack 2001");
+	script_in(". 1 ack 3002");
+	assert_int_equal(nr_merged(), 1);
+	assert_int_equal(s.pcb->snd_nxt - s.pcb->snd_una, 1000);
+	script_out(". 3001 ack 1");
+	script_in_wait("P. 1 ack 3001 len 100");
+	script_in("P. 101 ack 3002 len 100");
+	assert_int_equal(s.pcb->snd_una, s.pcb->snd_nxt);
+	script_read(100);
+	script_close();
+}
+
+/* An old timestamp in front of a good one drops itself only (RFC 7323 5.3). */
+static void test_merge__no_old_timestamp(void **state)
+{
+	(void)state;
+	script_open(NULL);
+	script_accept("S 0 mss 1000 ts 100:0");
+	script_in("P. 1 ack 1 len 100 ts 2510:0");
+	script_skip();
+	script_in_wait("P. 101 ack 1 len 100 ts 2505:0");
+	script_in("P. 201 ack 1 len 100 ts 2511:0");
+	assert_int_equal(nr_merged(), 0);
+	script_in("P. 101 ack 1 len 100 ts 2512:0");
+	script_skip();
+	script_read(300);
+	script_close();
+}
+
 /* Text behind an ACK, an ACK behind text, an ACK that moves with text. */
 static void test_merge__acks_and_text(void **state)
 {
@@ -267,6 +305,8 @@ int main(void)
 		cmocka_unit_test(test_merge__small_text_in_one_frame),
 		cmocka_unit_test(test_merge__a_gap_and_what_came_before),
 		cmocka_unit_test(test_merge__acks),
+		cmocka_unit_test(test_merge__no_ack_of_what_was_not_sent),
+		cmocka_unit_test(test_merge__no_old_timestamp),
 		cmocka_unit_test(test_merge__acks_and_text),
 		cmocka_unit_test(test_merge__no_duplicate_acks),
 		cmocka_unit_test(test_merge__not_with_flags_or_sack),
