@@ -28,7 +28,7 @@ static void open_narrow(void)
 /* To port 4000 + 'peer'. Returns its result, and in '*pcb' the connection. */
 static int to_peer(unsigned int peer, struct lane_tcp **pcb)
 {
-	struct lane_ep local = {.port = 0}, remote = {lane_ip4(htonl(0x0a000002)), 0};
+	struct lane_ep local = {.port = 0}, remote = {script_ip(2), 0};
 	int r;
 
 	remote.port = (uint16_t)(4000 + peer);

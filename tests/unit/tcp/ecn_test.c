@@ -105,7 +105,7 @@ static void test_passive__tcp_ecn_0(void **state)
 
 static void begin_connect(void (*tune)(struct lane_config *cfg), const char *syn)
 {
-	struct lane_ep local = {.port = 0}, remote = {lane_ip4(htobe32(0x0a000002)), SCRIPT_PEER};
+	struct lane_ep local = {.port = 0}, remote = {script_ip(2), SCRIPT_PEER};
 
 	script_open(tune);
 	s.pcb = lane_tcp_create(s.ln, 2);

@@ -31,12 +31,11 @@ static void test_passive__no_options(void **state)
 	(void)state;
 	script_open(NULL);
 	script_accept("S 0 win 8000");
-	/* Without an MSS option 536 (RFC 9293 3.7.1). */
-	assert_int_equal(lane_tcp_snd_mss(s.ln, s.pcb), 536);
-	script_write(600);
-	script_out(". 1 ack 1 len 536");
+	assert_int_equal(lane_tcp_snd_mss(s.ln, s.pcb), script_default_mss());
+	script_write(script_default_mss() + 64);
+	script_out(s.v6 ? ". 1 ack 1 len 1220" : ". 1 ack 1 len 536");
 	assert_int_equal(s.last.opts.have, 0);
-	script_out("P. 537 ack 1 len 64");
+	script_out(s.v6 ? "P. 1221 ack 1 len 64" : "P. 537 ack 1 len 64");
 	script_close();
 }
 
@@ -173,7 +172,7 @@ static void test_active__peer_without_options(void **state)
 	script_open(NULL);
 	script_connect("S. 0 ack 1 win 8000");
 	assert_int_equal(s.last.opts.have, 0);
-	assert_int_equal(lane_tcp_snd_mss(s.ln, s.pcb), 536);
+	assert_int_equal(lane_tcp_snd_mss(s.ln, s.pcb), script_default_mss());
 	script_close();
 }
 

@@ -196,13 +196,13 @@ static void test_icmp__too_big(void **state)
 	script_write(2920);
 	script_out(". 1 ack 1 len 1460");
 	script_out("P. 1461 ack 1 len 1460");
-	script_icmp(LANE_ICMP_TOO_BIG, 2921, 1000); /* not in flight */
+	script_icmp(LANE_ICMP_TOO_BIG, 2921, 1300); /* not in flight */
 	script_silent();
-	script_icmp(LANE_ICMP_TOO_BIG, 1, 1000);
-	script_out(". 1 ack 1 len 960");
-	script_out(". 961 ack 1 len 500");
-	script_out(". 1461 ack 1 len 960");
-	script_out("P. 2421 ack 1 len 500");
+	script_icmp(LANE_ICMP_TOO_BIG, 1, 1300);
+	script_out(". 1 ack 1 len 1260");
+	script_out(". 1261 ack 1 len 200");
+	script_out(". 1461 ack 1 len 1260");
+	script_out("P. 2721 ack 1 len 200");
 	script_silent();
 	script_in(". 1 ack 2921");
 	script_close();
@@ -213,14 +213,14 @@ static void set_mtu(uint32_t mtu)
 	struct lane_nettab *nt = lane_nettab(s.ln);
 
 	lane_net_write_begin(nt);
-	nt->mtu = mtu;
+	nt->mtu = script_mtu(mtu);
 	lane_net_write_end(nt, true);
 }
 
 static void set_neighbour(const struct lane_mac *mac, bool failed)
 {
 	struct lane_nettab *nt = lane_nettab(s.ln);
-	struct lane_ip peer = lane_ip4(0x0200000a);
+	struct lane_ip peer = script_ip(2);
 
 	lane_net_write_begin(nt);
 	assert_int_equal(lane_net_neigh_set(nt, &peer, mac, failed), 0);

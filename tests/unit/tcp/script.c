@@ -11,6 +11,7 @@
 #include "stack/tcp/pcb.h"
 #include "stack/wire/eth.h"
 #include "stack/wire/print.h"
+#include "tests/unit/tcp/script_line.h"
 
 #define MAX_OUT 512
 
@@ -39,13 +40,28 @@ static uint8_t pattern(uint32_t seq)
 	return (uint8_t)(seq * 7 + (seq >> 8));
 }
 
-static struct lane_ip ip(unsigned int i)
+struct lane_ip script_ip(unsigned int i)
 {
 	struct lane_ip a = lane_ip4(0);
 
-	a.b[12] = 10;
+	if (s.v6) {
+		memset(&a, 0, sizeof(a));
+		a.b[0] = 0xfd;
+	} else {
+		a.b[12] = 10;
+	}
 	a.b[15] = (uint8_t)i;
 	return a;
+}
+
+uint32_t script_mtu(uint32_t mtu)
+{
+	return s.v6 ? mtu + SCRIPT_V6_MORE : mtu;
+}
+
+unsigned int script_default_mss(void)
+{
+	return s.v6 ? 1220 : 536;
 }
 
 /* ---- the driver ---- */
@@ -63,7 +79,7 @@ static void record(struct lane_buf *b)
 	if (o->ti.flags & LANE_WIRE_SYN)
 		s.iss = o->ti.seq;
 	s.port = o->ti.sport;
-	o->ecn = p[LANE_ETH_HLEN + 1] & 3;
+	o->ecn = (s.v6 ? p[LANE_ETH_HLEN + 1] >> 4 : p[LANE_ETH_HLEN + 1]) & 3;
 	text = p + l4 + o->ti.hlen;
 	for (uint32_t i = 0; i < o->ti.len; i++)
 		assert_int_equal(text[i], pattern(o->ti.seq + i - s.iss));
@@ -137,15 +153,17 @@ void script_complete(void)
 static void fill_net(void)
 {
 	struct lane_nettab *nt = lane_nettab(s.ln);
-	struct lane_net_route r = {.dst = ip(0), .plen = 24};
-	struct lane_ip peer = ip(2);
+	struct lane_net_route r = {.dst = script_ip(0), .plen = s.v6 ? 64 : 24};
+	struct lane_ip peer = script_ip(2);
 	struct lane_mac mac = {{2, 0, 0, 0, 0, 2}};
 
 	lane_net_write_begin(nt);
 	nt->mac = (struct lane_mac){{2, 0, 0, 0, 0, 1}};
 	nt->up = 1;
-	nt->mtu = 1500;
-	nt->addr[0] = (struct lane_net_addr){.ip = ip(1), .plen = 24, .used = 1, .bcast = ip(255)};
+	nt->mtu = script_mtu(1500);
+	nt->addr[0] = (struct lane_net_addr){.ip = script_ip(1), .plen = r.plen, .used = 1};
+	if (!s.v6)
+		nt->addr[0].bcast = script_ip(255);
 	assert_int_equal(lane_net_route_add(nt, &r), 0);
 	assert_int_equal(lane_net_neigh_set(nt, &peer, &mac, false), 0);
 	lane_net_write_end(nt, true);
@@ -157,6 +175,7 @@ void script_open(void (*tune)(struct lane_config *cfg))
 
 	memset(&s, 0, sizeof(s));
 	memset(&t, 0, sizeof(t));
+	s.v6 = getenv("LANE_SCRIPT_V6") != NULL;
 	s.port = SCRIPT_PORT;
 	s.peer = SCRIPT_PEER;
 	lane_config_default(&cfg);
@@ -227,133 +246,23 @@ void script_close(void)
 	free(t.mem);
 }
 
-/* ---- text to segments ---- */
-
-static uint32_t number(const char **p)
-{
-	char *end;
-	uint32_t v = (uint32_t)strtoul(*p, &end, 10);
-
-	assert_true(end != *p);
-	*p = end;
-	return v;
-}
-
-static bool word(const char **p, const char *w)
-{
-	size_t n = strlen(w);
-
-	while (**p == ' ')
-		(*p)++;
-	if (strncmp(*p, w, n) != 0 || ((*p)[n] != ' ' && (*p)[n] != 0))
-		return false;
-	*p += n;
-	while (**p == ' ')
-		(*p)++;
-	return true;
-}
-
-static uint8_t flags_of(const char **p)
-{
-	static const char names[] = "FSRP.UEW";
-	uint8_t f = 0;
-
-	for (; **p && **p != ' '; (*p)++) {
-		const char *c = strchr(names, **p);
-
-		assert_non_null(c);
-		f |= (uint8_t)(1 << (c - names));
-	}
-	return f;
-}
-
-#define HAVE_ACK 0x1
-#define HAVE_WIN 0x2
-#define HAVE_URG 0x4
-#define HAVE_ECN 0x8
-
-static uint8_t ecn; /* of the line that was read last */
-
-static void option(const char **p, struct lane_tcp_info *ti, unsigned int *have)
-{
-	struct lane_tcp_opts *o = &ti->opts;
-
-	if (word(p, "ack")) {
-		ti->ack = number(p);
-		*have |= HAVE_ACK;
-	} else if (word(p, "len")) {
-		ti->len = number(p);
-	} else if (word(p, "win")) {
-		ti->wnd = number(p);
-		*have |= HAVE_WIN;
-	} else if (word(p, "urg")) {
-		ti->urg = (uint16_t)number(p);
-		*have |= HAVE_URG;
-	} else if (word(p, "ecn")) {
-		ecn = (uint8_t)number(p);
-		*have |= HAVE_ECN;
-	} else if (word(p, "mss")) {
-		o->mss = (uint16_t)number(p);
-		o->have |= LANE_OPT_MSS;
-	} else if (word(p, "ws")) {
-		o->wscale = (uint8_t)number(p);
-		o->have |= LANE_OPT_WSCALE;
-	} else if (word(p, "sackok")) {
-		o->have |= LANE_OPT_SACK_OK;
-	} else if (word(p, "ts")) {
-		o->tsval = number(p);
-		(*p)++;
-		o->tsecr = number(p);
-		o->have |= LANE_OPT_TS;
-	} else if (word(p, "sack")) {
-		do {
-			assert_true(o->nr_sack < 4);
-			o->sack[o->nr_sack].start = number(p);
-			(*p)++;
-			o->sack[o->nr_sack++].end = number(p);
-			while (**p == ' ')
-				(*p)++;
-		} while (**p >= '0' && **p <= '9');
-		o->have |= LANE_OPT_SACK;
-	} else {
-		fail_msg("script: cannot read \"%s\"", *p);
-	}
-}
-
-static unsigned int parse(const char *line, struct lane_tcp_info *ti)
-{
-	const char *p = line;
-	unsigned int have = 0;
-
-	*ti = (struct lane_tcp_info){.wnd = 65535};
-	ecn = 0;
-	ti->flags = flags_of(&p);
-	ti->seq = number(&p);
-	while (*p) {
-		option(&p, ti, &have);
-		while (*p == ' ')
-			p++;
-	}
-	return have;
-}
-
 /* ---- in ---- */
 
 /* A frame from the peer with this segment. */
-static struct lane_buf *build(struct lane_tcp_info *ti)
+static struct lane_buf *build(struct lane_tcp_info *ti, uint8_t ecn)
 {
 	struct lane_buf *b = lane_buf_alloc(&s.ln->bufs);
-	struct lane_ip src = ip(2), dst = ip(1);
+	struct lane_ip src = script_ip(2), dst = script_ip(1);
 	struct lane_ip_info info = {.src = src, .dst = dst, .proto = IPPROTO_TCP, .ttl = 64};
 	struct lane_eth_hdr eth = {.dst = {{2, 0, 0, 0, 0, 1}},
 				   .src = {{2, 0, 0, 0, 0, 2}},
-				   .type = lane_be16_of(LANE_ETH_IP4)};
+				   .type = lane_be16_of(s.v6 ? LANE_ETH_IP6 : LANE_ETH_IP4)};
 	uint8_t *p, *l4;
-	uint16_t hlen, sum;
+	uint16_t ip_hlen = s.v6 ? 40 : 20, hlen, sum;
 
 	assert_non_null(b);
 	p = lane_buf_data(&s.ln->bufs, b);
-	l4 = p + LANE_ETH_HLEN + 20;
+	l4 = p + LANE_ETH_HLEN + ip_hlen;
 	hlen = lane_tcp_emit(l4, ti);
 	for (uint32_t i = 0; i < ti->len; i++)
 		l4[hlen + i] = pattern(ti->seq + i - SCRIPT_ISS);
@@ -364,27 +273,28 @@ static struct lane_buf *build(struct lane_tcp_info *ti)
 	sum = (uint16_t)~lane_csum_fold(lane_csum_add(
 		lane_csum_pseudo(&src, &dst, IPPROTO_TCP, info.l4_len), l4, info.l4_len));
 	memcpy(l4 + offsetof(struct lane_tcp_hdr, csum), &sum, 2);
-	b->len = (uint16_t)(LANE_ETH_HLEN + 20 + info.l4_len);
+	b->len = (uint16_t)(LANE_ETH_HLEN + ip_hlen + info.l4_len);
 	b->pkt_len = b->len;
 	return b;
 }
 
 void script_in_wait(const char *line)
 {
-	struct lane_tcp_info ti;
+	struct script_line l;
+	struct lane_tcp_info *ti = &l.ti;
 
-	parse(line, &ti);
-	ti.sport = s.peer;
-	ti.dport = s.port;
-	ti.seq += SCRIPT_ISS;
-	if (ti.flags & LANE_WIRE_ACK)
-		ti.ack += s.iss;
-	for (unsigned int i = 0; i < ti.opts.nr_sack; i++) {
-		ti.opts.sack[i].start += s.iss;
-		ti.opts.sack[i].end += s.iss;
+	script_parse(line, &l);
+	ti->sport = s.peer;
+	ti->dport = s.port;
+	ti->seq += SCRIPT_ISS;
+	if (ti->flags & LANE_WIRE_ACK)
+		ti->ack += s.iss;
+	for (unsigned int i = 0; i < ti->opts.nr_sack; i++) {
+		ti->opts.sack[i].start += s.iss;
+		ti->opts.sack[i].end += s.iss;
 	}
 	assert_true(t.nr_in < LANE_BURST);
-	t.in[t.nr_in++] = build(&ti);
+	t.in[t.nr_in++] = build(ti, l.ecn);
 }
 
 void script_in_burst(const char *line)
@@ -403,10 +313,10 @@ void script_icmp(enum lane_icmp_kind kind, uint32_t seq, uint32_t mtu)
 {
 	struct lane_icmp_info icmp = {
 		.kind = kind,
-		.mtu = mtu,
+		.mtu = mtu ? script_mtu(mtu) : 0,
 		.proto = IPPROTO_TCP,
-		.local = {ip(1), s.port},
-		.remote = {ip(2), s.peer},
+		.local = {script_ip(1), s.port},
+		.remote = {script_ip(2), s.peer},
 		.seq = s.iss + seq,
 		.has_seq = true,
 	};
@@ -452,22 +362,29 @@ static bool same_opts(const struct lane_tcp_opts *want, const struct lane_tcp_op
 	return true;
 }
 
+static bool same_segment(const struct script_line *l, const struct sent *o)
+{
+	const struct lane_tcp_info *want = &l->ti, *got = &o->ti;
+
+	return (want->flags & ~LANE_WIRE_PSH) == (got->flags & ~LANE_WIRE_PSH) &&
+	       want->seq + s.iss == got->seq && want->len == got->len &&
+	       (!(l->have & SCRIPT_HAVE_ACK) || want->ack + SCRIPT_ISS == got->ack) &&
+	       (!(l->have & SCRIPT_HAVE_WIN) || want->wnd == got->wnd) &&
+	       (!(l->have & SCRIPT_HAVE_URG) || want->urg == got->urg) &&
+	       (!(l->have & SCRIPT_HAVE_ECN) || l->ecn == o->ecn) && same_opts(&want->opts, &got->opts);
+}
+
 void script_out(const char *line)
 {
-	struct lane_tcp_info want;
-	unsigned int have = parse(line, &want);
 	const struct sent *o = &t.out[t.tail % MAX_OUT];
-	const struct lane_tcp_info *got = &o->ti;
+	struct script_line want;
 
+	script_parse(line, &want);
 	if (t.head == t.tail)
 		fail_msg("nothing sent, expected: %s", line);
 	t.tail++;
-	s.last = *got;
-	if ((want.flags & ~LANE_WIRE_PSH) != (got->flags & ~LANE_WIRE_PSH) ||
-	    want.seq + s.iss != got->seq || want.len != got->len ||
-	    ((have & HAVE_ACK) && want.ack + SCRIPT_ISS != got->ack) ||
-	    ((have & HAVE_WIN) && want.wnd != got->wnd) ||
-	    ((have & HAVE_URG) && want.urg != got->urg) || ((have & HAVE_ECN) && ecn != o->ecn) || !same_opts(&want.opts, &got->opts))
+	s.last = o->ti;
+	if (!same_segment(&want, o))
 		fail_msg("expected: %s (iss %u, peer's %u)\n     got: %s", line, s.iss, SCRIPT_ISS,
 			 o->line);
 }
@@ -531,7 +448,7 @@ void script_accept_far(const char *syn, unsigned int rtt_ms)
 
 void script_connect(const char *synack)
 {
-	struct lane_ep local = {.port = 0}, remote = {ip(2), SCRIPT_PEER};
+	struct lane_ep local = {.port = 0}, remote = {script_ip(2), SCRIPT_PEER};
 
 	s.pcb = lane_tcp_create(s.ln, 2);
 	assert_int_equal(lane_tcp_connect(s.ln, s.pcb, &local, &remote), 0);

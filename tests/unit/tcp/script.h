@@ -6,7 +6,8 @@
  * Sequence numbers count from the sender's SYN, which is 0; so the first byte of text is 1. Text has
  * a pattern by sequence number, which is checked on what the lane sends. Of what the lane sends only
  * the words that the expectation names are compared, besides flags, sequence number, 'len' and 'ack'.
- * PSH is not compared. Peer: 10.0.0.2 port 4000; lane: 10.0.0.1 port 80; MTU 1500. Time is virtual.
+ * PSH is not compared. Peer: 10.0.0.2 port 4000; lane: 10.0.0.1 port 80; MTU 1500. With LANE_SCRIPT_V6 in the
+ * environment fd00::2, fd00::1, and each MTU is 20 bytes larger: so the lines are the same. Time is virtual.
  */
 #ifndef LANE_TESTS_SCRIPT_H
 #define LANE_TESTS_SCRIPT_H
@@ -27,10 +28,12 @@
 #define SCRIPT_PORT 80
 #define SCRIPT_PEER 4000
 #define SCRIPT_ISS  5000u /* the peer's */
+#define SCRIPT_V6_MORE 20 /* bytes of an IPv6 header more than of an IPv4 one */
 
 struct script {
 	struct lane *ln;
 	struct lane_tcp *listener, *pcb;
+	bool v6;
 	uint32_t iss; /* the lane's, from its last SYN */
 	uint16_t port; /* the lane's */
 	uint16_t peer; /* the peer's */
@@ -44,6 +47,12 @@ extern struct script s;
 void script_open(void (*tune)(struct lane_config *cfg));
 /* Lets everything end, checks that nothing leaked, frees the lane. */
 void script_close(void);
+/* Host 'i' of the net: the lane is 1, the peer 2. */
+struct lane_ip script_ip(unsigned int i);
+/* RFC 9293 3.7.1: the MSS of a peer that names none. */
+unsigned int script_default_mss(void);
+/* The MTU in which as much text fits as in 'mtu' over IPv4. */
+uint32_t script_mtu(uint32_t mtu);
 /* A segment from the peer, one turn of the lane. */
 void script_in(const char *line);
 /* The same without a flush: for several in one turn. */

@@ -210,9 +210,9 @@ static void test_record__icmp(void **state)
 	script_out("S. 0 ack 1");
 	script_icmp(LANE_ICMP_UNREACH_NET, 1, 0); /* not what is in flight (RFC 5927) */
 	assert_int_equal(stats()->drops[LANE_DROP_ICMP_INVALID], 1);
-	script_icmp(LANE_ICMP_UNREACH_PORT, 0, 0); /* advice over IPv4 */
+	script_icmp(s.v6 ? LANE_ICMP_UNREACH_NET : LANE_ICMP_UNREACH_PORT, 0, 0); /* advice */
 	assert_int_equal(nr_half_open(), 1);
-	script_icmp(LANE_ICMP_UNREACH_NET, 0, 0);
+	script_icmp(s.v6 ? LANE_ICMP_UNREACH_PORT : LANE_ICMP_UNREACH_NET, 0, 0);
 	assert_int_equal(nr_half_open(), 0);
 	assert_int_equal(stats()->drops[LANE_DROP_ICMP_INVALID], 1);
 	script_close();
