@@ -84,7 +84,8 @@ static bool is_idle(const struct lane *ln, const struct lane_tcp *pcb, const str
 	    x->sndq_head != LANE_NIL || x->ooo_head != LANE_NIL ||
 	    x->rcv_acked != pcb->rcv_nxt)
 		return false;
-	return lane_tcp_loss_idle(ln, pcb) && x->rec.dsack_start == x->rec.dsack_end && !x->retries &&
+	/* A reduction for an echo ends with what was sent behind it, which may never be. */
+	return lane_tcp_loss_quiet(ln, pcb) && x->rec.dsack_start == x->rec.dsack_end && !x->retries &&
 	       !x->push && !(pcb->armed & ~(1U << LANE_TT_KEEP | 1U << LANE_TT_RETRY)) &&
 	       (!pcb->keep_probes || !lane_tcp_armed(pcb, LANE_TT_KEEP));
 }
@@ -108,6 +109,8 @@ void lane_tcp_x_put(struct lane *ln, struct lane_tcp *pcb)
 	if (i >= ln->st->x_pool.nr)
 		return;
 	lane_tcp_forget_promise(ln, pcb);
+	if (x->ca_state == LANE_CA_CWR)
+		lane_tcp_cc_recovered(ln, pcb);
 	lane_cc_park(lane_tcp_opts(ln, pcb)->cc, &x->cc, &kept);
 	pcb->cwnd = x->cc.cwnd;
 	pcb->ssthresh = x->cc.ssthresh;

@@ -45,7 +45,8 @@ static void run(void)
 	}
 }
 
-static void open_conns(uint32_t nr_x, unsigned int nr)
+/* 'marked': all that is ECT meets congestion. */
+static void open_conns(uint32_t nr_x, unsigned int nr, bool marked)
 {
 	struct lane_ep any = {.port = PORT}, local = {.port = 0}, remote = {.port = PORT};
 	struct world_config cfg;
@@ -53,6 +54,9 @@ static void open_conns(uint32_t nr_x, unsigned int nr)
 	world_config_default(&cfg);
 	cfg.pair.delay_us = 1000;
 	cfg.lane[0].nr_tcp_x = cfg.lane[1].nr_tcp_x = nr_x;
+	cfg.lane[0].ecn = cfg.lane[1].ecn = marked;
+	cfg.faulty = marked;
+	cfg.fault[0].mark = cfg.fault[1].mark = 1000000;
 	world_open(&w, &cfg);
 	listener = lane_tcp_create(w.ln[1], 100);
 	assert_int_equal(lane_tcp_listen(w.ln[1], listener, &any, false, 64), 0);
@@ -111,7 +115,7 @@ static void test_idle_gives_back(void **state)
 	struct lane_tcp_info_out before, after;
 
 	(void)state;
-	open_conns(4, NR);
+	open_conns(4, NR, false);
 	for (unsigned int i = 0; i < NR; i++)
 		carry(i, 100 + i);
 	for (unsigned int k = 0; k < 2; k++)
@@ -144,7 +148,7 @@ static void test_pool_empty(void **state)
 	uint32_t nr = 0;
 
 	(void)state;
-	open_conns(4, NR);
+	open_conns(4, NR, false);
 	for (unsigned int i = 0; i < NR; i++) {
 		ssize_t r = lane_tcp_write(w.ln[0], client[i], text, sizeof(text), false, NULL);
 
@@ -164,13 +168,31 @@ static void test_pool_empty(void **state)
 	close_conns(NR);
 }
 
+/* The window is being reduced for an echo, and all is acknowledged: no later ACK would end that. */
+static void test_idle_gives_back__reduced(void **state)
+{
+	struct lane_tcp_info_out info;
+
+	(void)state;
+	open_conns(2, 3, true);
+	for (unsigned int i = 0; i < 3; i++) {
+		carry(i, 100);
+		carry(i, 100);
+	}
+	assert_true(w.ln[0]->st->stats.tcp_ecn_reduced >= 3);
+	lane_tcp_get_info(w.ln[0], client[0], &info);
+	assert_true(info.ecn_ok && info.cwnd < 10);
+	assert_int_equal(info.cwnd, info.ssthresh);
+	close_conns(3);
+}
+
 /* Equal options are one set. */
 static void test_options_are_shared(void **state)
 {
 	struct lane_tcp_opts_set o;
 
 	(void)state;
-	open_conns(0, 4);
+	open_conns(0, 4, false);
 	for (unsigned int i = 0; i < 4; i++) {
 		lane_tcp_get_opts(w.ln[0], client[i], &o);
 		o.nodelay = 1;
@@ -192,6 +214,7 @@ int main(void)
 		cmocka_unit_test(test_idle_cost),
 		cmocka_unit_test(test_idle_gives_back),
 		cmocka_unit_test(test_pool_empty),
+		cmocka_unit_test(test_idle_gives_back__reduced),
 		cmocka_unit_test(test_options_are_shared),
 	};
 
