@@ -49,7 +49,7 @@ static void help(void)
 	     "      --congestion C   cubic, reno, dctcp or bbr; else net.ipv4.tcp_congestion_control\n"
 	     "      --without LIST   do not use these kernel features (for tests): sg,\n"
 	     "                       tx-metadata, map-late, need-wakeup, sk-lookup, syncookie,\n"
-	     "                       unaligned, busy-poll, zerocopy\n"
+	     "                       unaligned, busy-poll, zerocopy, super-segments\n"
 	     "      --strict         fail instead of running on the kernel\n\n"
 	     "Each can be set in lane.conf and the environment too: see 'lane config'. The first\n"
 	     "program on an interface decides its mode, zerocopy, memory and features.");

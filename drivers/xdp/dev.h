@@ -69,14 +69,17 @@ int lane_xdp_socket(char *err);
  * frames of 'ln' as UMEM. */
 int lane_xdp_xsk_open(struct lane_xdp_dev *dev, struct lane *ln, uint32_t i, char *err);
 int lane_xdp_xsk_bind(struct lane_xdp_dev *dev, uint32_t i, char *err);
+/* Before there is any: would the interface do zero copy? -errno with text when not. */
+int lane_xdp_xsk_try_zerocopy(struct lane_xdp_dev *dev, char *err);
 
 /* ---- wide.c ---- */
 /* A socket that sends super-segments, -1: there can be none. */
 int lane_xdp_wide_open(struct lane_xdp_dev *dev);
 
 /* ---- holder.c: for error texts ---- */
-/* "program 17 \"name\" of nginx (pid 4711)": who has an XDP program on the interface. */
-void lane_xdp_holder(uint32_t ifindex, char *out, size_t size);
+/* "program 17 \"name\" of nginx (pid 4711)": who has an XDP program on the interface.
+ * Returns what 'ip link set' calls it. */
+const char *lane_xdp_holder(uint32_t ifindex, char *out, size_t size);
 /* "CAP_NET_ADMIN, CAP_BPF": which of those needed this process lacks; "" when none. */
 void lane_xdp_lacking_caps(char *out, size_t size);
 

@@ -73,7 +73,7 @@ static void append_process(uint32_t id, char *out, size_t size)
 		closedir(d);
 }
 
-void lane_xdp_holder(uint32_t ifindex, char *out, size_t size)
+const char *lane_xdp_holder(uint32_t ifindex, char *out, size_t size)
 {
 	LIBBPF_OPTS(bpf_xdp_query_opts, query);
 	struct bpf_prog_info info = {0};
@@ -82,12 +82,12 @@ void lane_xdp_holder(uint32_t ifindex, char *out, size_t size)
 
 	snprintf(out, size, "a program that went away meanwhile");
 	if (bpf_xdp_query((int)ifindex, 0, &query) < 0)
-		return;
+		return "xdp";
 	id = query.prog_id       ? query.prog_id
 	     : query.drv_prog_id ? query.drv_prog_id
 				 : query.skb_prog_id;
 	if (!id)
-		return;
+		return "xdp";
 	snprintf(out, size, "program %u", id);
 	fd = bpf_prog_get_fd_by_id(id);
 	if (fd >= 0 && bpf_obj_get_info_by_fd(fd, &info, &len) == 0)
@@ -95,6 +95,7 @@ void lane_xdp_holder(uint32_t ifindex, char *out, size_t size)
 	if (fd >= 0)
 		close(fd); /* before the search, which would find ourselves */
 	append_process(id, out, size);
+	return query.skb_prog_id == id ? "xdpgeneric" : "xdp";
 }
 
 void lane_xdp_lacking_caps(char *out, size_t size)

@@ -99,14 +99,15 @@ static int attach(struct lane_xdp_dev *dev)
 static int attach_error(struct lane_xdp_dev *dev, int r, char *err)
 {
 	const char *mode = dev->share->mode == LANE_XDP_GENERIC ? "generic" : "native";
+	const char *kind;
 	char who[160];
 
 	if (r == -EBUSY || r == -EEXIST) {
-		lane_xdp_holder(dev->itf.ifindex, who, sizeof(who));
+		kind = lane_xdp_holder(dev->itf.ifindex, who, sizeof(who));
 		return lane_xdp_fail(
 			err, r,
-			"%s has an XDP program already: %s. End it, or: ip link set %s xdp off",
-			dev->itf.name, who, dev->itf.name);
+			"%s has an XDP program already: %s. End it, or: ip link set %s %s off",
+			dev->itf.name, who, dev->itf.name, kind);
 	}
 	if (r == -EPERM)
 		return lane_xdp_fail(

@@ -22,6 +22,8 @@ static int open_all(struct lane_xdp_dev *dev, struct lane *ln, char *err)
 		return fd;
 	close(fd);
 	r = lane_xdp_choose(&dev->cfg, &dev->itf, dev->share, err);
+	if (r == 0 && dev->cfg.zerocopy == LANE_XDP_TRI_ON)
+		r = lane_xdp_xsk_try_zerocopy(dev, err);
 	for (uint32_t i = 0; r == 0 && i < dev->share->nr_queues; i++)
 		r = lane_xdp_xsk_open(dev, ln, i, err);
 	if (r == 0)

@@ -154,6 +154,36 @@ static int bind_error(struct lane_xdp_dev *dev, uint32_t i, int r, char *err)
 			     strerror(-r));
 }
 
+/* Says at open, when there is somebody to hear it, what bind would say only to the first program: a socket of
+ * its own, with one page of frames, is bound for zero copy. */
+int lane_xdp_xsk_try_zerocopy(struct lane_xdp_dev *dev, char *err)
+{
+	struct sockaddr_xdp sa = {
+		.sxdp_family = AF_XDP,
+		.sxdp_flags = XDP_ZEROCOPY | (dev->share->have & LANE_XDP_F_SG ? XDP_USE_SG : 0),
+		.sxdp_ifindex = dev->itf.ifindex,
+	};
+	struct lane_xdp_umem_reg reg = {.len = 2 * LANE_XDP_CHUNK, .chunk_size = LANE_XDP_CHUNK};
+	int fd = lane_xdp_socket(err), r = -ENOMEM;
+	void *page;
+
+	if (fd < 0)
+		return fd;
+	page = mmap(NULL, reg.len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	reg.addr = (uintptr_t)page;
+	if (page != MAP_FAILED)
+		r = setsockopt(fd, SOL_XDP, XDP_UMEM_REG, &reg, sizeof(reg)) < 0 ? -errno : 0;
+	(void)(r || (r = set(fd, XDP_RX_RING, 64)) || (r = set(fd, XDP_UMEM_FILL_RING, 64)) ||
+	       (r = set(fd, XDP_UMEM_COMPLETION_RING, 64)));
+	if (!r && bind(fd, (struct sockaddr *)&sa, sizeof(sa)) < 0)
+		r = -errno;
+	close(fd);
+	if (page != MAP_FAILED)
+		munmap(page, reg.len);
+	/* What else may be wrong is said where it matters. */
+	return r == -EOPNOTSUPP || r == -EINVAL ? bind_error(dev, 0, r, err) : 0;
+}
+
 /* What shows only on a bound socket. */
 static void probe_bound(struct lane_xdp_dev *dev, uint32_t i)
 {

@@ -21,6 +21,7 @@ struct keeper_conn {
 	pid_t pid;
 	uid_t uid;
 	int row; /* it is this member's, -1 */
+	uint32_t op; /* KEEPER_*: what it asked last */
 	uint64_t since_us;
 };
 

@@ -88,6 +88,7 @@ void keeper_accept(struct keeper *k, unsigned int ifi)
 }
 
 /* Says no, and why. The connection stays until the other end has read it. */
+/* A program that may not join is counted here, once: its sockets cannot be. */
 static void refuse(struct keeper *k, struct keeper_conn *c, enum shim_fallback why, const char *fmt,
 		   ...) __attribute__((format(printf, 4, 5)));
 static void refuse(struct keeper *k, struct keeper_conn *c, enum shim_fallback why, const char *fmt,
@@ -101,6 +102,8 @@ static void refuse(struct keeper *k, struct keeper_conn *c, enum shim_fallback w
 	va_start(ap, fmt);
 	vsnprintf(m.error, sizeof(m.error), fmt, ap);
 	va_end(ap);
+	if (c->op == KEEPER_JOIN || c->op == KEEPER_MAPPED)
+		atomic_fetch_add(&k->v.a->fallbacks[why], 1);
 	keeper_send(c->fd, &m, NULL, 0);
 }
 
@@ -307,6 +310,7 @@ void keeper_conn_readable(struct keeper *k, unsigned int index)
 		keeper_conn_close(k, index);
 		return;
 	}
+	c->op = m.op;
 	/* Nobody needs to hand us anything. */
 	keeper_close_fds(fds, n);
 	if (m.op == KEEPER_BORN && m.version == SHIM_ARENA_VERSION) {

@@ -290,6 +290,7 @@ static void test_refuse__another_user(void **state)
 	}
 	waitpid(pid, &status, 0);
 	assert_int_equal(status, 0);
+	assert_int_equal(v.a->fallbacks[SHIM_FB_OTHER_UID], 1);
 	leave(&v);
 	assert_true(keeper_is_gone());
 }
