@@ -138,6 +138,7 @@ static bool record(struct lane *ln, struct lane_tcp *pcb)
 	tw->wnd = lane_tcp_select_window(ln, pcb);
 	set_end(ln, tw);
 	if (lane_ftable_insert(ln->tw_table, tw_hash(ln, tw), i) < 0) {
+		tw->remote_port = 0;
 		lane_pool_put(&ln->st->tw_pool, ln->tws, sizeof(*tw), i);
 		return false;
 	}
@@ -209,13 +210,22 @@ static uint32_t next_iss(const struct lane_tw *tw)
 	return iss ? iss : 1;
 }
 
+static bool has_listener(const struct lane *ln, const struct lane_seg *seg)
+{
+	struct lane_ep local, remote;
+
+	lane_seg_eps(seg, &local, &remote);
+	return lane_tcp_find_listener(ln, &local, seg->hash) != NULL;
+}
+
 enum lane_drop lane_tcp_tw_in(struct lane *ln, struct lane_tw *tw, struct lane_seg *seg)
 {
 	bool old_ts = tw->ts_ok && (seg->ti.opts.have & LANE_OPT_TS) &&
 		      lane_seq_lt(seg->ti.opts.tsval, tw->ts_recent);
 
+	/* As Linux: who could not open the connection anew does not end the record. */
 	if ((seg->flags & LANE_WIRE_SYN) && !(seg->flags & (LANE_WIRE_ACK | LANE_WIRE_RST)) &&
-	    is_newer(tw, seg)) {
+	    is_newer(tw, seg) && has_listener(ln, seg)) {
 		seg->iss = next_iss(tw);
 		lane_tcp_tw_remove(ln, tw);
 		return LANE_OK;
@@ -234,9 +244,10 @@ enum lane_drop lane_tcp_tw_in(struct lane *ln, struct lane_tw *tw, struct lane_s
 		set_end(ln, tw);
 		order_push(ln, tw);
 	}
-	/* What carries nothing but an acceptable ACK is not answered: no ACK for an ACK. */
-	if (seg->len || (seg->flags & (LANE_WIRE_FIN | LANE_WIRE_SYN)) || old_ts ||
-	    seg->seq != tw->rcv_nxt)
+	/* What carries nothing but an acceptable ACK is not answered: no ACK for an ACK. Another may come from
+	 * an end that disagrees with us, and would answer ours. */
+	if (seg->len || (seg->flags & (LANE_WIRE_FIN | LANE_WIRE_SYN)) ||
+	    ((old_ts || seg->seq != tw->rcv_nxt) && lane_tcp_may_challenge(ln)))
 		reply_ack(ln, tw, seg);
 	return LANE_DROP_TCP_TIME_WAIT;
 }

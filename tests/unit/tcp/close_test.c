@@ -298,6 +298,46 @@ static void test_time_wait__rst(void **state)
 	script_close();
 }
 
+/* As Linux: without a listener no SYN ends it, however new: nobody could open the connection. */
+static void test_time_wait__syn_for_nobody(void **state)
+{
+	(void)state;
+	script_open(NULL);
+	script_connect("S. 0 ack 1 mss 1460");
+	to_time_wait();
+	script_in("F. 1 ack 2");
+	end_pcb();
+	script_skip();
+	script_in("S 100 mss 1460");
+	script_out(". 2 ack 2");
+	assert_int_equal(s.ln->st->tw_pool.nr_used, 1);
+	script_close();
+}
+
+/* Two ends that disagree do not answer each other's ACKs for ever (RFC 5961 7). */
+static void test_time_wait__acks_for_acks_are_limited(void **state)
+{
+	(void)state;
+	script_open(NULL);
+	script_accept("S 0 mss 1460");
+	to_time_wait();
+	script_in("F. 1 ack 2");
+	end_pcb();
+	script_skip();
+	for (unsigned int i = 0; i < 1000; i++) {
+		script_in(". 7 ack 2");
+		script_out(". 2 ack 2");
+	}
+	script_in(". 7 ack 2");
+	script_silent();
+	/* Others do not suffer by it: an older SYN, and a FIN whose ACK was lost. */
+	script_in("S 1 mss 1460");
+	script_out(". 2 ack 2");
+	script_in("F. 1 ack 2");
+	script_out(". 2 ack 2");
+	script_close();
+}
+
 static void one_record(struct lane_config *cfg)
 {
 	cfg->nr_tw = 1;
@@ -400,6 +440,8 @@ int main(void)
 		cmocka_unit_test(test_time_wait__reuse_by_seq),
 		cmocka_unit_test(test_time_wait__reuse_by_timestamp),
 		cmocka_unit_test(test_time_wait__rst),
+		cmocka_unit_test(test_time_wait__syn_for_nobody),
+		cmocka_unit_test(test_time_wait__acks_for_acks_are_limited),
 		cmocka_unit_test(test_time_wait__oldest_gives_way),
 		cmocka_unit_test(test_fin__before_text_that_waits),
 		cmocka_unit_test(test_listen_stop__after_asking_for_space),
