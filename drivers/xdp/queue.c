@@ -287,12 +287,11 @@ static uint16_t tx_burst(struct lane_queue *lq, struct lane_buf *bufs[], uint16_
 {
 	struct lane_xdp_queue *q = (struct lane_xdp_queue *)lq;
 	uint32_t pos = peek(q->tx.producer), room = q->tx.size - entries(&q->tx);
+	bool wide = false;
 	uint16_t i;
 
 	reap(q);
 	lane_xdp_wide_reap(q);
-	if (n > room)
-		n = (uint16_t)room;
 	for (i = 0; i < n; i++) {
 		struct lane_buf *b = bufs[i];
 		struct xdp_desc d = {
@@ -301,7 +300,8 @@ static uint16_t tx_burst(struct lane_queue *lq, struct lane_buf *bufs[], uint16_
 		};
 
 		/* The order stays: behind a super-segment that waits all go its way. */
-		if (b->flags & LANE_BUF_MORE || lane_xdp_wide_waiting(q))
+		wide = b->flags & LANE_BUF_MORE || lane_xdp_wide_leads(q);
+		if (wide || i == room)
 			break;
 		if (b->flags & LANE_BUF_CSUM) {
 			write_metadata(lq->bufs, b);
@@ -311,7 +311,7 @@ static uint16_t tx_burst(struct lane_queue *lq, struct lane_buf *bufs[], uint16_
 		*desc_at(&q->tx, pos + i) = d;
 	}
 	publish(q->tx.producer, pos + i);
-	while (i < n && lane_xdp_wide_put(q, bufs[i]))
+	while (wide && i < n && lane_xdp_wide_put(q, bufs[i]))
 		i++;
 	note_unkicked(q);
 	return i;

@@ -38,8 +38,11 @@ struct lane_xdp_queue {
 extern const struct lane_driver lane_xdp_driver;
 
 /* ---- wide.c: packets by the packet socket ---- */
-/* Pieces that wait to be sent: until there are none, every packet of the interface goes this way. */
+int lane_xdp_wide_init(struct lane_xdp_wide *w);
+/* Pieces that wait to be sent. */
 uint32_t lane_xdp_wide_waiting(const struct lane_xdp_queue *q);
+/* Until there are none, every packet of the interface goes this way. */
+bool lane_xdp_wide_leads(const struct lane_xdp_queue *q);
 uint32_t lane_xdp_wide_room(const struct lane_queue *lq); /* lane_driver.room */
 /* Takes a packet, a chain or not. False: no room. */
 bool lane_xdp_wide_put(struct lane_xdp_queue *q, struct lane_buf *b);

@@ -11,7 +11,9 @@
  *
  * Order. While the ring has something, all packets of the interface go through it; kick() empties
  * the XSK's ring first. 'head' and 'done' move under the lane's lock; 'tail' without it, by who has
- * 'busy': one process at a time, whose death another notices when it finds it in the way.
+ * 'busy': one process at a time. It is a robust mutex that is only tried, so the kernel tells of its
+ * holder's death, in whatever pid namespace that was. A holder may be stopped, too, mostly behind its
+ * sendmsg(2): then its frames wait for it, and after some kicks the others go on without super-segments.
  *
  * The socket is bound to the interface and hears nothing: protocol 0, and a filter that can not be
  * taken off.
@@ -20,7 +22,6 @@
 #include <linux/filter.h>
 #include <linux/if_packet.h>
 #include <linux/virtio_net.h>
-#include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
@@ -59,13 +60,30 @@ static int make_sender(int fd, uint32_t ifindex)
 	return bind(fd, (struct sockaddr *)&at, sizeof(at));
 }
 
+int lane_xdp_wide_init(struct lane_xdp_wide *w)
+{
+	pthread_mutexattr_t attr;
+	int r = pthread_mutexattr_init(&attr);
+
+	if (r)
+		return -r;
+	r = pthread_mutexattr_setpshared(&attr, PTHREAD_PROCESS_SHARED);
+	if (!r)
+		r = pthread_mutexattr_setrobust(&attr, PTHREAD_MUTEX_ROBUST);
+	if (!r)
+		r = pthread_mutex_init(&w->busy, &attr);
+	pthread_mutexattr_destroy(&attr);
+	return -r;
+}
+
 int lane_xdp_wide_open(struct lane_xdp_dev *dev)
 {
 	int fd = -1;
 
 	if (!(dev->cfg.without & LANE_XDP_F_SUPER))
 		fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
-	if (fd >= 0 && (make_deaf(fd) < 0 || make_sender(fd, dev->itf.ifindex) < 0)) {
+	if (fd >= 0 && (make_deaf(fd) < 0 || make_sender(fd, dev->itf.ifindex) < 0 ||
+			lane_xdp_wide_init(&dev->share->wide) < 0)) {
 		close(fd);
 		fd = -1;
 	}
@@ -97,6 +115,16 @@ uint32_t lane_xdp_wide_waiting(const struct lane_xdp_queue *q)
 	return waiting(&q->share->wide);
 }
 
+static bool is_stalled(const struct lane_xdp_wide *w)
+{
+	return __atomic_load_n(&w->nr_refused, __ATOMIC_RELAXED) >= LANE_XDP_STALLED;
+}
+
+bool lane_xdp_wide_leads(const struct lane_xdp_queue *q)
+{
+	return waiting(&q->share->wide) && !is_stalled(&q->share->wide);
+}
+
 /* Pieces that may be noted. */
 static uint32_t free_pieces(const struct lane_xdp_wide *w)
 {
@@ -111,7 +139,8 @@ uint32_t lane_xdp_wide_room(const struct lane_queue *lq)
 
 	/* With zero copy the NIC takes frames as they are. */
 	if ((__atomic_load_n(&share->have, __ATOMIC_RELAXED) &
-	     (LANE_XDP_F_SUPER | LANE_XDP_F_ZEROCOPY)) != LANE_XDP_F_SUPER)
+	     (LANE_XDP_F_SUPER | LANE_XDP_F_ZEROCOPY)) != LANE_XDP_F_SUPER ||
+	    is_stalled(&share->wide))
 		return 0;
 	return free_pieces(&share->wide);
 }
@@ -184,16 +213,23 @@ void lane_xdp_wide_reap(struct lane_xdp_queue *q)
 /* One after the other; false: another is at it, and will find what was noted before this. */
 static bool begin(struct lane_xdp_wide *w)
 {
-	uint32_t me = (uint32_t)getpid(), other = 0;
+	int r;
 
-	if (__atomic_compare_exchange_n(&w->busy, &other, me, false, __ATOMIC_SEQ_CST,
-					__ATOMIC_SEQ_CST))
-		return true;
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	r = pthread_mutex_trylock(&w->busy);
 	/* Killed in the middle: its packet may leave a second time, which does no harm. */
-	if (other == me || kill((pid_t)other, 0) == 0 || errno != ESRCH)
-		return false;
-	return __atomic_compare_exchange_n(&w->busy, &other, me, false, __ATOMIC_SEQ_CST,
-					   __ATOMIC_SEQ_CST);
+	if (r == EOWNERDEAD)
+		r = pthread_mutex_consistent(&w->busy);
+	if (r && !is_stalled(w))
+		__atomic_add_fetch(&w->nr_refused, 1, __ATOMIC_RELAXED);
+	return r == 0;
+}
+
+static void end(struct lane_xdp_wide *w)
+{
+	pthread_mutex_unlock(&w->busy);
+	/* What was noted meanwhile by one who saw us at it is ours to send: it is looked for behind this. */
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 }
 
 /* Collects the pieces of the packet at 'tail'; returns how many, 0: it is damaged. */
@@ -246,6 +282,7 @@ static bool send_one(const struct lane_xdp_queue *q, struct lane_xdp_wide *w)
 					   __ATOMIC_RELAXED);
 	}
 	__atomic_store_n(&w->tail, w->tail + (n ? n : left), __ATOMIC_RELEASE);
+	__atomic_store_n(&w->nr_refused, 0, __ATOMIC_RELAXED);
 	return true;
 }
 
@@ -260,7 +297,6 @@ void lane_xdp_wide_kick(struct lane_xdp_queue *q)
 	for (int i = 0; i < SENDS && !full && waiting(w) && begin(w);) {
 		for (; i < SENDS && !full && waiting(w); i++)
 			full = !send_one(q, w);
-		/* What was noted meanwhile by one who saw us at it is ours to send: look again. */
-		__atomic_store_n(&w->busy, 0, __ATOMIC_SEQ_CST);
+		end(w);
 	}
 }

@@ -17,6 +17,8 @@
 #ifndef LANE_DRIVERS_XDP_H
 #define LANE_DRIVERS_XDP_H
 
+#include <pthread.h>
+
 #include <lane/lane.h>
 
 #define LANE_XDP_ERR 256 /* bytes of an error text */
@@ -66,13 +68,15 @@ struct lane_xdp_piece {
 	uint8_t reserved[2];
 };
 
-#define LANE_XDP_PIECES 2048 /* a power of two */
+#define LANE_XDP_PIECES	 2048 /* a power of two */
+#define LANE_XDP_STALLED 1000 /* kicks that found another at it, who has sent nothing meanwhile */
 
 struct lane_xdp_wide {
 	uint32_t head; /* where the next piece is noted */
 	uint32_t tail; /* the first that is not sent */
 	uint32_t done; /* the first whose frame was not given back */
-	uint32_t busy; /* pid of who sends, 0: nobody */
+	uint32_t nr_refused; /* kicks that found another at it since a packet left */
+	pthread_mutex_t busy; /* who sends has it; robust, process-shared */
 	struct lane_xdp_piece piece[LANE_XDP_PIECES];
 };
 

@@ -10,10 +10,10 @@
 #include <cmocka.h>
 
 #include <linux/virtio_net.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "drivers/xdp/queue.h"
@@ -64,6 +64,7 @@ static int setup(void **state)
 	view(&e->q.fill, &e->fill);
 	view(&e->q.comp, &e->comp);
 	e->share.have = LANE_XDP_F_NEED_WAKEUP | LANE_XDP_F_SUPER;
+	assert_int_equal(lane_xdp_wide_init(&e->share.wide), 0);
 	e->share.wide.head = e->share.wide.tail = e->share.wide.done = UINT32_MAX - 5;
 	e->q.q = (struct lane_queue){.drv = &lane_xdp_driver, .bufs = &e->bs};
 	e->q.share = &e->share;
@@ -223,6 +224,24 @@ static void test_room__is_kept(void **state)
 	assert_false(b->flags & LANE_BUF_TX);
 }
 
+/* A full XSK ring is no obstacle to a chain: what asked for room has booked it as sent. */
+static void test_room__beside_a_full_ring(void **state)
+{
+	struct env *e = *state;
+	struct lane_buf *b;
+
+	for (unsigned int i = 0; i < RING; i++)
+		assert_int_equal(tx(e, frame(e, 60, 9)), 1);
+	b = frame(e, 60, 9);
+	assert_int_equal(tx(e, b), 0);
+	assert_true(lane_xdp_driver.room(&e->q.q) >= LANE_SG_MAX);
+	assert_int_equal(tx(e, super(e, 2)), 1);
+	/* What comes behind it goes its way. */
+	assert_int_equal(tx(e, b), 1);
+	assert_int_equal(e->tx.producer, RING);
+	assert_int_equal(e->share.wide.head - e->share.wide.tail, 3);
+}
+
 /* The kernel has no room now: the packet stays. It refuses: there are no more super-segments. */
 static void test_refused(void **state)
 {
@@ -254,25 +273,61 @@ static void test_refused(void **state)
 	assert_int_equal(e->pool.nr_free, NR);
 }
 
-/* One who was killed while it sent is noticed; one who lives is left alone. */
+static void *dies_sending(void *arg)
+{
+	struct env *e = arg;
+
+	assert_int_equal(pthread_mutex_trylock(&e->share.wide.busy), 0);
+	return NULL;
+}
+
+/* One who died while it sent is noticed, whatever its pid is called here; one who lives is left alone. */
 static void test_busy(void **state)
 {
 	struct env *e = *state;
 	struct virtio_net_hdr h;
 	uint8_t bytes[65600];
-	pid_t pid = fork();
+	pthread_t t;
 
-	if (pid == 0)
-		_exit(0);
-	assert_int_equal(waitpid(pid, NULL, 0), pid);
 	assert_int_equal(tx(e, super(e, 2)), 1);
-	e->share.wide.busy = (uint32_t)getppid();
+	assert_int_equal(pthread_mutex_lock(&e->share.wide.busy), 0);
 	kick(e);
 	assert_int_equal(arrived(e, &h, bytes), -1);
-	e->share.wide.busy = (uint32_t)pid;
+	assert_int_equal(pthread_mutex_unlock(&e->share.wide.busy), 0);
+	assert_int_equal(pthread_create(&t, NULL, dies_sending, e), 0);
+	assert_int_equal(pthread_join(t, NULL), 0);
+	for (unsigned int i = 0; i < 2; i++) {
+		kick(e);
+		assert_int_equal(arrived(e, &h, bytes), HLEN + MSS + 30);
+		assert_int_equal(tx(e, super(e, 2)), 1);
+	}
+}
+
+/* One who is stopped while it sends does not stop the others: they send without super-segments. */
+static void test_busy__for_long(void **state)
+{
+	struct env *e = *state;
+	struct virtio_net_hdr h;
+	uint8_t bytes[65600];
+
+	assert_int_equal(tx(e, super(e, 2)), 1);
+	assert_int_equal(pthread_mutex_lock(&e->share.wide.busy), 0);
+	for (unsigned int i = 0; i < LANE_XDP_STALLED - 1; i++)
+		kick(e);
+	assert_int_equal(tx(e, frame(e, 60, 9)), 1);
+	assert_int_equal(e->tx.producer, 0);
+	kick(e);
+	assert_int_equal(lane_xdp_driver.room(&e->q.q), 0);
+	assert_int_equal(tx(e, frame(e, 60, 9)), 1);
+	assert_int_equal(e->tx.producer, 1);
+	e->tx.consumer = e->tx.producer;
+	/* It goes on. */
+	assert_int_equal(pthread_mutex_unlock(&e->share.wide.busy), 0);
 	kick(e);
 	assert_int_equal(arrived(e, &h, bytes), HLEN + MSS + 30);
-	assert_int_equal(e->share.wide.busy, 0);
+	assert_int_equal(arrived(e, &h, bytes), 60);
+	assert_int_not_equal(lane_xdp_driver.room(&e->q.q), 0);
+	assert_int_equal(e->q.q.nr_unkicked, 0);
 }
 
 /* Who is held by a filter of system calls leaves it to others, and says that it waits. */
@@ -320,8 +375,10 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_super__leaves_as_one, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_order__stays, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_room__is_kept, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_room__beside_a_full_ring, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_refused, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_busy, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_busy__for_long, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_plain__is_left_to_others, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_damaged__is_left_out, setup, teardown),
 	};
