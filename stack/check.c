@@ -2,7 +2,7 @@
  * check.c - every invariant of a lane, and the rebuild after a member died inside the lock
  *
  * A frame is in exactly one place: the pool, a driver (to receive into, or LANE_BUF_TX), a send or
- * receive queue, under reassembly, on txq or pending, or with a process (owner). Sent frames are
+ * receive queue, under reassembly, on txq or pending, with the control plane, or with a process (owner). Sent frames are
  * in a send queue and in a driver at once.
  */
 #include <stdlib.h>
@@ -59,6 +59,7 @@ void lane_check(struct lane *ln)
 	lane_tcp_mark_bufs(ln, seen);
 	lane_udp_mark_bufs(ln, seen);
 	lane_reass_mark_bufs(ln, seen);
+	lane_ctl_mark_bufs(ln, seen);
 	mark_out(ln, seen);
 	check_pool(ln, seen);
 	free(seen);
@@ -101,6 +102,7 @@ static void forget_out(struct lane_state *st)
 	st->txq.head = st->txq.tail = LANE_NIL;
 	st->nr_txq = 0;
 	st->nr_pending = 0;
+	st->ctl_tail = st->ctl_head;
 	for (unsigned int i = 0; i < LANE_NR_PENDING; i++)
 		st->pending[i].buf = LANE_NIL;
 }

@@ -231,6 +231,8 @@ static void settle(struct lane *ln, struct lane_pkt *pkt, enum lane_drop why)
 {
 	if (!why)
 		return;
+	if (ln->net[pkt->ifi].own && pkt->b && lane_ctl_in(ln, pkt, why))
+		return;
 	lane_count_drop(ln, why);
 	if (pkt->b)
 		lane_buf_free_packet(&ln->bufs, pkt->b);

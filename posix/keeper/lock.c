@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "arena.h"
+#include "lane-int/ctl.h"
 #include "lane-int/ifs.h"
 #include "lane-int/state.h"
 #include "sys.h"
@@ -110,7 +111,7 @@ static bool keeper_is_due(struct shim_view *v)
 	struct lane *ln = v->ln;
 	uint64_t next;
 
-	if (until > ln->now_us + LOCK_RING_SOON_US && lane_ifs_wanted(ln)) {
+	if (until > ln->now_us + LOCK_RING_SOON_US && (lane_ifs_wanted(ln) || lane_ctl_waiting(ln))) {
 		v->a->keeper_until_us = ln->now_us;
 		return true;
 	}

@@ -156,6 +156,12 @@ struct lane_queue *lane_ip_queue(const struct lane *ln, const struct lane_path *
 	return ln->nr_queues ? ln->queues[leave_by(ln, path)] : NULL;
 }
 
+void lane_ip_out_frame(struct lane *ln, struct lane_buf *b, const struct lane_path *path)
+{
+	b->queue = leave_by(ln, path);
+	send(ln, b);
+}
+
 /* Headers in front of 'b', all but the checksum's fields; then out with it. */
 static void emit(struct lane *ln, struct lane_buf *b, const struct lane_path *path,
 		 const struct lane_ip_info *info)

@@ -350,6 +350,41 @@ void lane_net_write_end(struct lane_nettab *t, bool routes_changed)
 	atomic_fetch_add_explicit(&t->neigh_version, 1, memory_order_release);
 }
 
+static bool has_addr(const struct lane_net_addr *addr, uint32_t n, const struct lane_ip *ip)
+{
+	for (uint32_t i = 0; i < n; i++)
+		if (lane_ip_equal(&addr[i].ip, ip))
+			return true;
+	return false;
+}
+
+/* The place that has the address, else a free one: those of gone addresses were freed before. */
+static struct lane_net_addr *place_of(struct lane_nettab *t, const struct lane_ip *ip)
+{
+	struct lane_net_addr *empty = NULL;
+
+	for (int i = 0; i < LANE_NET_ADDRS; i++) {
+		if (t->addr[i].used && lane_ip_equal(&t->addr[i].ip, ip))
+			return &t->addr[i];
+		if (!t->addr[i].used && !empty)
+			empty = &t->addr[i];
+	}
+	return empty;
+}
+
+void lane_net_set_addrs(struct lane_nettab *t, const struct lane_net_addr *addr, uint32_t n)
+{
+	for (int i = 0; i < LANE_NET_ADDRS; i++)
+		if (t->addr[i].used && !has_addr(addr, n, &t->addr[i].ip))
+			memset(&t->addr[i], 0, sizeof(t->addr[i]));
+	for (uint32_t i = 0; i < n; i++) {
+		struct lane_net_addr *place = place_of(t, &addr[i].ip);
+
+		if (place)
+			*place = addr[i];
+	}
+}
+
 int lane_net_route_add(struct lane_nettab *t, const struct lane_net_route *r)
 {
 	uint32_t at = 0;

@@ -116,41 +116,6 @@ static int dump_link(struct lane_netlink *nl)
 
 /* ---- writing the nettab ---- */
 
-static bool has_addr(const struct mirror *m, const struct lane_net_addr *a)
-{
-	for (uint32_t i = 0; i < m->nr_addrs; i++)
-		if (lane_ip_equal(&m->addr[i].ip, &a->ip))
-			return true;
-	return false;
-}
-
-/* The slot that holds the address, else a free one: those of gone addresses were freed before. */
-static struct lane_net_addr *slot_of(struct lane_nettab *t, const struct lane_ip *ip)
-{
-	struct lane_net_addr *empty = NULL;
-
-	for (int i = 0; i < LANE_NET_ADDRS; i++) {
-		if (t->addr[i].used && lane_ip_equal(&t->addr[i].ip, ip))
-			return &t->addr[i];
-		if (!t->addr[i].used && !empty)
-			empty = &t->addr[i];
-	}
-	return empty;
-}
-
-static void write_addrs(struct lane_nettab *t, const struct mirror *m)
-{
-	for (int i = 0; i < LANE_NET_ADDRS; i++)
-		if (t->addr[i].used && !has_addr(m, &t->addr[i]))
-			memset(&t->addr[i], 0, sizeof(t->addr[i]));
-	for (uint32_t i = 0; i < m->nr_addrs; i++) {
-		struct lane_net_addr *slot = slot_of(t, &m->addr[i].ip);
-
-		if (slot)
-			*slot = m->addr[i];
-	}
-}
-
 /* Ours go first: where two are equal, the table keeps their order. */
 static void write_routes(struct lane_nettab *t, const struct mirror *m)
 {
@@ -184,7 +149,7 @@ static int write_table(struct lane_netlink *nl)
 	t->up = m->up;
 	t->loopback = m->loopback;
 	t->mtu = m->mtu;
-	write_addrs(t, m);
+	lane_net_set_addrs(t, m->addr, m->nr_addrs);
 	write_routes(t, m);
 	lane_net_write_end(t, true);
 	nl->old = nl->m;

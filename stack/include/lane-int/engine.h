@@ -36,6 +36,11 @@ void lane_count_drop(struct lane *ln, enum lane_drop why);
 /* At most LANE_BURST received packets, the whole way in. Consumes them. */
 void lane_rx(struct lane *ln, struct lane_buf *bufs[], unsigned int n);
 
+/* ---- own-address mode (stack/net/ctl.c; lane-int/ctl.h) ---- */
+/* A packet that is to be dropped because of 'why'. True: the control plane has it, it was consumed. */
+bool lane_ctl_in(struct lane *ln, struct lane_pkt *pkt, enum lane_drop why);
+void lane_ctl_mark_bufs(struct lane *ln, uint8_t *seen); /* as lane_tcp_mark_bufs() */
+
 /* ---- reassembly (stack/net/reass.c) ---- */
 /* Takes a fragment whose headers in_ip() has checked, b->l4_off set, without trailing bytes. Returns
  * why it was dropped (it is the caller's still), or LANE_OK: it was consumed and pkt->b is the whole
@@ -84,6 +89,9 @@ bool lane_path_is_fresh(const struct lane *ln, const struct lane_path *path);
 void lane_ip_out(struct lane *ln, struct lane_buf *b, const struct lane_path *path,
 		 const struct lane_ip *src, const struct lane_ip *dst, uint8_t proto, uint8_t tos,
 		 uint8_t ttl, uint16_t csum_off);
+
+/* Sends a whole frame as it is by interface path->ifi. Consumes 'b', as lane_ip_out(). */
+void lane_ip_out_frame(struct lane *ln, struct lane_buf *b, const struct lane_path *path);
 
 /* The queue that packets of 'path' leave by, NULL: there is none. */
 struct lane_queue *lane_ip_queue(const struct lane *ln, const struct lane_path *path);

@@ -62,6 +62,7 @@ struct lane_nettab {
 	struct lane_mac mac;
 	uint8_t up;	  /* administratively up and carrier */
 	uint8_t loopback; /* lo: no neighbours, MACs are zero */
+	uint8_t own;	  /* own-address mode: the kernel does not know these addresses */
 	uint32_t mtu;	  /* bytes of an IP packet */
 	uint32_t nr_routes;
 	uint32_t nr_addrs; /* addr[] beyond it is unused: lane_net_write_end() sets it */
@@ -103,6 +104,8 @@ void lane_net_init(struct lane_nettab *t);
 /* Between these two readers retry; everything but neighbours is written in one go. */
 void lane_net_write_begin(struct lane_nettab *t);
 void lane_net_write_end(struct lane_nettab *t, bool routes_changed);
+/* Inside begin/end: these are the addresses. One that was there keeps its place, for claims name places. */
+void lane_net_set_addrs(struct lane_nettab *t, const struct lane_net_addr *addr, uint32_t n);
 /* Inside begin/end: adds a route in order. -ENOSPC when full. */
 int lane_net_route_add(struct lane_nettab *t, const struct lane_net_route *r);
 /* Inside begin/end: sets, or with mac NULL removes, a neighbour. -ENOSPC when full. */

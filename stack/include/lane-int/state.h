@@ -17,7 +17,7 @@
 #include "stack/base/wheel.h"
 
 #define LANE_STATE_MAGIC 0x656e616c2d706374ULL
-#define LANE_STATE_VERSION 3
+#define LANE_STATE_VERSION 4
 
 struct lane_tcp;
 struct lane_tcp_x;
@@ -49,6 +49,7 @@ struct lane_claim_count {
 };
 
 /* A packet that waits for its next hop's MAC; its Ethernet header is not filled in yet. */
+#define LANE_NR_CTL 256 /* frames that wait for the control plane; a power of two */
 #define LANE_NR_PENDING 32
 #define LANE_PENDING_US 1000000
 
@@ -178,6 +179,10 @@ struct lane_state {
 	uint64_t reass_due_us; /* no datagram is given up before, while there are some */
 	struct lane_reass reass[LANE_NR_REASS];
 	struct lane_pending pending[LANE_NR_PENDING];
+	uint32_t ctl_head, ctl_tail; /* frames for the control plane, own-address mode (stack/net/ctl.c) */
+	uint64_t ctl_tokens_us;
+	uint32_t ctl_tokens; /* ICMP errors that may be asked for now */
+	uint32_t ctl[LANE_NR_CTL]; /* first frames */
 	struct lane_seen seen[LANE_NR_SEEN];
 	struct lane_seen_mac syn_macs[LANE_NR_SYN_MACS];
 	struct lane_flood flood[LANE_NR_FLOODS];

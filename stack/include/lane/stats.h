@@ -27,6 +27,7 @@
 	X(IP_FRAG_OVERLAP, "fragment of a datagram whose fragments overlap (RFC 5722)")            \
 	X(IP_FRAG_FULL, "fragment that made room for a newer one, or beyond the limits")           \
 	X(IP_FRAG_TIMEOUT, "fragment of a datagram that did not become whole in time")             \
+	X(CTL_FULL, "more frames for the control plane than may wait")                             \
 	X(NO_NEIGHBOUR, "next hop unresolved, or its queue full")                                  \
 	X(NO_ROUTE, "no route to the destination")                                                 \
 	X(NO_BUF, "frame pool empty")                                                              \
@@ -82,6 +83,8 @@ enum lane_drop {
 	X(pmtu_learned, "path MTUs that became smaller")                                           \
 	X(pmtu_forgotten, "path MTUs that made room for newer ones")                               \
 	X(pmtu_black_holes, "paths found to lose large packets without a word (RFC 4821)")         \
+	X(ctl_in, "frames handed to the control plane")                                            \
+	X(ctl_out, "frames that the control plane sent")                                           \
 	X(tcp_accepts, "TCP connections opened by peers")                                          \
 	X(tcp_connects, "TCP connections opened by programs")                                      \
 	X(tcp_port_probes, "local ports tried for them, when all of the range were in use")        \
