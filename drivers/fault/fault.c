@@ -1,5 +1,5 @@
 /*
- * fault.c - wraps a queue: loss, duplication, delay, reordering, corruption, fragments (see
+ * fault.c - wraps a queue: loss, duplication, delay, reordering, corruption, fragments, narrow links (see
  * fault.h)
  *
  * Packets on their way lie in hold[], a ring, sorted by when they are due. A damaged packet loses the
@@ -11,6 +11,7 @@
 #include <stdlib.h>
 
 #include "drivers/fault/cut.h"
+#include "drivers/fault/narrow.h"
 #include "stack/base/csum.h"
 #include "stack/base/rng.h"
 
@@ -214,12 +215,27 @@ static void judge(struct fault *f, struct lane_buf *b, bool may_flip)
 	hold(f, b, due_us);
 }
 
+/* The narrow link on the way does not take it. Consumes it. */
+static void refuse(struct fault *f, struct lane_buf *b)
+{
+	struct lane_buf *error = f->cfg.mtu_hole ? NULL : lane_fault_too_big(f->q.bufs, b, f->cfg.mtu);
+
+	f->stats.nr_too_big++;
+	lane_buf_free_packet(f->q.bufs, b);
+	if (error && f->inner->drv->tx_burst(f->inner, &error, 1) == 0)
+		lane_buf_free(f->q.bufs, error);
+}
+
 /* A packet comes from the cable. Consumes it. */
 static void arrive(struct fault *f, struct lane_buf *b)
 {
 	struct lane_buf *out[LANE_CUT_MAX];
 	uint32_t nr, flipped;
 
+	if (f->cfg.mtu && lane_fault_beyond(f->q.bufs, b, f->cfg.mtu)) {
+		refuse(f, b);
+		return;
+	}
 	if (!chance(f, f->cfg.cut)) {
 		judge(f, b, true);
 		return;

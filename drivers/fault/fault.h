@@ -1,5 +1,5 @@
 /*
- * fault.h - wraps a queue: what it receives is lost, doubled, late, out of order, damaged or cut
+ * fault.h - wraps a queue: what it receives is lost, doubled, late, out of order, damaged, cut or too long
  *
  * All by a seed, on the test's clock. Wrap both ends of a cable for faults in both directions.
  */
@@ -11,6 +11,8 @@
 struct lane_fault_config {
 	uint64_t seed;
 	uint32_t loss, dup, reorder, corrupt; /* parts per million of received packets */
+	uint32_t mtu;  /* of a link on the way: larger packets are lost, and their sender hears of it; 0: none */
+	bool mtu_hole; /* or hears nothing */
 	uint32_t cut; /* cut into IP fragments, each of which then has its own fate */
 	uint32_t delay_us;                    /* every packet */
 	uint32_t jitter_us;                   /* and up to so much more, in order */
@@ -26,6 +28,7 @@ struct lane_fault_config {
 struct lane_fault_stats {
 	uint64_t nr_seen, nr_lost, nr_dup, nr_reordered, nr_corrupted, nr_cut, nr_marked;
 	uint64_t nr_overflow; /* lost because too many were on the way */
+	uint64_t nr_too_big;	/* lost because of 'mtu' */
 	uint64_t nr_queue_full; /* lost because too many waited for the link */
 };
 

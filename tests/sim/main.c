@@ -22,9 +22,10 @@
 #define LATE_US   (120 * 1000000ULL)      /* listeners stay for what is still under way */
 
 #define SEEDS_MANY 50
+#define SEEDS_ALL  1000
 
-static struct sim *current; /* for the handler of SIGABRT */
-static uint64_t nr_merged, nr_supers; /* how often the rarer ways were taken */
+static struct sim *current; /* for the handler of signals */
+static uint64_t nr_merged, nr_supers, nr_narrow, nr_holes; /* how often the rarer ways were taken */
 
 static void tell_replay(const struct sim *s)
 {
@@ -46,13 +47,39 @@ void sim_fail(const struct sim *s, const char *fmt, ...)
 	exit(1);
 }
 
-/* An invariant was broken: assert() has said which. */
-static void on_abort(int sig)
+/* An invariant was broken, and assert() or a sanitizer has said which; a crash; or it took too long. */
+static void on_signal(int sig)
 {
 	fflush(stdout);
 	if (current)
 		tell_replay(current);
 	_exit(1);
+}
+
+/* What ends a run names its seed. A sanitizer's own handlers stay: they abort in the end. */
+static void watch_signals(void)
+{
+	static const int sigs[] = {SIGABRT, SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTERM, SIGINT};
+	struct sigaction was;
+
+	for (unsigned int i = 0; i < sizeof(sigs) / sizeof(sigs[0]); i++) {
+		if (sigaction(sigs[i], NULL, &was) == 0 && was.sa_handler == SIG_DFL)
+			signal(sigs[i], on_signal);
+	}
+}
+
+/* What the sanitizers ask, whatever the environment says. */
+const char *__asan_default_options(void);
+const char *__ubsan_default_options(void);
+
+const char *__asan_default_options(void)
+{
+	return "abort_on_error=1";
+}
+
+const char *__ubsan_default_options(void)
+{
+	return "halt_on_error=1:abort_on_error=1:print_stacktrace=1";
 }
 
 void sim_log(const struct sim *s, const char *fmt, ...)
@@ -248,6 +275,8 @@ static void run_seed(uint64_t seed, bool trace)
 	for (unsigned int i = 0; i < 2; i++) {
 		nr_merged += lane_stats(s->w.ln[i])->tcp_merged;
 		nr_supers += lane_stats(s->w.ln[i])->tcp_supers;
+		nr_narrow += lane_stats(s->w.ln[i])->pmtu_learned;
+		nr_holes += lane_stats(s->w.ln[i])->pmtu_black_holes;
 	}
 	world_close(&s->w);
 	current = NULL;
@@ -281,12 +310,13 @@ int main(int argc, char **argv)
 		if (c == 's')
 			nr = 1;
 	}
-	signal(SIGABRT, on_abort);
+	watch_signals();
 	for (uint64_t seed = first; seed < first + nr; seed++)
 		run_seed(seed, trace);
 	printf("%" PRIu64 " seeds from %" PRIu64 " on passed, %" PRIu64 " segments merged, %" PRIu64
-	       " super-segments\n",
-	       nr, first, nr_merged, nr_supers);
+	       " super-segments, %" PRIu64 " path MTUs, %" PRIu64 " black holes\n",
+	       nr, first, nr_merged, nr_supers, nr_narrow, nr_holes);
 	/* So many seeds have some of all. */
-	return nr >= SEEDS_MANY && (nr_merged == 0 || nr_supers == 0);
+	return (nr >= SEEDS_MANY && (nr_merged == 0 || nr_supers == 0)) ||
+	       (nr >= SEEDS_ALL && (nr_narrow == 0 || nr_holes == 0));
 }

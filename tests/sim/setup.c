@@ -161,6 +161,23 @@ static void draw_few(struct sim *s, struct world_config *cfg)
 		cfg->lane[i].nr_tcp_x = few[lane_rng_below(&rng, 6)];
 }
 
+/* A narrow link on the way that says so, or swallows what is too long: then the lanes look for it. */
+static void draw_narrow(struct sim *s, struct world_config *cfg)
+{
+	static const uint32_t mtus[] = {1280, 1300, 1380, 1450};
+	struct lane_rng rng;
+
+	lane_rng_seed(&rng, s->seed ^ 0x6e6172726f77ULL);
+	if (lane_rng_below(&rng, 3))
+		return;
+	for (unsigned int i = 0; i < 2; i++) {
+		cfg->fault[i].mtu = mtus[lane_rng_below(&rng, 4)];
+		cfg->fault[i].mtu_hole = lane_rng_below(&rng, 2);
+		cfg->lane[i].mtu_probing = 1;
+		cfg->lane[i].mtu_expires_us = lane_rng_below(&rng, 2) ? 600000000 : 20000000;
+	}
+}
+
 void sim_draw(struct sim *s, struct world_config *cfg)
 {
 	/* Microseconds and milliseconds are kept in 32 bits in places. */
@@ -176,6 +193,7 @@ void sim_draw(struct sim *s, struct world_config *cfg)
 	draw_congestion(s, cfg);
 	draw_syns(s, cfg);
 	draw_few(s, cfg);
+	draw_narrow(s, cfg);
 	s->backlog = (int)PICK(s, 0, 1, 5, 128);
 	s->listener_gap = sim_below(s, 10) == 0;
 	s->gap_us = s->t0_us + log_uniform(s, 1000000);

@@ -9,6 +9,7 @@
 #include "drivers/fault/fault.h"
 #include "drivers/pair/pair.h"
 #include "stack/wire/eth.h"
+#include "stack/wire/icmp.h"
 #include "stack/wire/ip.h"
 #include "tests/unit/drivers/frames.h"
 
@@ -205,6 +206,79 @@ static void test_cut__in_fragments(void **state)
 	close_fault(&f);
 }
 
+/* A datagram of 1,000 bytes to port 4660, with DF. */
+static void send_udp(struct fixture *f, bool v6, bool df)
+{
+	struct lane_ip_info info = {.src = lane_ip4(0x0100000a), .dst = lane_ip4(0x0200000a),
+				    .proto = LANE_PROTO_UDP, .l4_len = 1000};
+	struct lane_eth_hdr eth = {.type = lane_be16_of(v6 ? LANE_ETH_IP6 : LANE_ETH_IP4)};
+	struct lane_buf *b = frames_packet(&f->a, (uint16_t)(14 + (v6 ? 40 : 20) + 1000));
+	struct lane_queue *a = lane_pair_queue(f->pair, 0);
+	uint8_t *p = lane_buf_data(&f->a.bs, b);
+
+	if (v6) {
+		memset(&info.src, 0, sizeof(info.src));
+		memset(&info.dst, 0, sizeof(info.dst));
+		info.src.b[0] = info.dst.b[0] = 0xfd;
+		info.src.b[15] = 1;
+	}
+	memcpy(p, &eth, sizeof(eth));
+	lane_ip_emit(p + 14, &info, 1);
+	if (!v6)
+		p[14 + 6] = df ? 0x40 : 0;
+	p[14 + (v6 ? 40 : 20) + 2] = 0x12;
+	p[14 + (v6 ? 40 : 20) + 3] = 0x34;
+	assert_int_equal(a->drv->tx_burst(a, &b, 1), 1);
+}
+
+/* What comes back to the sender: the error that a lane would believe. */
+static void check_error(struct fixture *f, uint32_t mtu)
+{
+	struct lane_queue *a = lane_pair_queue(f->pair, 0);
+	struct lane_icmp_info icmp;
+	struct lane_ip_info ip;
+	struct lane_buf *b;
+	const uint8_t *p;
+
+	assert_int_equal(a->drv->rx_burst(a, &b, 1), 1);
+	p = lane_buf_data(&f->a.bs, b) + 14;
+	assert_int_equal(lane_ip_parse(p, b->len - 14u, b->pkt_len - 14u, &ip), LANE_OK);
+	assert_int_equal(lane_icmp_parse(p + ip.hlen, ip.l4_len, &ip.src, &ip.dst, &icmp), LANE_OK);
+	assert_int_equal(icmp.kind, LANE_ICMP_TOO_BIG);
+	assert_int_equal(icmp.mtu, mtu);
+	assert_int_equal(icmp.proto, LANE_PROTO_UDP);
+	assert_int_equal(icmp.remote.port, 0x1234);
+	lane_buf_free_packet(&f->a.bs, b);
+}
+
+static void test_mtu__answered_but_for_a_hole(void **state)
+{
+	struct lane_buf *got[LANE_BURST];
+	struct lane_queue *a;
+	struct fixture f;
+
+	(void)state;
+	open_fault(&f, (struct lane_fault_config){.seed = 1, .mtu = 1019});
+	for (unsigned int v6 = 0; v6 < 2; v6++) {
+		send_udp(&f, v6, true);
+		assert_int_equal(receive(&f, got), 0);
+		check_error(&f, 1019);
+	}
+	a = lane_pair_queue(f.pair, 0);
+	send_udp(&f, false, false);
+	lane_fault_set(f.q, &(struct lane_fault_config){.mtu = 1019, .mtu_hole = true});
+	send_udp(&f, true, true);
+	assert_int_equal(receive(&f, got), 0);
+	assert_int_equal(a->drv->rx_burst(a, got, 1), 0);
+	assert_int_equal(lane_fault_stats(f.q)->nr_too_big, 4);
+	/* What fits passes. */
+	lane_fault_set(f.q, &(struct lane_fault_config){.mtu = 1020});
+	send_udp(&f, false, true);
+	assert_int_equal(receive(&f, got), 1);
+	lane_buf_free_packet(&f.b.bs, got[0]);
+	close_fault(&f);
+}
+
 static void test_close__gives_back_what_is_held(void **state)
 {
 	struct fixture f;
@@ -227,6 +301,7 @@ int main(void)
 		cmocka_unit_test(test_jitter_and_reorder__order),
 		cmocka_unit_test(test_corrupt__flips_one_bit),
 		cmocka_unit_test(test_cut__in_fragments),
+		cmocka_unit_test(test_mtu__answered_but_for_a_hole),
 		cmocka_unit_test(test_close__gives_back_what_is_held),
 	};
 
