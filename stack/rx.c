@@ -89,7 +89,8 @@ static enum lane_drop in_eth(struct lane *ln, struct lane_pkt *pkt)
 	if (b->len < LANE_ETH_HLEN)
 		return LANE_DROP_SHORT;
 	memcpy(&eth, p, sizeof(eth));
-	if (memcmp(&eth.dst, &ln->net[pkt->ifi].mac, sizeof(eth.dst)) != 0)
+	pkt->group = memcmp(&eth.dst, &ln->net[pkt->ifi].mac, sizeof(eth.dst)) != 0;
+	if (pkt->group && (!(eth.dst.b[0] & 1) || ln->st->nr_groups == 0))
 		return LANE_DROP_ETH_DST;
 	type = lane_be16_get(eth.type);
 	if (type == LANE_ETH_VLAN) {
@@ -123,6 +124,14 @@ static enum lane_drop check_src(const struct lane_nettab *net, const struct lane
 	return lane_net_addr(net, src) >= 0 ? LANE_DROP_IP_SRC : LANE_OK;
 }
 
+/* RFC 1122 3.3.6: what came to many stations is for a group, and only UDP has groups. */
+static bool is_for_us(const struct lane *ln, const struct lane_pkt *pkt)
+{
+	if (pkt->group)
+		return pkt->ip.proto == LANE_PROTO_UDP && lane_udp_is_member(ln, pkt->ifi, &pkt->ip.dst);
+	return lane_net_addr(&ln->net[pkt->ifi], &pkt->ip.dst) >= 0;
+}
+
 /* IP; sets pkt->ip and b->l4_off. */
 static enum lane_drop in_ip(struct lane *ln, struct lane_pkt *pkt)
 {
@@ -138,7 +147,7 @@ static enum lane_drop in_ip(struct lane *ln, struct lane_pkt *pkt)
 	end = l3 + pkt->ip.hlen + pkt->ip.l4_len;
 	if (end > b->pkt_len || l3 + pkt->ip.hlen > b->len)
 		return LANE_DROP_IP_LEN;
-	if (lane_net_addr(&ln->net[pkt->ifi], &pkt->ip.dst) < 0)
+	if (!is_for_us(ln, pkt))
 		return LANE_DROP_IP_DST;
 	why = check_src(&ln->net[pkt->ifi], &pkt->ip.src);
 	if (why)

@@ -315,6 +315,14 @@ static void fault_limit(struct lane_queue *q, uint16_t port, bool on)
 		inner->drv->limit(inner, port, on);
 }
 
+static void fault_group(struct lane_queue *q, const struct lane_ip *group, bool on)
+{
+	struct lane_queue *inner = ((struct fault *)q)->inner;
+
+	if (inner->drv->group)
+		inner->drv->group(inner, group, on);
+}
+
 static void fault_close(struct lane_queue *q)
 {
 	struct fault *f = (struct fault *)q;
@@ -336,6 +344,7 @@ static const struct lane_driver fault_driver = {
 	.arm = fault_arm,
 	.claim = fault_claim,
 	.limit = fault_limit,
+	.group = fault_group,
 	.close = fault_close,
 };
 

@@ -147,6 +147,20 @@ void lane_udp_pop(struct lane *ln, struct lane_udp *pcb)
 		pcb->rcv_head = pcb->rcv_tail = LANE_NIL;
 }
 
+enum lane_drop lane_udp_deliver(struct lane *ln, struct lane_udp *pcb, struct lane_buf *b, uint16_t hlen,
+				uint32_t len)
+{
+	enum lane_drop why = enqueue(ln, pcb, b, len);
+
+	if (why)
+		return why;
+	b->off += hlen;
+	b->len -= hlen;
+	ln->st->stats.udp_in++;
+	lane_udp_raise(ln, pcb, LANE_EV_READABLE);
+	return LANE_OK;
+}
+
 enum lane_drop lane_udp_in(struct lane *ln, struct lane_pkt *pkt)
 {
 	struct lane_buf *b = pkt->b;
@@ -165,18 +179,18 @@ enum lane_drop lane_udp_in(struct lane *ln, struct lane_pkt *pkt)
 		return LANE_DROP_UDP_LEN;
 	local.port = lane_be16_get(h.dport);
 	remote.port = lane_be16_get(h.sport);
+	at += (uint16_t)sizeof(h);
+	len -= (uint32_t)sizeof(h);
+	if (pkt->group)
+		return lane_udp_group_in(ln, pkt, &local, &remote, at, len);
 	pcb = lane_udp_lookup(ln, &local, &remote);
 	if (!pcb)
 		return LANE_DROP_UDP_NO_PORT;
-	why = enqueue(ln, pcb, b, len - (uint32_t)sizeof(h));
+	why = lane_udp_deliver(ln, pcb, b, at, len);
 	if (why)
 		return why;
-	b->off += at + (uint16_t)sizeof(h);
-	b->len -= at + (uint16_t)sizeof(h);
 	pcb->path.queue = b->queue;
 	if (!ln->net[pkt->ifi].loopback)
 		lane_path_seen(ln, pkt->ifi, &remote.ip, &pkt->mac);
-	ln->st->stats.udp_in++;
-	lane_udp_raise(ln, pcb, LANE_EV_READABLE);
 	return LANE_OK;
 }

@@ -65,6 +65,16 @@ void lane_udp_pop_error(struct lane *ln, struct lane_udp *pcb);
 ssize_t lane_udp_write_cut(struct lane *ln, struct lane_udp *pcb, const struct lane_ep *local,
 			   const struct lane_ep *remote, const void *data, size_t len,
 			   lane_copy_fn copy);
+/* Puts a datagram of 'len' bytes, behind 'hlen' bytes of headers, into the queue. Consumes 'b' if it returns LANE_OK. */
+enum lane_drop lane_udp_deliver(struct lane *ln, struct lane_udp *pcb, struct lane_buf *b, uint16_t hlen,
+				uint32_t len);
+/* The same for each socket that is in the group local->ip and takes it. */
+enum lane_drop lane_udp_group_in(struct lane *ln, const struct lane_pkt *pkt, const struct lane_ep *local,
+				 const struct lane_ep *remote, uint16_t hlen, uint32_t len);
+void lane_udp_leave_all(struct lane *ln, const struct lane_udp *pcb);
+bool lane_udp_is_multicast(const struct lane_ip *ip);
+void lane_udp_groups_check(const struct lane *ln);
+void lane_udp_groups_recover(struct lane *ln);
 /* Frees the first datagram of the queue. */
 void lane_udp_pop(struct lane *ln, struct lane_udp *pcb);
 

@@ -37,6 +37,7 @@ void lane_udp_mark_bufs(struct lane *ln, uint8_t *seen)
 		mark_queue(ln, pcb->rcv_head, pcb->nr_rcv, seen, true);
 		mark_queue(ln, pcb->err_head, pcb->nr_errors, seen, true);
 	}
+	lane_udp_groups_check(ln);
 }
 
 static void enter_tables(struct lane *ln, struct lane_udp *pcb)
@@ -82,6 +83,7 @@ void lane_udp_recover(struct lane *ln)
 		enter_tables(ln, pcb);
 		lane_udp_raise(ln, pcb, pcb->events);
 	}
+	lane_udp_groups_recover(ln);
 	st->udp_pool.nr_max = nr_max;
 	st->udp_pool.nr_failed = nr_failed;
 }

@@ -1,7 +1,7 @@
 /*
  * udp.c - UDP sockets of a lane: the API of lane/udp.h
  *
- * Sending is send.c's. Groups are the kernel's (-EXDEV).
+ * Sending is send.c's, memberships of groups are group.c's. Sending to groups is the kernel's (-EXDEV).
  */
 #include <errno.h>
 
@@ -134,7 +134,7 @@ int lane_udp_bind(struct lane *ln, struct lane_udp *pcb, const struct lane_ep *l
 
 	if (local->port == 0 || pcb->local.port)
 		return -EINVAL;
-	if (!lane_ip_is_any(&local->ip) && lane_ifs_addr(ln, &local->ip) < 0)
+	if (!lane_ip_is_any(&local->ip) && lane_ifs_addr(ln, &local->ip) < 0 && !lane_udp_is_multicast(&local->ip))
 		return -EADDRNOTAVAIL;
 	r = lane_ftable_insert(ln->udp_table, hash, lane_udp_index(ln, pcb));
 	if (r)
@@ -374,6 +374,7 @@ void lane_udp_put(struct lane *ln, struct lane_udp *pcb)
 	uint16_t port = pcb->local.port;
 
 	unlist(ln, pcb);
+	lane_udp_leave_all(ln, pcb);
 	disconnect(ln, pcb);
 	while (pcb->nr_rcv)
 		lane_udp_pop(ln, pcb);

@@ -69,6 +69,7 @@ struct world {
 	unsigned int nr_refreshed;
 	uint32_t nr_cut;  /* segments that came in fragments */
 	uint32_t max_mtu; /* the largest that there was */
+	bool to_group;    /* datagrams go to the group */
 	bool urged;       /* a peer has sent an urgent pointer */
 	bool tainted;     /* text without the pattern may have come */
 };
@@ -82,6 +83,7 @@ static inline uint8_t pattern(uint32_t seq)
 /* ---- engine_net.c: the driver, and what comes from peers ---- */
 extern const struct lane_driver engine_driver;
 struct lane_ip engine_ip(bool peer, bool v6);
+struct lane_ip engine_group(bool v6); /* multicast */
 /* Everything that a peer can send; each reads its particulars from 'in' and stages frames. */
 void engine_segment(struct fuzz_in *in);
 void engine_handshake(struct fuzz_in *in);

@@ -411,6 +411,17 @@ static void do_udp_errors(uint8_t n, struct lane_udp *pcb)
 	FUZZ_CHECK(r <= n && (r < 0 || e.err > 0));
 }
 
+static void do_udp_group(uint8_t n, struct lane_udp *pcb)
+{
+	struct lane_ip group = engine_group(n & 1), source = engine_ip(true, n & 1);
+	const struct lane_ip *from = n & 2 ? &source : NULL;
+
+	if (n & 4)
+		lane_udp_leave(w.ln, pcb, 0, &group, from);
+	else
+		lane_udp_join(w.ln, pcb, 0, &group, from);
+}
+
 static void on_udp(struct fuzz_in *in, struct lane_udp *pcb, uint8_t call)
 {
 	uint8_t n = fuzz_u8(in);
@@ -440,6 +451,7 @@ static void on_udp(struct fuzz_in *in, struct lane_udp *pcb, uint8_t call)
 	case 6:
 		lane_udp_set_rcvbuf(pcb, 2304 + n * 64U);
 		lane_udp_set_tos_ttl(pcb, n, 64);
+		do_udp_group(n, pcb);
 		break;
 	default:
 		do_udp_errors(n, pcb);

@@ -31,6 +31,14 @@ struct lane_ip engine_ip(bool peer, bool v6)
 	return ip;
 }
 
+struct lane_ip engine_group(bool v6)
+{
+	struct lane_ip ip = engine_ip(false, v6);
+
+	ip.b[v6 ? 0 : 12] = v6 ? 0xff : 0xe0;
+	return ip;
+}
+
 /* ---- what the lane sends ---- */
 
 static void check_segment(const struct lane_ip_info *ip, const uint8_t *l4)
@@ -241,7 +249,7 @@ static void stage(const uint8_t *bytes, uint32_t len, uint8_t flags)
 
 static uint32_t put_eth(uint8_t *p, bool v6, bool vlan)
 {
-	struct lane_eth_hdr eth = {.dst = {{2, 0, 0, 0, 0, 1}},
+	struct lane_eth_hdr eth = {.dst = {{w.to_group ? 1 : 2, 0, 0, 0, 0, 1}},
 				   .src = {{2, 0, 0, 0, 0, 2}},
 				   .type = lane_be16_of(v6 ? LANE_ETH_IP6 : LANE_ETH_IP4)};
 	struct lane_be16 tag[2] = {lane_be16_of(0x2000), eth.type};
@@ -304,7 +312,7 @@ static void stage_l4(bool v6, uint8_t proto, uint8_t tos, uint8_t *l4, uint32_t 
 		     uint32_t csum_off, uint8_t how)
 {
 	struct lane_ip_info info = {.src = engine_ip(true, v6),
-				    .dst = engine_ip(false, v6),
+				    .dst = w.to_group ? engine_group(v6) : engine_ip(false, v6),
 				    .proto = proto,
 				    .tos = tos,
 				    .ttl = 64};
@@ -492,8 +500,10 @@ void engine_datagram(struct fuzz_in *in)
 	/* A length of its own. */
 	if (who & 0x80)
 		l4[5] = fuzz_u8(in);
+	w.to_group = who & 0x40;
 	stage_l4(who & 1, LANE_PROTO_UDP, how >> 6, l4, len, offsetof(struct lane_udp_hdr, csum),
 		 how);
+	w.to_group = false;
 }
 
 /* A piece of one of 16 datagrams that are right if they are put together. */

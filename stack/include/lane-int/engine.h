@@ -18,6 +18,7 @@ struct lane_pkt {
 	struct lane_ip_info ip;
 	struct lane_mac mac;
 	uint8_t ifi; /* the interface that it came by */
+	bool group;  /* to many stations */
 	enum lane_drop why; /* from lane_tcp_in() */
 };
 
@@ -27,6 +28,8 @@ struct lane_pkt {
 void lane_tcp_in(struct lane *ln, struct lane_pkt pkt[], unsigned int n);
 enum lane_drop lane_udp_in(struct lane *ln, struct lane_pkt *pkt);
 void lane_tcp_icmp(struct lane *ln, const struct lane_icmp_info *icmp);
+/* Somebody is in the multicast group 'group' on interface 'ifi'. */
+bool lane_udp_is_member(const struct lane *ln, unsigned int ifi, const struct lane_ip *group);
 /* True: the packet was consumed. */
 bool lane_udp_icmp(struct lane *ln, struct lane_pkt *pkt, const struct lane_icmp_info *icmp);
 /* Checks the L4 checksum of a packet over all its frames, by the frames' flags (facts.md A4: a

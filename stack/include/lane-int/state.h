@@ -134,6 +134,18 @@ struct lane_port_full {
 /* Heads of the chains by which equal options are found. */
 #define LANE_OSET_HEADS 64
 
+/* A UDP socket takes what comes to a multicast group (stack/udp/group.c). */
+#define LANE_NR_GROUPS 64
+
+struct lane_group {
+	struct lane_ip group, source;
+	uint32_t udp; /* index of the pcb */
+	uint8_t used;
+	uint8_t ifi; /* the interface that it joined it on */
+	uint8_t any; /* all sources, not 'source' only */
+	uint8_t reserved;
+};
+
 struct lane_state {
 	uint64_t magic;
 	uint32_t version;
@@ -190,6 +202,8 @@ struct lane_state {
 	uint32_t nr_pmtu, pmtu_version;
 	uint64_t pmtu_due_us; /* no entry expires before */
 	struct lane_pmtu pmtu[LANE_NR_PMTU];
+	uint32_t nr_groups;
+	struct lane_group group[LANE_NR_GROUPS];
 	struct lane_stats stats;
 	struct lane_if_stats ifs[LANE_IFS_MAX];
 };

@@ -12,6 +12,7 @@
 
 struct lane_queue;
 struct lane_ep;
+struct lane_ip;
 
 #define LANE_CAP_TX_CSUM 0x01 /* completes LANE_BUF_CSUM frames */
 #define LANE_CAP_SG 0x02      /* sends chains */
@@ -76,6 +77,13 @@ struct lane_driver {
 	 * second later, as every client does. Costs a store. May be NULL.
 	 */
 	void (*limit)(struct lane_queue *q, uint16_t port, bool on);
+
+	/*
+	 * The lane takes (or no longer takes) datagrams to the multicast group 'group' that come by this
+	 * queue's interface. May be told again what is so already. May be NULL: then nothing keeps frames to
+	 * groups away, or nobody brings any.
+	 */
+	void (*group)(struct lane_queue *q, const struct lane_ip *group, bool on);
 
 	/* Frees the queue and every frame still in its rings. NULL is ignored. */
 	void (*close)(struct lane_queue *q);

@@ -57,6 +57,14 @@ int lane_udp_bind(struct lane *ln, struct lane_udp *pcb, const struct lane_ep *l
 /* Fixes the peer: datagrams of others are dropped from now on; NULL: no peer. -ENETUNREACH, -EXDEV. */
 int lane_udp_connect(struct lane *ln, struct lane_udp *pcb, const struct lane_ep *remote);
 
+/* Takes datagrams to 'group' that come by interface 'ifi' (0: the first) from 'source'; NULL: from all. -EINVAL (also:
+ * joined for all and for one source), -EADDRINUSE (is in it already), -ENOBUFS. The end of the socket leaves. */
+int lane_udp_join(struct lane *ln, struct lane_udp *pcb, unsigned int ifi, const struct lane_ip *group,
+		  const struct lane_ip *source);
+/* With 'source' NULL for all of them. -EADDRNOTAVAIL. */
+int lane_udp_leave(struct lane *ln, struct lane_udp *pcb, unsigned int ifi, const struct lane_ip *group,
+		   const struct lane_ip *source);
+
 /*
  * Sends one datagram by copy to 'remote' (NULL: the connected peer) from 'src' (NULL: by bind or
  * route). Returns 'len', -EDESTADDRREQ, -EMSGSIZE (beyond the MTU: the caller leaves it to the
