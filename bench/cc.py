@@ -87,28 +87,29 @@ def plot_goodput(args, cells):
 
 def plot_queue(args, cells):
     png = os.path.join(args.out, 'cc-queue.png')
-    text = HISTOGRAMS.format(width=130 + 340 * len(args.rtt), height=360, png=png, rows=1, cols=len(args.rtt), top='*',
-                             title=f'queue of one flow without random loss: mean in % of a BDP, {args.rate} Mbit/s')
-    loss = min(args.loss)
-    for rtt in args.rtt:
-        path = data(args, f'q{rtt}', [[f'"{q:g}"'] + [f"{cells[cc, loss, rtt, q]['queue']:.1f}" for cc in CCS] for q in args.queue])
-        parts = ', '.join(f'"{path}" using {i + 2}:xtic(1) title "{cc}"' for i, cc in enumerate(CCS))
-        text += f'set title "RTT {rtt} ms"\nset xlabel "buffer, BDP"\nset ylabel "% of a BDP"\n' \
-                f'set key {"top left" if rtt == args.rtt[0] else "off"}\nplot {parts}\n'
+    text = HISTOGRAMS.format(width=130 + 340 * len(args.rtt), height=60 + 260 * len(args.loss), png=png, rows=len(args.loss),
+                             cols=len(args.rtt), top='*', title=f'queue of one flow: mean in % of a BDP, {args.rate} Mbit/s')
+    for loss in args.loss:
+        for rtt in args.rtt:
+            path = data(args, f'q{loss}-{rtt}', [[f'"{q:g}"'] + [f"{cells[cc, loss, rtt, q]['queue']:.1f}" for cc in CCS]
+                                                 for q in args.queue])
+            parts = ', '.join(f'"{path}" using {i + 2}:xtic(1) title "{cc}"' for i, cc in enumerate(CCS))
+            text += f'set title "RTT {rtt} ms, loss {loss:g} %"\nset xlabel "buffer, BDP"\nset ylabel "% of a BDP"\n' \
+                    f'set key {"top left" if rtt == args.rtt[0] else "off"}\nplot {parts}\n'
     gnuplot(args, text + 'unset multiplot\n')
     return png
 
 
-def plot_shares(args, fair):
-    png = os.path.join(args.out, 'cc-fairness.png')
-    rtts = sorted({rtt for _, rtt, _ in fair})
-    text = HISTOGRAMS.format(width=130 + 420 * len(rtts), height=60 + 230 * len(args.queue), png=png, rows=len(args.queue),
-                             cols=len(rtts), top=args.rate * 1.3,
-                             title=f'two flows share {args.rate} Mbit/s: each one in the second half of {args.seconds} s')
+def plot_shares(args, fair, loss):
+    png = os.path.join(args.out, f'cc-fairness-{loss:g}.png')
+    text = HISTOGRAMS.format(width=130 + 420 * len(args.rtt), height=60 + 230 * len(args.queue), png=png, rows=len(args.queue),
+                             cols=len(args.rtt), top='*',
+                             title=f'two flows share {args.rate} Mbit/s with {loss:g} % loss: each one in the second half of {args.seconds} s')
     text += 'set style histogram rowstacked\nset boxwidth 0.7\nset xtics rotate by -25\n'
     for q in args.queue:
-        for rtt in rtts:
-            path = data(args, f'f{q}-{rtt}', [[f'"{p.replace(",", "+")}"'] + [f'{v:.2f}' for v in fair[p, rtt, q]['shares']] for p in PAIRS])
+        for rtt in args.rtt:
+            path = data(args, f'f{q}-{rtt}-{loss}', [[f'"{p.replace(",", "+")}"'] + [f'{v:.2f}' for v in fair[p, loss, rtt, q]['shares']]
+                                                     for p in PAIRS])
             text += f'set title "RTT {rtt} ms, queue {q:g} BDP"\nset ylabel "Mbit/s"\n' \
                     f'set key top right horizontal\n' \
                     f'plot "{path}" using 2:xtic(1) title "first", "" using 3 title "second"\n'
@@ -129,10 +130,10 @@ def single(args, pool):
 
 
 def shared(args, pool):
-    """Two flows, no random loss; the second starts ten round trips after the first, but not before 200 ms."""
-    keys = [(pair, rtt, q) for pair in PAIRS for rtt in args.rtt if rtt > 1 for q in args.queue]
+    """Two flows in each cell; the second starts ten round trips after the first, but not before 200 ms."""
+    keys = [(pair, loss, rtt, q) for pair in PAIRS for loss in args.loss for rtt in args.rtt for q in args.queue]
     fair = {}
-    for k, got in zip(keys, pool.map(lambda k: run(args, k[0], 0, k[1], k[2], max(200, 10 * k[1])), keys)):
+    for k, got in zip(keys, pool.map(lambda k: run(args, *k, max(200, 10 * k[2])), keys)):
         shares = [statistics.median(s[i] for s in got['shares']) for i in range(2)]
         fair[k] = {'shares': shares, 'jain': statistics.median(jain(s) for s in got['shares']),
                    'queue': statistics.median(got['queue_mean'])}
@@ -148,10 +149,13 @@ def tables(args, cells, fair):
                                                for cc in CCS] for loss in args.loss for q in args.queue]
         text += [table(head, body), '']
     text += ['Two flows: Mbit/s of each in the second half, Jain\'s index, mean queue in % of a BDP', '']
-    head = ['flows'] + [f'{rtt} ms, {q:g} BDP' for rtt in args.rtt if rtt > 1 for q in args.queue]
-    body = [[pair.replace(',', ' + ')] + ['{:.1f}+{:.1f} {:.2f} ({:.0f})'.format(*f['shares'], f['jain'], f['queue'])
-                                          for (p, _, _), f in fair.items() if p == pair] for pair in PAIRS]
-    return '\n'.join(text + [table(head, body), ''])
+    head = ['RTT ms', 'loss %', 'queue BDP'] + [pair.replace(',', ' + ') for pair in PAIRS]
+    for rtt in args.rtt:
+        body = [[rtt, f'{loss:g}', f'{q:g}'] + ['{:.1f}+{:.1f} {:.2f} ({:.0f})'.format(*f['shares'], f['jain'], f['queue'])
+                                               for f in (fair[pair, loss, rtt, q] for pair in PAIRS)]
+                for loss in args.loss for q in args.queue]
+        text += [table(head, body), '']
+    return '\n'.join(text)
 
 
 def numbers(text):
@@ -184,7 +188,7 @@ def main():
     print(text)
     with open(os.path.join(args.out, 'cc.txt'), 'w', encoding='utf-8') as f:
         f.write(text)
-    for png in (plot_goodput(args, cells), plot_queue(args, cells), plot_shares(args, fair)):
+    for png in [plot_goodput(args, cells), plot_queue(args, cells)] + [plot_shares(args, fair, loss) for loss in args.loss]:
         print(f'plot: {png}')
     return 0
 
