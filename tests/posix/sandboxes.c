@@ -268,13 +268,16 @@ static void clone_newpid(void)
 	outer = (pid_t)MUST(syscall(SYS_clone, CLONE_NEWPID | SIGCHLD, 0, 0, 0, 0));
 	if (outer == 0) {
 		t_say("I am %d", getpid());
+		close(b[0]);
 		pid = fork();
-		if (pid == 0)
+		if (pid == 0) {
+			close(b[1]);
 			serve(a, fork());
-		waitpid(pid, &status, 0);
+			_exit(0);
+		}
 		close(a[0]);
 		close(a[1]);
-		close(b[0]);
+		waitpid(pid, &status, 0);
 		t_say("%x", status);
 		echo(b[1]);
 	}
