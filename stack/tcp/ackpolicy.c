@@ -86,13 +86,16 @@ bool lane_tcp_may_challenge(struct lane *ln)
 {
 	struct lane_state *st = ln->st;
 
+	/* So many, more or less: who counts them must not learn of others' connections (CVE-2016-5696). */
 	if (ln->now_us - st->challenge_window_us >= 1000000) {
 		st->challenge_window_us = ln->now_us;
-		st->nr_challenges = 0;
+		st->nr_challenges = CHALLENGES_PER_S / 2 + lane_rng_below(&st->rng, CHALLENGES_PER_S);
 	}
-	if (st->nr_challenges >= CHALLENGES_PER_S)
+	if (st->nr_challenges == 0) {
+		st->stats.tcp_challenges_withheld++;
 		return false;
-	st->nr_challenges++;
+	}
+	st->nr_challenges--;
 	return true;
 }
 

@@ -183,7 +183,7 @@ struct lane_state {
 	uint32_t listen_full;  /* SYNs are left to the kernel: cfg.listen_spill */
 	uint32_t reserved0;
 	uint64_t challenge_window_us;
-	uint32_t nr_challenges;
+	uint32_t nr_challenges; /* that may be sent yet, since challenge_window_us */
 	uint32_t nr_pending;
 	uint32_t pending_version; /* nettab's neigh_version when 'pending' was last tried */
 	uint32_t frag_id;	  /* of the last IPv4 datagram that was sent in fragments */

@@ -109,6 +109,7 @@ enum lane_drop {
 	X(tcp_unpaced, "connections not paced, and with CUBIC for BBR, for want of memory")           \
 	X(tcp_resets_in, "connections reset by the peer")                                          \
 	X(tcp_resets_out, "resets sent")                                                           \
+	X(tcp_challenges_withheld, "challenge ACKs not sent: too many in a second (RFC 5961 7)")    \
 	X(tcp_orphans_reset, "connections reset at close: too many that no program holds")         \
 	X(tcp_supers, "super-segments sent, which the driver's edge cuts")                         \
 	X(tcp_merged, "segments merged with the one before them in a burst")                       \

@@ -324,12 +324,12 @@ static void test_time_wait__acks_for_acks_are_limited(void **state)
 	script_in("F. 1 ack 2");
 	end_pcb();
 	script_skip();
-	for (unsigned int i = 0; i < 1000; i++) {
+	for (unsigned int i = 0; s.ln->st->stats.tcp_challenges_withheld == 0; i++) {
+		assert_true(i < 1501);
 		script_in(". 7 ack 2");
-		script_out(". 2 ack 2");
+		if (script_nr_out())
+			script_out(". 2 ack 2");
 	}
-	script_in(". 7 ack 2");
-	script_silent();
 	/* Others do not suffer by it: an older SYN, and a FIN whose ACK was lost. */
 	script_in("S 1 mss 1460");
 	script_out(". 2 ack 2");
