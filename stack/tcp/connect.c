@@ -46,8 +46,9 @@ void lane_tcp_update_mss(struct lane *ln, struct lane_tcp *pcb)
 {
 	uint32_t *cwnd = pcb->x == LANE_NIL ? &pcb->cwnd : &lane_tcp_x(ln, pcb)->cc.cwnd;
 	uint32_t m = lane_tcp_adv_mss(ln, pcb);
-	uint32_t frame = ln->bufs.size - LANE_HEADROOM;
+	uint32_t frame = ln->bufs.size - LANE_HEADROOM, least = ln->st->cfg.min_snd_mss;
 
+	least = least < MSS_MIN ? MSS_MIN : least < frame ? least : frame;
 	if (pcb->peer_mss && m > pcb->peer_mss)
 		m = pcb->peer_mss;
 	/* RFC 6691 2: options come out of the MSS. A peer may offer less than they take. */
@@ -55,7 +56,7 @@ void lane_tcp_update_mss(struct lane *ln, struct lane_tcp *pcb)
 		m -= m < 12 ? m : 12;
 	if (m > frame)
 		m = frame;
-	pcb->snd_mss = (uint16_t)(m > MSS_MIN ? m : MSS_MIN);
+	pcb->snd_mss = (uint16_t)(m > least ? m : least);
 	/* RFC 5681 3.1: the window is one segment at least, also when segments become larger. */
 	if (pcb->state >= LANE_TCP_ESTABLISHED && *cwnd < pcb->snd_mss)
 		*cwnd = pcb->snd_mss;
