@@ -108,6 +108,33 @@ static void test_dsack__wider(void **state)
 	script_close();
 }
 
+/* 6.2 step 4: for sixteen recoveries. */
+static void test_dsack__is_forgotten(void **state)
+{
+	char line[64];
+	uint32_t una = 3001;
+
+	(void)state;
+	send_segments("S 0 mss 1000 sackok", 3000);
+	script_in(". 1 ack 3001 sack 1-1001");
+	for (unsigned int i = 0; i < 18; i++, una += 2000) {
+		script_write(2000);
+		script_skip();
+		script_run_ms(20);
+		snprintf(line, sizeof(line), ". 1 ack %u sack %u-%u", una, una + 1000, una + 2000);
+		script_in(line);
+		if (i < 16)
+			assert_in_range(script_until_out(100), 10, 12);
+		else
+			assert_in_range(script_until_out(100), 5, 7);
+		script_skip();
+		snprintf(line, sizeof(line), ". 1 ack %u", una + 2000);
+		script_in(line);
+		assert_int_equal(info().ca_state, 0);
+	}
+	script_close();
+}
+
 /* 6.3: a time-out does not take for lost what was sent a moment ago. */
 static void test_timeout__only_what_is_old(void **state)
 {
@@ -134,6 +161,7 @@ int main(void)
 		cmocka_unit_test(test_reordering_seen__waits),
 		cmocka_unit_test(test_lost_retransmission),
 		cmocka_unit_test(test_dsack__wider),
+		cmocka_unit_test(test_dsack__is_forgotten),
 		cmocka_unit_test(test_timeout__only_what_is_old),
 	};
 
