@@ -213,6 +213,17 @@ static uint32_t unkicked(const struct lane *ln)
 	return mask;
 }
 
+/* Drivers that gather frames until the end of a turn. */
+static void flush_queues(struct lane *ln, uint32_t mask)
+{
+	for (unsigned int i = 0; i < ln->nr_queues; i++) {
+		struct lane_queue *q = ln->queues[i];
+
+		if ((mask & (1u << i)) && q->drv->flush)
+			q->drv->flush(q);
+	}
+}
+
 uint32_t lane_flush(struct lane *ln)
 {
 	uint32_t mask;
@@ -223,6 +234,8 @@ uint32_t lane_flush(struct lane *ln)
 	/* nr_unkicked: a kick that the kernel cut short, or that another process put off. */
 	mask = ln->kick_mask | unkicked(ln);
 	ln->kick_mask = 0;
+	if (mask)
+		flush_queues(ln, mask);
 	return mask;
 }
 

@@ -283,6 +283,16 @@ static uint32_t fault_room(const struct lane_queue *q)
 	return inner->drv->room ? inner->drv->room(inner) : 0;
 }
 
+static void fault_flush(struct lane_queue *q)
+{
+	struct lane_queue *inner = ((struct fault *)q)->inner;
+
+	if (!inner->drv->flush)
+		return;
+	inner->drv->flush(inner);
+	q->nr_unkicked = inner->nr_unkicked;
+}
+
 static void fault_kick(struct lane_queue *q)
 {
 	struct lane_queue *inner = ((struct fault *)q)->inner;
@@ -340,6 +350,7 @@ static const struct lane_driver fault_driver = {
 	.rx_burst = fault_rx,
 	.tx_burst = fault_tx,
 	.room = fault_room,
+	.flush = fault_flush,
 	.kick = fault_kick,
 	.arm = fault_arm,
 	.claim = fault_claim,

@@ -46,6 +46,9 @@ struct lane_driver {
 	/* Frames of chains that tx_burst() would take now. NULL: no chains. */
 	uint32_t (*room)(const struct lane_queue *q);
 
+	/* The end of a turn: hands over what tx_burst() only noted. May be NULL. */
+	void (*flush)(struct lane_queue *q);
+
 	/* Makes taken frames leave. May be called by any thread without the lane's lock. May be NULL. */
 	void (*kick)(struct lane_queue *q);
 
@@ -53,7 +56,8 @@ struct lane_driver {
 	 * without the lane's lock. May be NULL: then nothing is known. */
 	bool (*pending)(const struct lane_queue *q);
 
-	/* The descriptor to sleep on, readable when frames wait, or -1. May be NULL. */
+	/* The descriptor to sleep on, readable when frames wait, or -1: who sleeps looks again after a
+	 * while. Called before each sleep. May be NULL. */
 	int (*arm)(struct lane_queue *q);
 
 	/*
@@ -63,6 +67,10 @@ struct lane_driver {
 	 */
 	void (*claim)(struct lane_queue *q, uint8_t proto, uint16_t port, uint32_t any,
 		      uint32_t listen);
+
+	/* True if frames from 'remote' to 'local' come by this queue: for the choice of ports. May be NULL:
+	 * they do. */
+	bool (*home)(const struct lane_queue *q, const struct lane_ep *local, const struct lane_ep *remote);
 
 	/*
 	 * A hint for steering: the lane has (or no longer has) the TCP connection between these two;

@@ -1,0 +1,77 @@
+/*
+ * queue.h - one queue pair of a port, and the port: what the driver's files share
+ */
+#ifndef LANE_DRIVERS_DPDK_QUEUE_H
+#define LANE_DRIVERS_DPDK_QUEUE_H
+
+#include <rte_ethdev.h>
+#include <rte_mempool.h>
+
+#include "dpdk.h"
+#include "rss.h"
+
+#define LANE_DPDK_STAGE 64 /* packets that wait for a flush, or for room in the ring */
+#define LANE_DPDK_SPARE 64 /* frames kept back for receiving */
+
+struct lane_dpdk_port {
+	uint16_t id;
+	uint16_t nr_queues, nr_open;
+	struct lane_dpdk_info info;
+	struct lane_rss rss;
+	uint64_t tx_offloads;
+	bool started;
+	bool count; /* the PMD counts frames that wait */
+	struct lane_dpdk_queue *queue[LANE_QUEUES_MAX];
+};
+
+struct lane_dpdk_queue {
+	struct lane_queue q; /* first */
+	struct lane_dpdk_port *port;
+	struct rte_mempool *mp;
+	uint16_t idx; /* of the port */
+	uint16_t nr_staged;
+	uint16_t nr_spare;
+	bool reserved; /* frame 0 is ours */
+	bool armed;
+	int epoll_fd, now_fd; /* -1: the PMD has no interrupt */
+	uint64_t nr_copied;   /* packets received in frames that are not the lane's */
+	uint64_t nr_no_frame; /* times that there were no frames to receive into */
+	uint64_t nr_refused;  /* packets that the PMD would not send */
+	uint32_t spare[LANE_DPDK_SPARE];
+	struct rte_mbuf *stage[LANE_DPDK_STAGE];
+};
+
+extern const struct lane_driver lane_dpdk_driver, lane_dpdk_driver_counting;
+
+/* ---- pool.c ---- */
+struct lane_buf *lane_dpdk_buf(const struct lane_dpdk_queue *q, const struct rte_mbuf *m);
+struct rte_mbuf *lane_dpdk_mbuf(const struct lane_dpdk_queue *q, const struct lane_buf *b);
+/* Makes q->mp over the frames of q->q.bufs. */
+int lane_dpdk_pool_create(struct lane_dpdk_queue *q, char *err);
+/* Keeps frames back while the lane has enough. */
+void lane_dpdk_pool_save(struct lane_dpdk_queue *q);
+void lane_dpdk_pool_destroy(struct lane_dpdk_queue *q);
+
+/* ---- wait.c ---- */
+void lane_dpdk_wait_open(struct lane_dpdk_queue *q);
+int lane_dpdk_arm(struct lane_queue *lq);
+void lane_dpdk_disarm(struct lane_dpdk_queue *q);
+void lane_dpdk_wait_close(struct lane_dpdk_queue *q);
+
+/* ---- eal.c ---- */
+int lane_dpdk_start(const char *eal, size_t bytes, char *err);
+void *lane_dpdk_memory(size_t bytes);
+void lane_dpdk_stop(void);
+
+/* ---- port.c ---- */
+int lane_dpdk_open(const struct lane_dpdk_config *cfg, struct lane_bufs *const bufs[], uint32_t nr,
+		   struct lane_queue *queues[], char *err);
+void lane_dpdk_info(const struct lane_queue *lq, struct lane_dpdk_info *info);
+int lane_dpdk_stats(const struct lane_queue *lq, char *out, size_t size);
+void lane_dpdk_queue_close(struct lane_queue *lq);
+
+/* ---- queue.c ---- */
+/* Gives up what waits to be sent. */
+void lane_dpdk_unstage(struct lane_dpdk_queue *q);
+
+#endif
