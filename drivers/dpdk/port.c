@@ -93,7 +93,8 @@ static uint64_t choose_tx(const struct rte_eth_dev_info *di, uint32_t *caps)
 	if ((can & csum) == csum) {
 		use |= csum;
 		*caps |= LANE_CAP_TX_CSUM;
-		if ((can & tso) == tso && (segs == 0 || segs >= LANE_SG_MAX)) {
+		/* net_tap cuts in software, and refuses what has segments of a whole MTU for ever. */
+		if ((can & tso) == tso && (segs == 0 || segs >= LANE_SG_MAX) && strcmp(di->driver_name, "net_tap") != 0) {
 			*caps |= LANE_CAP_TSO | LANE_CAP_SG;
 			return use | tso;
 		}
