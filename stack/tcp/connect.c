@@ -14,6 +14,8 @@
 #define MSS_DEFAULT6 1220
 #define MSS_MIN	     48 /* as Linux: whatever the peer says */
 
+#define HOME_TRIES 1024 /* free ports looked at for one whose flow comes here: enough for 64 lanes */
+
 static uint32_t ip_tcp_hlen(const struct lane_ip *remote)
 {
 	return (lane_ip_is4(remote) ? 20 : 40) + sizeof(struct lane_tcp_hdr);
@@ -184,6 +186,24 @@ static bool port_fits(struct lane *ln, struct lane_tcp *pcb, uint16_t port, uint
 	return !tw || lane_tcp_tw_yield(ln, tw, iss);
 }
 
+/* Do the peer's segments to 'port' come by a queue of ours? Where a NIC spreads flows over lanes by a hash, most do not. */
+static bool is_home(const struct lane *ln, const struct lane_tcp *pcb, uint16_t port)
+{
+	struct lane_ep l = {lane_tcp_local_ip(ln, pcb), port}, r = lane_tcp_remote_ep(ln, pcb);
+	bool elsewhere = false;
+
+	for (unsigned int i = 0; i < ln->nr_queues; i++) {
+		const struct lane_queue *q = ln->queues[i];
+
+		if (q->ifi != pcb->path.ifi)
+			continue;
+		if (!q->drv->home || q->drv->home(q, &l, &r))
+			return true;
+		elsewhere = true;
+	}
+	return !elsewhere;
+}
+
 /* Is it known that no port is left towards this peer? */
 static bool is_full(const struct lane *ln, const struct lane_port_full *now)
 {
@@ -209,11 +229,37 @@ static uint16_t share_port(struct lane *ln, struct lane_tcp *pcb, uint32_t offse
 					       (uint32_t)ln->st->next_port + i);
 
 		ln->st->stats.tcp_port_probes++;
-		if (!lane_claim_listens(ln, port) && port_fits(ln, pcb, port, iss))
+		if (!lane_claim_listens(ln, port) && is_home(ln, pcb, port) && port_fits(ln, pcb, port, iss))
 			return port;
 	}
 	if (waits == 0)
 		ln->st->port_full = *full;
+	return 0;
+}
+
+/* The next search begins behind 'port', which was found in a search from 'first' on. */
+static void begin_behind(struct lane *ln, const struct lane_port_full *full, uint16_t first, uint16_t port)
+{
+	ln->st->next_port += (uint16_t)(port >= first ? port - first + 1 :
+						     full->max - first + 1 + port - full->min + 1);
+}
+
+/* A port that no socket holds, 0: none was found. */
+static uint16_t free_port(struct lane *ln, struct lane_tcp *pcb, uint32_t offset, const struct lane_port_full *full)
+{
+	uint16_t port, first;
+
+	for (unsigned int i = 0; i < HOME_TRIES; i++) {
+		first = lane_port_pick(offset, full->min, full->max, ln->st->next_port);
+		port = lane_claim_first_free(ln, first, full->max);
+		if (!port)
+			port = lane_claim_first_free(ln, full->min, first);
+		if (!port)
+			return 0;
+		begin_behind(ln, full, first, port);
+		if (is_home(ln, pcb, port))
+			return port;
+	}
 	return 0;
 }
 
@@ -228,21 +274,17 @@ static int pick_port(struct lane *ln, struct lane_tcp *pcb, uint32_t *iss)
 		.max = ln->net->port_max,
 	};
 	uint32_t offset = lane_port_offset(&ln->st->key, &full.local, &full.remote);
-	uint16_t port, first;
+	uint16_t port;
 
 	if (full.min == 0 || full.max < full.min)
 		return -EADDRNOTAVAIL;
-	first = lane_port_pick(offset, full.min, full.max, ln->st->next_port);
-	port = lane_claim_first_free(ln, first, full.max);
-	if (!port)
-		port = lane_claim_first_free(ln, full.min, first);
-	if (!port)
+	port = free_port(ln, pcb, offset, &full);
+	if (!port) {
 		port = share_port(ln, pcb, offset, &full, iss);
-	if (!port)
-		return -EADDRNOTAVAIL;
-	/* The next search begins behind it. */
-	ln->st->next_port += (uint16_t)(port >= first ? port - first + 1 :
-						     full.max - first + 1 + port - full.min + 1);
+		if (!port)
+			return -EADDRNOTAVAIL;
+		begin_behind(ln, &full, lane_port_pick(offset, full.min, full.max, ln->st->next_port), port);
+	}
 	pcb->local_port = port;
 	return 0;
 }

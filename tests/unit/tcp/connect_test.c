@@ -161,6 +161,43 @@ static void test_connect__not_a_listeners_port(void **state)
 	script_close();
 }
 
+/* As a NIC that spreads flows over four lanes. */
+static bool every_fourth(const struct lane_queue *q, const struct lane_ep *local, const struct lane_ep *remote)
+{
+	return (local->port + remote->port) % 4 == 1;
+}
+
+/* A connection gets a port whose flow the NIC gives to this lane, while there are such. */
+static void test_connect__where_the_answers_come(void **state)
+{
+	const struct lane_driver *drv;
+	struct lane_driver spreading;
+	struct lane_tcp *pcb;
+	unsigned int nr = 0;
+
+	(void)state;
+	open_narrow();
+	drv = s.ln->queues[0]->drv;
+	spreading = *drv;
+	spreading.home = every_fourth;
+	s.ln->queues[0]->drv = &spreading;
+	for (; nr < NR_PORTS / 4; nr++) {
+		assert_int_equal(to_peer(0, &conns[0][nr]), 0);
+		assert_int_equal((conns[0][nr]->local_port + 4000) % 4, 1);
+	}
+	while (to_peer(0, &pcb) == 0) {
+		assert_int_equal((pcb->local_port + 4000) % 4, 1);
+		conns[0][nr++] = pcb;
+		assert_true(nr <= NR_PORTS / 4 + 1);
+	}
+	s.ln->queues[0]->drv = drv;
+	while (nr)
+		lane_tcp_put(s.ln, conns[0][--nr]);
+	script_flush();
+	script_skip();
+	script_close();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -168,6 +205,7 @@ int main(void)
 		cmocka_unit_test(test_connect__the_last_free_port),
 		cmocka_unit_test(test_connect__full_towards_one_peer),
 		cmocka_unit_test(test_connect__not_a_listeners_port),
+		cmocka_unit_test(test_connect__where_the_answers_come),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
