@@ -45,6 +45,22 @@ udp_af_packet()
 	af_packet --udp && client "$ns_c" "$S4" 7 udp && client "$ns_c" "$S6" 7 udp && ended_well
 }
 
+af_xdp()
+{
+	echo_start "$ns_s" -d dpdk --eal "--vdev net_af_xdp0,iface=$if_s" --address "$S4/24" --address "$S6/64" "$@"
+}
+
+# PMD and lane share the UMEM: the mbufs that it lays out are frames of the lane.
+tcp_af_xdp()
+{
+	af_xdp && client "$ns_c" "$S4" 7 tcp "$MB" && client "$ns_c" "$S6" 7 tcp "$MB" && ended_well
+}
+
+udp_af_xdp()
+{
+	af_xdp --udp && client "$ns_c" "$S4" 7 udp && ended_well
+}
+
 tap() # the peer is the kernel at the other side of the tap
 {
 	echo_start "$ns_s" -d dpdk --eal "--vdev net_tap0,iface=$lane_tag-t,mac=$MAC_S" --address 10.78.0.1/24 "$@" || return 1
@@ -154,6 +170,8 @@ leaves_nothing()
 bare_veth
 case_ af_packet-tcp tcp_af_packet
 case_ af_packet-udp udp_af_packet
+case_ af_xdp-tcp tcp_af_xdp
+case_ af_xdp-udp udp_af_xdp
 case_ tap-tcp tcp_tap
 case_ tap-udp udp_tap
 case_ memif-tcp-one tcp_memif 1 64 5000 "$S4"
