@@ -42,16 +42,16 @@ static int put_int(void *user, socklen_t *user_len, int val)
 	return put_bytes(user, user_len, &val, sizeof(val));
 }
 
-/* IP level options may be one byte long. */
+/* IP level options may be one byte long, or none: 0. */
 static int get_int(int level, const void *user, socklen_t len, int *val)
 {
-	uint8_t byte;
+	uint8_t byte = 0;
 
 	if (len >= sizeof(*val))
 		return shim_copy_in(val, user, sizeof(*val));
-	if (level != IPPROTO_IP || len < 1)
+	if (level != IPPROTO_IP)
 		return -EINVAL;
-	if (shim_copy_in(&byte, user, 1) < 0)
+	if (shim_copy_in(&byte, user, len > 0) < 0)
 		return -EFAULT;
 	*val = byte;
 	return 0;
@@ -73,8 +73,11 @@ static int get_rate(const void *user, socklen_t len, int *val)
 static int put_rate(void *user, socklen_t *len, int val)
 {
 	unsigned long rate = val == -1 ? ~0UL : (uint32_t)val;
+	socklen_t room;
 
-	return *len >= sizeof(rate) ? put_bytes(user, len, &rate, sizeof(rate)) : put_int(user, len, val);
+	if (shim_copy_in(&room, len, sizeof(room)) < 0)
+		return -EFAULT;
+	return room >= sizeof(rate) ? put_bytes(user, len, &rate, sizeof(rate)) : put_int(user, len, val);
 }
 
 static int put_timeo(void *user, socklen_t *len, uint32_t ms)
@@ -277,13 +280,26 @@ static int set_rcvlowat(struct shim_local *l, const void *val, socklen_t len)
 
 /* ---- set: connections ---- */
 
+/* What TCP Fast Open has to set comes before the connection. */
+static bool is_for_opening(int name)
+{
+	return name == TCP_FASTOPEN || name == TCP_FASTOPEN_CONNECT || name == TCP_FASTOPEN_NO_COOKIE;
+}
+
 static int set_connection(int fd, struct shim_local *l, int level, int name, const void *val,
 			  socklen_t len)
 {
-	int r = level == SOL_SOCKET ? set_own(l, name, val, len) : -ENOPROTOOPT, n;
+	int r = (int)len < 0		? -EINVAL
+		: level == SOL_SOCKET ? set_own(l, name, val, len)
+				      : -ENOPROTOOPT,
+	    n;
 
 	if (r != -ENOPROTOOPT)
 		return r;
+	if (level == IPPROTO_IPV6 && !l->v6)
+		return -ENOPROTOOPT;
+	if (level == IPPROTO_TCP && is_for_opening(name))
+		return -EINVAL;
 	/* Its completions would never come; programs then copy. */
 	if (level == SOL_SOCKET && name == SO_ZEROCOPY)
 		return -EOPNOTSUPP;
@@ -394,8 +410,23 @@ static int get_linger(struct shim_local *l, void *val, socklen_t *len)
 	return put_bytes(val, len, &lg, sizeof(lg));
 }
 
+/* SO_PEERNAME, unlike getpeername(2), fills no more room than it needs: EINVAL. */
+static int get_peername(int fd, struct shim_local *l, void *val, socklen_t *len)
+{
+	struct sockaddr_storage a;
+	socklen_t n = sizeof(a), room;
+
+	if (shim_copy_in(&room, len, sizeof(room)) < 0)
+		return -EFAULT;
+	if ((int)room < 0)
+		return -EINVAL;
+	if (shim_getpeername(fd, l, (struct sockaddr *)&a, &n) < 0)
+		return -ENOTCONN;
+	return n < room ? -EINVAL : put_bytes(val, len, &a, n);
+}
+
 /* SOL_SOCKET of a connection. -ENOPROTOOPT: ask elsewhere. */
-static int get_so(struct shim_local *l, int name, void *val, socklen_t *len)
+static int get_so(int fd, struct shim_local *l, int name, void *val, socklen_t *len)
 {
 	const struct shim_sock *s = shim_sock_of(l);
 
@@ -414,6 +445,8 @@ static int get_so(struct shim_local *l, int name, void *val, socklen_t *len)
 		return put_int(val, len, 0);
 	case SO_LINGER:
 		return get_linger(l, val, len);
+	case SO_PEERNAME:
+		return get_peername(fd, l, val, len);
 	case SO_RCVTIMEO:
 		return put_timeo(val, len, s->rcvtimeo_ms);
 	case SO_SNDTIMEO:
@@ -479,15 +512,20 @@ static int get_pmtu(struct shim_local *l, void *val, socklen_t *len)
 	if (pcb)
 		lane_tcp_get_info(v->ln, pcb, &o);
 	shim_leave_quiet(v);
-	return o.pmtu ? put_int(val, len, (int)o.pmtu) : -ENOTCONN;
+	if (!o.pmtu)
+		return -ENOTCONN;
+	return put_int(val, len, !l->v6 && o.pmtu > UINT16_MAX ? UINT16_MAX : (int)o.pmtu);
 }
 
 static int get_connection(int fd, struct shim_local *l, int level, int name, void *val, socklen_t *len)
 {
-	int n, r = level == SOL_SOCKET ? get_so(l, name, val, len) : -ENOPROTOOPT;
+	const struct shim_kept *k;
+	int n, r = level == SOL_SOCKET ? get_so(fd, l, name, val, len) : -ENOPROTOOPT;
 
 	if (r != -ENOPROTOOPT)
 		return r;
+	if (level == IPPROTO_IPV6 && !l->v6)
+		return -EOPNOTSUPP;
 	if (level == IPPROTO_TCP && name == TCP_INFO)
 		return get_info(l, val, len);
 	if (level == IPPROTO_TCP && name == TCP_CONGESTION)
@@ -501,8 +539,9 @@ static int get_connection(int fd, struct shim_local *l, int level, int name, voi
 		return put_rate(val, len, n);
 	if (r != -ENOPROTOOPT)
 		return r < 0 ? r : put_int(val, len, n);
-	if (kept_find(l, level, name))
-		return put_int(val, len, kept_find(l, level, name)->val);
+	k = level || name ? kept_find(l, level, name) : NULL; /* 0, 0 is an empty place */
+	if (k)
+		return put_int(val, len, k->val);
 	return kernel_get(shim_sock_flags(l) & SHIM_SOCK_SHADOW ? fd : shim.scratch, level, name, val,
 			  len);
 }

@@ -20,6 +20,7 @@
 #define MSS_UNSET 536
 #define LINGER2_MAX_S 120
 #define WINDOW_MIN 1152
+#define DEFER_MAX_S 4294 /* what 32 bits of microseconds hold */
 #define SECOND_US 1000000u
 
 static bool between(int val, int min, int max)
@@ -180,7 +181,8 @@ static int store_tcp(struct lane_tcp_opts_set *o, const struct lane_config *cfg,
 						       SECOND_US;
 		return 0;
 	case TCP_DEFER_ACCEPT:
-		o->defer_accept_us = (uint32_t)retrans_to_secs(secs_to_retrans(val)) * SECOND_US;
+		val = retrans_to_secs(secs_to_retrans(val));
+		o->defer_accept_us = val < DEFER_MAX_S ? (uint32_t)val * SECOND_US : UINT32_MAX;
 		return 0;
 	case TCP_NOTSENT_LOWAT:
 		o->notsent_lowat = val ? (uint32_t)val : UINT32_MAX;

@@ -160,6 +160,53 @@ static void lengths(void)
 	t_say("state %d", ti.tcpi_state);
 }
 
+/* Lengths and pointers that make no sense, and options that make none on a connection. */
+static void senseless(void)
+{
+	struct sockaddr_storage peer;
+	int fd[2], one = 1, val = 77;
+	socklen_t len = sizeof(peer);
+
+	t_pair(fd);
+	SHOW(setsockopt(fd[0], SOL_SOCKET, SO_REUSEADDR, &one, (socklen_t)-1));
+	SHOW(setsockopt(fd[0], SOL_SOCKET, SO_LINGER, &one, (socklen_t)-1));
+	SHOW(getsockopt(fd[0], SOL_SOCKET, SO_MAX_PACING_RATE, &val, (socklen_t *)8));
+	SHOW(getsockopt(fd[0], SOL_SOCKET, SO_MAX_PACING_RATE, &val, NULL));
+	SHOW(getsockopt(fd[0], SOL_SOCKET, SO_PEERNAME, &peer, &len));
+	len = sizeof(struct sockaddr_in);
+	SHOW(getsockopt(fd[0], SOL_SOCKET, SO_PEERNAME, &peer, &len));
+	t_say("%u bytes, family %d", len, peer.ss_family);
+	len = sizeof(val);
+	SHOW(getsockopt(fd[0], IPPROTO_IP, 0, &val, &len));
+	SHOW(getsockopt(fd[0], IPPROTO_IPV6, IPV6_UNICAST_HOPS, &val, &len));
+	SHOW(setsockopt(fd[0], IPPROTO_IPV6, IPV6_UNICAST_HOPS, &one, sizeof(one)));
+	SHOW(getsockopt(fd[0], IPPROTO_IP, IP_MTU, &val, &len));
+	t_say("%d", val);
+	val = 16;
+	SHOW(setsockopt(fd[0], IPPROTO_IP, IP_TOS, &val, sizeof(val)));
+	SHOW(setsockopt(fd[0], IPPROTO_IP, IP_TOS, &val, 0));
+	SHOW(getsockopt(fd[0], IPPROTO_IP, IP_TOS, &val, &len));
+	t_say("%d", val);
+	SHOW(setsockopt(fd[0], IPPROTO_TCP, TCP_FASTOPEN, &one, sizeof(one)));
+	SHOW(setsockopt(fd[0], IPPROTO_TCP, TCP_FASTOPEN_CONNECT, &one, sizeof(one)));
+}
+
+/* What an accepted connection has from its listener. */
+static void switches_inherited(void)
+{
+	static const int names[] = {SO_REUSEADDR, SO_BROADCAST, SO_DONTROUTE, SO_KEEPALIVE};
+	int l = t_listen(3), fd[2], one = 1, val;
+	socklen_t len = sizeof(val);
+
+	SHOW(setsockopt(l, SOL_SOCKET, SO_BROADCAST, &one, sizeof(one)));
+	fd[0] = t_connect(t_port(l));
+	fd[1] = (int)MUST(accept(l, NULL, NULL));
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		MUST(getsockopt(fd[1], SOL_SOCKET, names[i], &val, &len));
+		t_say("%d: %d", names[i], val);
+	}
+}
+
 static void congestion(void)
 {
 	char name[32] = "";
@@ -328,5 +375,5 @@ static void sysctls(void)
 		set_sysctl(set[i][0], old[i], NULL);
 }
 
-T_MAIN(T_CASE(fresh), T_CASE(on_connection), T_CASE(on_listener), T_CASE(lengths),
+T_MAIN(T_CASE(fresh), T_CASE(on_connection), T_CASE(on_listener), T_CASE(lengths), T_CASE(senseless), T_CASE(switches_inherited),
        T_CASE(congestion), T_CASE(congestion_before), T_CASE(pacing), T_CASE(maxseg), T_CASE(ioctls), T_CASE(sysctls))
