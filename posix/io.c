@@ -33,7 +33,8 @@ LANE_EXPORT ssize_t read(int fd, void *buf, size_t len)
 	l = shim_get_sock(fd);
 	if (!l)
 		return shim_libc()->read(fd, buf, len);
-	r = len ? shim_sock_recv(l, &iov, 1, 0) : 0; /* "Match SYS5 behaviour" */
+	/* Nothing is "Match SYS5 behaviour"; no memory is as long as a negative number. */
+	r = (ssize_t)len > 0 ? shim_sock_recv(l, &iov, 1, 0) : len ? -EFAULT : 0;
 	shim_put(l);
 	return shim_ret(r);
 }
@@ -65,7 +66,7 @@ LANE_EXPORT ssize_t write(int fd, const void *buf, size_t len)
 	l = shim_get_sock(fd);
 	if (!l)
 		return shim_libc()->write(fd, buf, len);
-	r = shim_sock_send(l, &iov, 1, 0);
+	r = (ssize_t)len >= 0 ? shim_sock_send(l, &iov, 1, 0) : -EFAULT;
 	shim_put(l);
 	return shim_ret(r);
 }
@@ -77,11 +78,9 @@ static ssize_t vector(struct shim_local *l, const struct iovec *iov, int n, bool
 
 	if (r == 0)
 		r = shim_iov_total(own, n);
-	if (r < 0)
-		return r;
-	if (out)
-		return shim_sock_send(l, own, n, 0);
-	return r ? shim_sock_recv(l, own, n, 0) : 0;
+	if (r <= 0)
+		return r; /* a vector of nothing never comes to the socket */
+	return out ? shim_sock_send(l, own, n, 0) : shim_sock_recv(l, own, n, 0);
 }
 
 LANE_EXPORT ssize_t readv(int fd, const struct iovec *iov, int n)

@@ -223,7 +223,9 @@ static ssize_t recv_oob(struct shim_local *l, const struct iovec *iov, int iovcn
 
 	shim_enter(v);
 	pcb = shim_tcp_of(l, &s);
-	r = pcb ? lane_tcp_read_oob(v->ln, pcb, &byte, flags & MSG_PEEK) : -EBADF;
+	r = !pcb			     ? -EBADF
+	    : s->kind == SHIM_SOCK_LISTENER ? -ENOTCONN
+					    : lane_tcp_read_oob(v->ln, pcb, &byte, flags & MSG_PEEK);
 	shim_leave(v);
 	if (r <= 0)
 		return r;

@@ -418,8 +418,9 @@ ssize_t shim_udp_recv(struct shim_local *l, struct msghdr *m, int flags)
 		if (r != -EAGAIN)
 			return r;
 	}
-	if (flags & (MSG_ERRQUEUE | MSG_OOB))
+	if (flags & MSG_ERRQUEUE)
 		return kernel_recv(l, m, flags);
+	flags &= ~MSG_OOB; /* datagrams know none */
 	for (;;) {
 		r = recv_either(l, m, flags, kernel);
 		if (r != -EAGAIN)

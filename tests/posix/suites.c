@@ -134,6 +134,39 @@ static void epoll_tells_all(void)
 	SHOW(epoll_wait(ep, got, 5, 1000));
 }
 
+/* A matrix of calls and states: vectors of nothing, lengths that are negative. */
+static void nothing_written(void)
+{
+	struct iovec none[2] = {{text, 0}, {NULL, 0}};
+	int fd[2], udp[2];
+
+	signal(SIGPIPE, SIG_IGN);
+	t_pair(fd);
+	SHOW(write(fd[0], text, (size_t)-1));
+	SHOW(read(fd[0], text, (size_t)-1));
+	MUST(shutdown(fd[0], SHUT_WR));
+	SHOW(writev(fd[0], none, 2));
+	SHOW(writev(fd[0], NULL, 0));
+	SHOW(write(fd[0], text, 0));
+	t_udp_pair(udp);
+	SHOW(writev(udp[0], none, 2));
+	SHOW(recv(udp[1], buf, 9, MSG_DONTWAIT));
+	SHOW(write(udp[0], text, 0));
+	SHOW(recv(udp[1], buf, 9, 0));
+}
+
+/* The same: datagrams know nothing urgent. */
+static void urgent_datagram(void)
+{
+	int fd[2];
+
+	t_udp_pair(fd);
+	SHOW(send(fd[0], "hello", 5, 0));
+	t_sleep_ms(20);
+	SHOW(recv(fd[1], buf, sizeof(buf), MSG_OOB));
+	SHOW(recv(t_listen(1), buf, sizeof(buf), MSG_OOB));
+}
+
 T_MAIN(T_CASE(write_learns_of_reset), T_CASE(write_finds_room),
        T_CASE(accept_beside_exec), T_CASE(exit_beside_exec),
-       T_CASE(epoll_tells_all))
+       T_CASE(epoll_tells_all), T_CASE(nothing_written), T_CASE(urgent_datagram))
