@@ -372,6 +372,8 @@ static bool is_connection(struct shim_local *l)
 
 int shim_setsockopt(int fd, struct shim_local *l, int level, int name, const void *val, socklen_t len)
 {
+	if (level == SOL_SOCKET && name == SO_PEEK_OFF)
+		return -EOPNOTSUPP;
 	return is_connection(l) ? set_connection(fd, l, level, name, val, len)
 				: set_shadowed(fd, l, level, name, val, len);
 }

@@ -95,6 +95,7 @@ bool shim_opt_is_kernels(int level, int name)
 		{SOL_SOCKET, SO_ZEROCOPY},	 {SOL_SOCKET, SO_TXTIME},
 		{SOL_SOCKET, SO_ATTACH_FILTER},	 {SOL_SOCKET, SO_ATTACH_BPF},
 		{SOL_SOCKET, SO_TIMESTAMPING},	 {IPPROTO_TCP, TCP_MD5SIG},
+		{SOL_SOCKET, SO_PEEK_OFF},
 		{IPPROTO_TCP, TCP_MD5SIG_EXT},	 {IPPROTO_TCP, TCP_REPAIR},
 		{IPPROTO_TCP, TCP_ULP},		 {IPPROTO_UDP, 100 /* UDP_ENCAP */},
 		{IPPROTO_IP, IP_TRANSPARENT},	 {IPPROTO_IP, IP_OPTIONS},
@@ -225,13 +226,21 @@ static void apply_udp(struct shim_sock *s, const struct shim_kopts *k,
 		lane_udp_set_rcvbuf(pcb, o->rcvbuf);
 	if (k->has_pmtudisc)
 		lane_udp_set_pmtudisc(pcb, k->pmtudisc);
-	lane_udp_set_tos_ttl(pcb, o->tos, o->ttl);
+	lane_udp_set_tos(pcb, o->tos);
+	lane_udp_set_ttl(pcb, o->ttl);
 	lane_udp_set_recverr(pcb, s->cmsg & SHIM_CMSG_RECVERR4, s->cmsg & SHIM_CMSG_RECVERR6);
 }
 
 static bool is_lowat(unsigned int i)
 {
 	return ints[i].level == SOL_SOCKET && ints[i].name == SO_RCVLOWAT;
+}
+
+/* All of a datagram's TOS is the program's, its ECN bits too. */
+static bool is_tos(unsigned int i)
+{
+	return (ints[i].level == IPPROTO_IP && ints[i].name == IP_TOS) ||
+	       (ints[i].level == IPPROTO_IPV6 && ints[i].name == IPV6_TCLASS);
 }
 
 /* Buffers read doubled, and the setter doubles; the kernel has limited them already. */
@@ -277,6 +286,8 @@ void shim_kopts_apply(struct shim_sock *s, const struct shim_kopts *k)
 			continue;
 		}
 		store_one(&o, cfg, i, val);
+		if (s->kind == SHIM_SOCK_UDP && is_tos(i))
+			o.tos = (uint8_t)val;
 		any = true;
 		rcvbuf = rcvbuf || (ints[i].level == SOL_SOCKET && ints[i].name == SO_RCVBUF);
 	}

@@ -29,6 +29,12 @@ static bool mirror_datagram(struct shim_sock *s, struct lane_udp *pcb, int level
 	return true;
 }
 
+static bool is_tos(int level, int name)
+{
+	return (level == IPPROTO_IP && name == IP_TOS) ||
+	       (level == IPPROTO_IPV6 && name == IPV6_TCLASS);
+}
+
 void shim_udp_mirror_opt(int fd, struct shim_local *l, int level, int name)
 {
 	struct lane_tcp_opts_set o = {.tos = 0};
@@ -49,7 +55,9 @@ void shim_udp_mirror_opt(int fd, struct shim_local *l, int level, int name)
 		r = shim_tcp_opt_store(&o, &v->ln->st->cfg, LANE_TCP_CLOSED, level, name, val);
 	if (r == 0 && level == SOL_SOCKET && name == SO_RCVBUF)
 		lane_udp_set_rcvbuf(pcb, (uint32_t)val);
+	else if (r == 0 && is_tos(level, name))
+		lane_udp_set_tos(pcb, (uint8_t)val); /* its ECN bits are the program's too */
 	else if (r == 0 && level != SOL_SOCKET && level != IPPROTO_TCP)
-		lane_udp_set_tos_ttl(pcb, o.tos, o.ttl);
+		lane_udp_set_ttl(pcb, o.ttl);
 	shim_leave(v);
 }

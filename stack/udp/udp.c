@@ -316,9 +316,13 @@ void lane_udp_set_rcvbuf(struct lane_udp *pcb, uint32_t bytes)
 	pcb->rcvbuf = bytes;
 }
 
-void lane_udp_set_tos_ttl(struct lane_udp *pcb, uint8_t tos, uint8_t ttl)
+void lane_udp_set_tos(struct lane_udp *pcb, uint8_t tos)
 {
 	pcb->tos = tos;
+}
+
+void lane_udp_set_ttl(struct lane_udp *pcb, uint8_t ttl)
+{
 	pcb->ttl = ttl;
 }
 

@@ -450,7 +450,7 @@ static void on_udp(struct fuzz_in *in, struct lane_udp *pcb, uint8_t call)
 		break;
 	case 6:
 		lane_udp_set_rcvbuf(pcb, 2304 + n * 64U);
-		lane_udp_set_tos_ttl(pcb, n, 64);
+		lane_udp_set_tos(pcb, n);
 		do_udp_group(n, pcb);
 		break;
 	default:

@@ -175,6 +175,60 @@ static void packet_info(void)
 	}
 }
 
+/* Sends from 'a' to 'b' and tells which TOS and TTL arrived. */
+static void show_marks(int a, int b)
+{
+	char control[256];
+	struct iovec iov = {buf, 100};
+	struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control,
+			   .msg_controllen = sizeof(control)};
+
+	MUST(send(a, "x", 1, 0));
+	MUST(recvmsg(b, &m, 0));
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(&m); c; c = CMSG_NXTHDR(&m, c))
+		t_say("type %d: %d", c->cmsg_type,
+		      c->cmsg_type == IP_TOS ? *CMSG_DATA(c) : *(int *)CMSG_DATA(c));
+}
+
+/* TOS, with ECN bits, and TTL are set in any order, before and after the socket is bound. */
+static void marks(void)
+{
+	static const int names[] = {IP_TOS, IP_TTL, IP_TOS}, values[] = {0x29, 33, 0x2a};
+	int b = bound(0), one = 1, a, i;
+	struct sockaddr_in to = t_addr(t_port(b));
+
+	MUST(setsockopt(b, IPPROTO_IP, IP_RECVTTL, &one, sizeof(one)));
+	MUST(setsockopt(b, IPPROTO_IP, IP_RECVTOS, &one, sizeof(one)));
+	a = bound(0);
+	MUST(connect(a, (struct sockaddr *)&to, sizeof(to)));
+	for (i = 0; i < 3; i++) {
+		MUST(setsockopt(a, IPPROTO_IP, names[i], &values[i], sizeof(int)));
+		show_marks(a, b);
+	}
+	a = (int)MUST(socket(AF_INET, SOCK_DGRAM, 0));
+	for (i = 0; i < 2; i++)
+		MUST(setsockopt(a, IPPROTO_IP, names[i], &values[i], sizeof(int)));
+	MUST(connect(a, (struct sockaddr *)&to, sizeof(to)));
+	show_marks(a, b);
+}
+
+/* Looking begins where the last look ended. */
+static void peek_offset(void)
+{
+	int fd = bound(0), b = bound(0), at = 2, r;
+	struct sockaddr_in to = t_addr(t_port(b));
+
+	close(b);
+	b = (int)MUST(socket(AF_INET, SOCK_DGRAM, 0));
+	SHOW(setsockopt(b, SOL_SOCKET, SO_PEEK_OFF, &at, sizeof(at)));
+	MUST(bind(b, (struct sockaddr *)&to, sizeof(to)));
+	MUST(sendto(fd, "abcdef", 6, 0, (struct sockaddr *)&to, sizeof(to)));
+	for (int i = 0; i < 2; i++) {
+		r = (int)MUST(recv(b, buf, 2, MSG_PEEK));
+		t_say("%.*s", r, buf);
+	}
+}
+
 static void big(void)
 {
 	int fd[2];
@@ -249,5 +303,5 @@ static void full(void)
 }
 
 T_MAIN(T_CASE(basics), T_CASE(empty), T_CASE(connected), T_CASE(refused),
-       T_CASE(queued_before_connect), T_CASE(batches), T_CASE(packet_info), T_CASE(big), T_CASE(six),
+       T_CASE(queued_before_connect), T_CASE(batches), T_CASE(packet_info), T_CASE(marks), T_CASE(peek_offset), T_CASE(big), T_CASE(six),
        T_CASE(in_epoll), T_CASE(full))

@@ -99,7 +99,8 @@ void lane_udp_set_pmtudisc(struct lane_udp *pcb, enum lane_pmtudisc how);
  * could send it either. */
 bool lane_udp_is_narrow(const struct lane *ln, const struct lane_udp *pcb, size_t len);
 void lane_udp_set_rcvbuf(struct lane_udp *pcb, uint32_t bytes);
-void lane_udp_set_tos_ttl(struct lane_udp *pcb, uint8_t tos, uint8_t ttl);
+void lane_udp_set_tos(struct lane_udp *pcb, uint8_t tos);
+void lane_udp_set_ttl(struct lane_udp *pcb, uint8_t ttl);
 /* Whether datagrams beyond the interface's MTU, or a frame, are sent in fragments; at first they are
  * refused with -EMSGSIZE. Those beyond a smaller MTU of the path are, unless LANE_PMTUDISC_DO. */
 void lane_udp_set_fragment(struct lane_udp *pcb, bool on);
