@@ -288,8 +288,10 @@ int shim_connect(int fd, struct shim_local *l, const struct sockaddr *addr, sock
 		return disconnect(l);
 	flags = shim_sock_flags(l);
 	if (flags & SHIM_SOCK_CONNECTING) {
-		if (!(flags & SHIM_SOCK_NONBLOCK))
-			return wait_connected(l);
+		if (!(flags & SHIM_SOCK_NONBLOCK)) {
+			r = wait_connected(l);
+			return r == -EINPROGRESS ? -EALREADY : r;
+		}
 		r = outcome(l);
 		if (r > 0 && shim_look())
 			r = outcome(l);

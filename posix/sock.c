@@ -240,7 +240,7 @@ static bool port_in_use(int fd, const struct shim_local *l, const struct sockadd
 
 	if (l->kind != SHIM_FRESH || l->dgram || shim.state != 2 ||
 	    shim_addr_get(&a, addr, len) < 0 || !a.ep.port ||
-	    lane_claim_is_free(shim.view.ln, IPPROTO_TCP, a.ep.port))
+	    !lane_claim_connected(shim.view.ln, a.ep.port))
 		return false;
 	if (!lane_ip_is_any(&a.ep.ip) && lane_ifs_addr(shim.view.ln, &a.ep.ip) < 0)
 		return false;

@@ -137,6 +137,13 @@ bool lane_claim_is_free(const struct lane *ln, uint8_t proto, uint16_t port)
 	return count_of(ln, proto, port)->nr_any == 0;
 }
 
+bool lane_claim_connected(const struct lane *ln, uint16_t port)
+{
+	const struct lane_claim_count *c = count_of(ln, LANE_PROTO_TCP, port);
+
+	return c->nr_any > c->nr_listen;
+}
+
 uint16_t lane_claim_first_free(const struct lane *ln, uint16_t from, uint16_t to)
 {
 	for (uint32_t p = from; p <= to; p = (p / 64 + 1) * 64) {

@@ -201,6 +201,24 @@ static void twenty_at_once(void)
 	t_say("%d", good);
 }
 
+/* SO_SNDTIMEO bounds a blocking connect; the next one waits for the same handshake. */
+static void patience(void)
+{
+	struct sockaddr_in a = t_addr(t_port(t_listen(0)));
+	struct timeval tv = {.tv_usec = 200000};
+
+	for (int i = 0; i < 5; i++) {
+		int fd = (int)MUST(socket(AF_INET, SOCK_STREAM, 0));
+
+		MUST(setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &tv, sizeof(tv)));
+		if (connect(fd, (struct sockaddr *)&a, sizeof(a)) == 0)
+			continue;
+		t_say("%s", strerrorname_np(errno));
+		SHOW(connect(fd, (struct sockaddr *)&a, sizeof(a)));
+		break;
+	}
+}
+
 T_MAIN(T_CASE(refused_blocking), T_CASE(refused_nonblocking), T_CASE(progress), T_CASE(arguments),
        T_CASE(any_address), T_CASE(bound), T_CASE(self), T_CASE(disconnect),
-       T_CASE(other_families), T_CASE(twenty_at_once))
+       T_CASE(other_families), T_CASE(twenty_at_once), T_CASE(patience))

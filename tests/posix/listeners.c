@@ -325,6 +325,26 @@ static void many(void)
 	t_say("%d", good);
 }
 
+/* One port, a listener for each address, no SO_REUSEADDR. */
+static void same_port_elsewhere(void)
+{
+	struct sockaddr_in a = t_addr(0);
+	int l = (int)MUST(socket(AF_INET, SOCK_STREAM, 0)), other;
+
+	MUST(bind(l, (struct sockaddr *)&a, sizeof(a)));
+	MUST(listen(l, 3));
+	a.sin_port = htons((uint16_t)t_port(l));
+	for (int i = 1; i < 4; i++) {
+		a.sin_addr.s_addr = htonl(INADDR_LOOPBACK - 1 + (uint32_t)i);
+		other = (int)MUST(socket(AF_INET, SOCK_STREAM, 0));
+		SHOW(bind(other, (struct sockaddr *)&a, sizeof(a)));
+		close(other);
+	}
+	a.sin_addr.s_addr = htonl(INADDR_ANY);
+	SHOW(bind((int)MUST(socket(AF_INET, SOCK_STREAM, 0)), (struct sockaddr *)&a, sizeof(a)));
+}
+
 T_MAIN(T_CASE(names), T_CASE(dual_stack), T_CASE(backlog), T_CASE(refused), T_CASE(again),
        T_CASE(unbound), T_CASE(reset_in_queue), T_CASE(inherit), T_CASE(deferred),
-       T_CASE(shut_listener), T_CASE(binds), T_CASE(blocked_accept), T_CASE(many))
+       T_CASE(shut_listener), T_CASE(binds), T_CASE(blocked_accept), T_CASE(many),
+       T_CASE(same_port_elsewhere))

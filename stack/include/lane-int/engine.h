@@ -136,6 +136,8 @@ uint32_t lane_udp_mask(const struct lane *ln, unsigned int ifi, uint16_t port);
 void lane_claim_spill(struct lane *ln);
 /* True when no socket holds the port (for the choice of ports). */
 bool lane_claim_is_free(const struct lane *ln, uint8_t proto, uint16_t port);
+/* Whether a TCP port has others than listeners. */
+bool lane_claim_connected(const struct lane *ln, uint16_t port);
 /* The first port of [from, to] that no TCP socket holds, 0: none. Cheap however many are held. */
 uint16_t lane_claim_first_free(const struct lane *ln, uint16_t from, uint16_t to);
 /* True when there is a TCP listener on the port. */
