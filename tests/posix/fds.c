@@ -1,5 +1,5 @@
 /*
- * fds.c - posix.md 1-3, 6-9, 76: numbers, duplicates, closing
+ * fds.c - posix.md 1-9, 76: numbers, duplicates, closing
  */
 #include "t.h"
 
@@ -228,6 +228,84 @@ static void standard_numbers(void)
 	SHOW(getpeername(0, (struct sockaddr *)buf, &(socklen_t){sizeof(buf)}));
 }
 
+/* A thread in a call, while another does something to its number. */
+struct blocked {
+	int fd, call; /* 0: read, 1: poll, 2: accept */
+};
+
+static void *block(void *arg)
+{
+	struct blocked *b = arg;
+	struct pollfd p = {.fd = b->fd, .events = POLLIN};
+	char c[8];
+
+	if (b->call == 0)
+		return (void *)(long)read(b->fd, c, sizeof(c));
+	if (b->call == 1)
+		return (void *)(long)poll(&p, 1, 10000);
+	return (void *)(long)(accept(b->fd, NULL, NULL) >= 0 ? 1 : -1);
+}
+
+static bool ends(pthread_t th, int ms, void **r)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_REALTIME, &t);
+	t.tv_sec += ms / 1000;
+	t.tv_nsec += ms % 1000 * 1000000;
+	t.tv_sec += t.tv_nsec / 1000000000;
+	t.tv_nsec %= 1000000000;
+	return pthread_timedjoin_np(th, r, &t) == 0;
+}
+
+static void act_on(int fd, int act)
+{
+	int null = open("/dev/null", O_RDWR);
+
+	if (act == 0)
+		MUST(close(fd));
+	else if (act == 1)
+		MUST(dup2(null, fd));
+	else
+		MUST(shutdown(fd, SHUT_RDWR));
+	close(null);
+}
+
+static void while_blocked(void)
+{
+	static const char *const calls[] = {"read", "poll", "accept"},
+				 *const acts[] = {"close", "dup2", "shutdown"};
+
+	for (int i = 0; i < 9; i++) {
+		struct blocked b = {.call = i / 3};
+		int fd[2] = {-1, -1}, port;
+		pthread_t th;
+		void *r;
+
+		if (b.call == 2)
+			fd[0] = t_listen(3);
+		else
+			t_pair(fd);
+		b.fd = fd[0];
+		port = t_port(b.fd);
+		pthread_create(&th, NULL, block, &b);
+		t_sleep_ms(200);
+		act_on(b.fd, i % 3);
+		if (ends(th, i % 3 == 2 ? 5000 : 200, &r)) {
+			t_say("%s wakes by %s: %ld", calls[b.call], acts[i % 3], (long)r);
+			continue;
+		}
+		/* The call goes on with what it began with. */
+		if (b.call == 2)
+			t_connect(port);
+		else
+			MUST(send(fd[1], "text", 4, 0));
+		t_say("%s sleeps through %s, %s", calls[b.call], acts[i % 3],
+		      ends(th, 5000, &r) ? "ends with text" : "does not end");
+		t_say("%ld", (long)r);
+	}
+}
+
 T_MAIN(T_CASE(lowest), T_CASE(duplicates_share), T_CASE(dup2_over), T_CASE(shutdown_wakes),
        T_CASE(ranges), T_CASE(numbers_reused), T_CASE(stats), T_CASE(too_few), T_CASE(stdio),
-       T_CASE(standard_numbers))
+       T_CASE(standard_numbers), T_CASE(while_blocked))
