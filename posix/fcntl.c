@@ -51,8 +51,19 @@ static long sock_fcntl(int fd, struct shim_local *l, int cmd, long arg)
 	}
 }
 
+/* A socket that is to raise SIGIO or SIGURG: the kernel serves it, if it says so before it is bound or
+ * connected. */
+static void note_signals(struct shim_local *l, int cmd, long arg)
+{
+	if (cmd == F_SETOWN || cmd == F_SETOWN_EX || cmd == F_SETSIG ||
+	    (cmd == F_SETFL && (arg & O_ASYNC)))
+		l->opts_set |= SHIM_OPTS_KERNEL;
+}
+
 long shim_fcntl(int fd, struct shim_local *l, int cmd, long arg)
 {
+	if (l && l->kind == SHIM_FRESH)
+		note_signals(l, cmd, arg);
 	if (cmd == F_DUPFD || cmd == F_DUPFD_CLOEXEC)
 		return shim_dup_done(l, shim_fd_within(shim_libc()->fcntl(fd, cmd, arg)));
 	return l && l->kind == SHIM_SOCK ? sock_fcntl(fd, l, cmd, arg) : kernel_fcntl(fd, cmd, arg);

@@ -53,7 +53,7 @@ static inline shim_rows shim_row_bit(int row)
 	X(BOUND_DEVICE, "SO_BINDTODEVICE names another interface, or one of several of the lane")   \
 	X(MULTICAST, "multicast or broadcast")                                                     \
 	X(LINK_LOCAL, "IPv6 link-local address of another scope")                                  \
-	X(OPTION, "a socket option that lane does not serve (TRANSPARENT, FREEBIND, MD5SIG, ...)") \
+	X(OPTION, "a socket option that lane does not serve (TRANSPARENT, MD5SIG, SIGIO, ...)") \
 	X(IO_URING, "the program uses io_uring")                                                   \
 	X(PORTS, "the port is outside ports= of the configuration")                                \
 	X(EXCLUDED, "the configuration excludes it")                                               \

@@ -167,6 +167,52 @@ static void urgent_datagram(void)
 	SHOW(recv(t_listen(1), buf, sizeof(buf), MSG_OOB));
 }
 
+static volatile sig_atomic_t raised;
+
+static void on_signal(int sig)
+{
+	raised = sig;
+}
+
+static void show_signal(const char *what)
+{
+	for (int i = 0; i < 500 && !raised; i++)
+		t_sleep_ms(10);
+	t_say("%s: %s", what, raised ? strsignal(raised) : "no signal");
+	raised = 0;
+}
+
+/* The matrix: sockets that asked for signals raise them. */
+static void signals_asked_for(void)
+{
+	int u = (int)MUST(socket(AF_INET, SOCK_DGRAM, 0)), l = (int)MUST(socket(AF_INET, SOCK_STREAM, 0)), c, d;
+	struct sockaddr_in a = t_addr(0), b = t_addr(0);
+
+	signal(SIGIO, on_signal);
+	signal(SIGURG, on_signal);
+	MUST(fcntl(u, F_SETOWN, getpid()));
+	MUST(fcntl(u, F_SETFL, O_ASYNC));
+	MUST(bind(u, (struct sockaddr *)&a, sizeof(a)));
+	a.sin_port = htons((uint16_t)t_port(u));
+	raised = 0;
+	MUST(sendto(u, "x", 1, 0, (struct sockaddr *)&a, sizeof(a)));
+	show_signal("datagram");
+	MUST(fcntl(l, F_SETOWN, getpid()));
+	MUST(fcntl(l, F_SETFL, O_ASYNC));
+	MUST(bind(l, (struct sockaddr *)&b, sizeof(b)));
+	MUST(listen(l, 3));
+	b.sin_port = htons((uint16_t)t_port(l));
+	c = (int)MUST(socket(AF_INET, SOCK_STREAM, 0));
+	MUST(fcntl(c, F_SETOWN, getpid()));
+	raised = 0;
+	MUST(connect(c, (struct sockaddr *)&b, sizeof(b)));
+	show_signal("connection");
+	d = (int)MUST(accept(l, NULL, NULL));
+	MUST(send(d, "u", 1, MSG_OOB));
+	show_signal("urgent");
+}
+
 T_MAIN(T_CASE(write_learns_of_reset), T_CASE(write_finds_room),
        T_CASE(accept_beside_exec), T_CASE(exit_beside_exec),
-       T_CASE(epoll_tells_all), T_CASE(nothing_written), T_CASE(urgent_datagram))
+       T_CASE(epoll_tells_all), T_CASE(nothing_written), T_CASE(urgent_datagram),
+       T_CASE(signals_asked_for))
