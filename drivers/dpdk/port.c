@@ -85,7 +85,7 @@ static int complain(char *err, const char *what, int r)
 static uint64_t choose_tx(const struct rte_eth_dev_info *di, uint32_t *caps)
 {
 	const uint64_t csum = RTE_ETH_TX_OFFLOAD_TCP_CKSUM | RTE_ETH_TX_OFFLOAD_UDP_CKSUM;
-	const uint64_t tso = RTE_ETH_TX_OFFLOAD_TCP_TSO | RTE_ETH_TX_OFFLOAD_IPV4_CKSUM | RTE_ETH_TX_OFFLOAD_MULTI_SEGS;
+	const uint64_t tso = RTE_ETH_TX_OFFLOAD_TCP_TSO | RTE_ETH_TX_OFFLOAD_MULTI_SEGS;
 	uint64_t can = di->tx_offload_capa, use = 0;
 	uint16_t segs = di->tx_desc_lim.nb_seg_max;
 
@@ -96,7 +96,7 @@ static uint64_t choose_tx(const struct rte_eth_dev_info *di, uint32_t *caps)
 		/* net_tap cuts in software, and refuses what has segments of a whole MTU for ever. */
 		if ((can & tso) == tso && (segs == 0 || segs >= LANE_SG_MAX) && strcmp(di->driver_name, "net_tap") != 0) {
 			*caps |= LANE_CAP_TSO | LANE_CAP_SG;
-			return use | tso;
+			return use | tso | (can & RTE_ETH_TX_OFFLOAD_IPV4_CKSUM);
 		}
 	}
 	/* Nothing but super-segments comes as a chain: where the two exclude each other, this one helps. */

@@ -173,8 +173,9 @@ static void complete_csum(const struct lane_dpdk_queue *q, const struct lane_buf
 	memcpy(p + b->csum_off, &sum, sizeof(sum));
 }
 
-/* A device puts each segment's length into the pseudo-header sum, and IPv4's header checksum: ours come without. */
-static void prepare_super(struct rte_mbuf *m, const struct lane_buf *b, uint8_t *ip)
+/* A device puts each segment's length into the pseudo-header sum, ours comes without; and most do IPv4's header
+ * checksum (the others, virtio's, leave it to who cuts at the other end). */
+static void prepare_super(const struct lane_dpdk_queue *q, struct rte_mbuf *m, const struct lane_buf *b, uint8_t *ip)
 {
 	uint8_t *tcp = ip + m->l3_len;
 	uint32_t len = b->pkt_len - b->csum_start;
@@ -187,7 +188,7 @@ static void prepare_super(struct rte_mbuf *m, const struct lane_buf *b, uint8_t 
 	m->l4_len = (tcp[12] >> 4) * 4U;
 	m->tso_segsz = (uint16_t)(b->len - b->csum_start - m->l4_len);
 	m->ol_flags |= RTE_MBUF_F_TX_TCP_SEG;
-	if (ip[0] >> 4 == 4) {
+	if (ip[0] >> 4 == 4 && q->port->tx_offloads & RTE_ETH_TX_OFFLOAD_IPV4_CKSUM) {
 		memset(ip + 10, 0, 2);
 		m->ol_flags |= RTE_MBUF_F_TX_IP_CKSUM;
 	}
@@ -208,7 +209,7 @@ static void offload(struct lane_dpdk_queue *q, struct rte_mbuf *m, struct lane_b
 	m->ol_flags = ip[0] >> 4 == 4 ? RTE_MBUF_F_TX_IPV4 : RTE_MBUF_F_TX_IPV6;
 	m->ol_flags |= b->csum_off == TCP_CSUM ? RTE_MBUF_F_TX_TCP_CKSUM : RTE_MBUF_F_TX_UDP_CKSUM;
 	if (b->flags & LANE_BUF_MORE)
-		prepare_super(m, b, ip);
+		prepare_super(q, m, b, ip);
 }
 
 /* One frame as a segment; it is the driver's from now on. */

@@ -64,8 +64,10 @@ void lane_dpdk_wait_close(struct lane_dpdk_queue *q)
 	if (q->armed)
 		rte_eth_dev_rx_intr_disable(q->port->id, q->idx);
 	q->armed = false;
-	if (q->epoll_fd >= 0)
+	if (q->epoll_fd >= 0) {
+		rte_eth_dev_rx_intr_ctl_q(q->port->id, q->idx, q->epoll_fd, RTE_INTR_EVENT_DEL, NULL);
 		close(q->epoll_fd);
+	}
 	if (q->now_fd >= 0)
 		close(q->now_fd);
 	q->epoll_fd = q->now_fd = -1;

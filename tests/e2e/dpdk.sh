@@ -80,23 +80,55 @@ udp_tap()
 	tap --udp && client "$ns_s" 10.78.0.1 7 udp && ended_well
 }
 
-# Two processes, a lane each.
-memif() # server options, --, client options
+# between SERVER-VDEV ITS-MAC CLIENT-VDEV server options, --, client options: two processes, a lane each.
+between()
 {
-	local opts=() socket=$lane_tmp/memif
+	local server=$1 mac=$2 client=$3 opts=()
+	shift 3
 	while [ $# -gt 0 ] && [ "$1" != -- ]; do
 		opts+=("$1")
 		shift
 	done
 	shift
-	rm -f "$socket"
-	echo_start "$ns_s" -d dpdk --eal "--vdev net_memif0,role=server,socket=$socket,socket-abstract=no,mac=$MAC_S" \
-		--address "$S4/24" --address "$S6/64" --neighbour "$C4=$MAC_C" --neighbour "$C6=$MAC_C" "${opts[@]}" || return 1
-	in_c timeout 60 "$ECHO" -d dpdk --eal "--vdev net_memif0,role=client,socket=$socket,socket-abstract=no,mac=$MAC_C" \
-		--address "$C4/24" --address "$C6/64" --neighbour "$S4=$MAC_S" --neighbour "$S6=$MAC_S" --seconds 50 "$@"
+	rm -f "$lane_tmp/socket"
+	# shellcheck disable=SC2046
+	serve "$server" "${opts[@]}" && in_c timeout 60 "$ECHO" "$(eal_of "$client")" $(as_client "$mac") "$@"
 }
 
-memif_counted() # how the client ended, how many requests
+serve() # VDEV options
+{
+	local vdev=$1
+	shift
+	echo_start "$ns_s" -d dpdk "$(eal_of "$vdev")" --address "$S4/24" --address "$S6/64" \
+		--neighbour "$C4=$MAC_C" --neighbour "$C6=$MAC_C" "$@"
+}
+
+eal_of()
+{
+	say "--eal=--vdev $1"
+}
+
+as_client() # MAC of the server
+{
+	say "-d dpdk --address $C4/24 --address $C6/64 --neighbour $S4=$1 --neighbour $S6=$1 --seconds 50"
+}
+
+memif_to="socket=$lane_tmp/socket,socket-abstract=no"
+memif_s="net_memif0,role=server,$memif_to,mac=$MAC_S" memif_c="net_memif0,role=client,$memif_to,mac=$MAC_C"
+
+memif()
+{
+	between "$memif_s" "$MAC_S" "$memif_c" "$@"
+}
+
+# A guest's device and its host's: checksums left open, super-segments, interrupts to sleep on.
+vhost()
+{
+	between "net_vhost0,iface=$lane_tmp/socket,tso=1" 56:48:4f:53:54:00 \
+		"net_virtio_user0,path=$lane_tmp/socket,mac=$MAC_C" "$@"
+}
+
+counted() # how the client ended, how many requests
 {
 	[ "$1" = 0 ] || no "the client failed: $(tail -n 1 "$lane_tmp/case")" || return 1
 	grep -q "requests $2 in .* wrong 0, failed 0" "$lane_tmp/case" || no "$(grep requests "$lane_tmp/case")" || return 1
@@ -106,25 +138,54 @@ memif_counted() # how the client ended, how many requests
 tcp_memif() # connections bytes requests address
 {
 	memif -- --ask "$4" --connections "$1" --request "$2" --requests "$3"
-	memif_counted $? "$3"
+	counted $? "$3"
 }
 
 udp_memif()
 {
 	memif --udp -- --udp --ask "$4" --connections "$1" --request "$2" --requests "$3"
-	memif_counted $? "$3"
+	counted $? "$3"
 }
 
-# The peer's process is killed and another one takes its place.
+tcp_vhost()
+{
+	vhost -- --ask "$4" --connections "$1" --request "$2" --requests "$3"
+	counted $? "$3" || return 1
+	grep -q ', TSO.*, interrupts' "$lane_tmp/case" || no "no TSO or no interrupts: $(grep port "$lane_tmp/case")"
+}
+
+# Long packets came through uncut.
+super_vhost()
+{
+	tcp_vhost "$@" || return 1
+	grep -q '^tx_q0_size_1519_max_packets [1-9]' "$lane_tmp/case" || no "no super-segment was sent"
+}
+
+idle_vhost()
+{
+	echo_start "$ns_s" -d dpdk --eal "--vdev net_vhost0,iface=$lane_tmp/socket" --address "$S4/24"
+}
+
+# The peer's process is killed while it asks, and another one takes its place.
 memif_again()
 {
-	tcp_memif 10 64 1000 "$S4" || return 1
-	memif -- --ask "$S4" --connections 1 --requests 1000000000 &
-	local old=$!
-	sleep 2
-	kill -KILL $old 2>/dev/null
-	wait $old 2>/dev/null
-	tcp_memif 10 64 1000 "$S4"
+	local server old i
+	rm -f "$lane_tmp/socket"
+	serve "$memif_s" || return 1
+	server=$pid
+	# shellcheck disable=SC2046
+	out=$lane_tmp/first start "$ns_c" "$ECHO" "$(eal_of "$memif_c")" $(as_client "$MAC_S") --ask "$S4" --connections 10
+	old=$pid
+	pid=$server
+	for ((i = 0; i < 100; i++)); do
+		grep -q ' port ' "$lane_tmp/first" && break
+		sleep 0.05
+	done
+	sleep 1
+	kill -KILL "$old" || no "the first client was gone: $(tail -n 1 "$lane_tmp/first")" || return 1
+	# shellcheck disable=SC2046
+	in_c timeout 60 "$ECHO" "$(eal_of "$memif_c")" $(as_client "$MAC_S") --ask "$S4" --connections 10 --requests 1000
+	counted $? 1000
 }
 
 # A lane with nothing to do naps, or sleeps on the port's interrupt: at most a tenth of a core.
@@ -179,6 +240,10 @@ case_ memif-tcp-many tcp_memif 1000 64 20000 "$S4"
 case_ memif-tcp-large tcp_memif 20 100000 400 "$S6"
 case_ memif-udp udp_memif 50 64 20000 "$S4"
 case_ memif-udp-v6 udp_memif 5 1400 5000 "$S6"
+case_ memif-again memif_again
+case_ vhost-tcp tcp_vhost 100 64 10000 "$S6"
+case_ vhost-tcp-large super_vhost 10 100000 200 "$S4"
+case_ idle-vhost idle idle_vhost
 case_ idle-af_packet idle af_packet
 case_ refusals refusals
 case_ leaves-nothing leaves_nothing
