@@ -50,6 +50,7 @@ struct lane_dpdk_info {
 	bool rx_csum;	 /* the port vouches for checksums */
 	bool interrupts; /* a lane may sleep on it */
 	bool partial_ok;
+	bool link; /* the port's is up, now */
 };
 
 struct lane_dpdk_port;

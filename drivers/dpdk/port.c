@@ -251,6 +251,8 @@ static int start(struct lane_dpdk_port *p, const struct rte_eth_dev_info *di, ch
 	if (r < 0)
 		return complain(err, "starting the port", r);
 	p->started = true;
+	/* ND and the like; a port that cannot filter gets them anyway. */
+	rte_eth_allmulticast_enable(p->id);
 	read_rss(p, di);
 	rte_eth_macaddr_get(p->id, &mac);
 	memcpy(p->info.mac.b, mac.addr_bytes, sizeof(p->info.mac.b));
@@ -347,7 +349,11 @@ int lane_dpdk_open(const struct lane_dpdk_config *cfg, struct lane_bufs *const b
 
 void lane_dpdk_info(const struct lane_queue *lq, struct lane_dpdk_info *info)
 {
-	*info = ((const struct lane_dpdk_queue *)lq)->port->info;
+	const struct lane_dpdk_port *p = ((const struct lane_dpdk_queue *)lq)->port;
+	struct rte_eth_link link = {0};
+
+	*info = p->info;
+	info->link = rte_eth_link_get_nowait(p->id, &link) < 0 || link.link_status == RTE_ETH_LINK_UP;
 }
 
 static size_t put(char *out, size_t size, size_t len, const char *name, uint64_t value)

@@ -248,23 +248,37 @@ static struct rte_mbuf *packet(struct lane_dpdk_queue *q, struct lane_buf *b)
 static void shift(struct lane_dpdk_queue *q, uint16_t n)
 {
 	q->nr_staged -= n;
+	q->nr_ready -= n;
 	memmove(q->stage, q->stage + n, q->nr_staged * sizeof(q->stage[0]));
+}
+
+/* Lets the PMD make ready what it has not seen yet, once each; what it refuses is given up. */
+static void prepare(struct lane_dpdk_queue *q)
+{
+	bool asks = q->port->tx_offloads & (RTE_ETH_TX_OFFLOAD_TCP_CKSUM | RTE_ETH_TX_OFFLOAD_TCP_TSO);
+
+	while (q->nr_ready < q->nr_staged) {
+		struct rte_mbuf **m = q->stage + q->nr_ready;
+		uint16_t n = q->nr_staged - q->nr_ready;
+
+		q->nr_ready += asks ? rte_eth_tx_prepare(q->port->id, q->idx, m, n) : n;
+		if (q->nr_ready == q->nr_staged)
+			return;
+		m = q->stage + q->nr_ready;
+		rte_pktmbuf_free(*m);
+		q->nr_staged--;
+		memmove(m, m + 1, (q->nr_staged - q->nr_ready) * sizeof(*m));
+		q->nr_refused++;
+	}
 }
 
 static void flush(struct lane_queue *lq)
 {
 	struct lane_dpdk_queue *q = (struct lane_dpdk_queue *)lq;
-	uint16_t n = q->nr_staged, sent;
+	uint16_t sent;
 
-	if (q->port->tx_offloads & (RTE_ETH_TX_OFFLOAD_TCP_CKSUM | RTE_ETH_TX_OFFLOAD_TCP_TSO)) {
-		n = rte_eth_tx_prepare(q->port->id, q->idx, q->stage, n);
-		if (n == 0 && q->nr_staged) {
-			rte_pktmbuf_free(q->stage[0]);
-			q->nr_refused++;
-			shift(q, 1);
-		}
-	}
-	sent = n ? rte_eth_tx_burst(q->port->id, q->idx, q->stage, n) : 0;
+	prepare(q);
+	sent = q->nr_staged ? rte_eth_tx_burst(q->port->id, q->idx, q->stage, q->nr_staged) : 0;
 	if (sent)
 		shift(q, sent);
 	lq->nr_unkicked = q->nr_staged;
@@ -304,7 +318,7 @@ static bool home(const struct lane_queue *lq, const struct lane_ep *local, const
 void lane_dpdk_unstage(struct lane_dpdk_queue *q)
 {
 	rte_pktmbuf_free_bulk(q->stage, q->nr_staged);
-	q->nr_staged = 0;
+	q->nr_staged = q->nr_ready = 0;
 }
 
 const struct lane_driver lane_dpdk_driver = {

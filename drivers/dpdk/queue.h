@@ -29,7 +29,7 @@ struct lane_dpdk_queue {
 	struct lane_dpdk_port *port;
 	struct rte_mempool *mp;
 	uint16_t idx; /* of the port */
-	uint16_t nr_staged;
+	uint16_t nr_staged, nr_ready; /* the PMD has looked at the first 'nr_ready' */
 	uint16_t nr_spare;
 	bool reserved; /* frame 0 is ours */
 	bool armed;
