@@ -13,6 +13,15 @@
 
 #include "queue.h"
 
+static void close_fds(struct lane_dpdk_queue *q)
+{
+	if (q->epoll_fd >= 0)
+		close(q->epoll_fd);
+	if (q->now_fd >= 0)
+		close(q->now_fd);
+	q->epoll_fd = q->now_fd = -1;
+}
+
 void lane_dpdk_wait_open(struct lane_dpdk_queue *q)
 {
 	struct epoll_event ev = {.events = EPOLLIN};
@@ -23,7 +32,7 @@ void lane_dpdk_wait_open(struct lane_dpdk_queue *q)
 	if (q->epoll_fd < 0 || q->now_fd < 0 || epoll_ctl(q->epoll_fd, EPOLL_CTL_ADD, q->now_fd, &ev) < 0 ||
 	    rte_eth_dev_rx_intr_enable(q->port->id, q->idx) < 0 ||
 	    rte_eth_dev_rx_intr_ctl_q(q->port->id, q->idx, q->epoll_fd, RTE_INTR_EVENT_ADD, NULL) < 0) {
-		lane_dpdk_wait_close(q);
+		close_fds(q);
 		return;
 	}
 	rte_eth_dev_rx_intr_disable(q->port->id, q->idx);
@@ -61,14 +70,11 @@ void lane_dpdk_disarm(struct lane_dpdk_queue *q)
 
 void lane_dpdk_wait_close(struct lane_dpdk_queue *q)
 {
+	if (q->epoll_fd < 0)
+		return;
 	if (q->armed)
 		rte_eth_dev_rx_intr_disable(q->port->id, q->idx);
 	q->armed = false;
-	if (q->epoll_fd >= 0) {
-		rte_eth_dev_rx_intr_ctl_q(q->port->id, q->idx, q->epoll_fd, RTE_INTR_EVENT_DEL, NULL);
-		close(q->epoll_fd);
-	}
-	if (q->now_fd >= 0)
-		close(q->now_fd);
-	q->epoll_fd = q->now_fd = -1;
+	rte_eth_dev_rx_intr_ctl_q(q->port->id, q->idx, q->epoll_fd, RTE_INTR_EVENT_DEL, NULL);
+	close_fds(q);
 }

@@ -9,9 +9,11 @@
 #include <setjmp.h>
 #include <cmocka.h>
 
+#include <netinet/in.h>
 #include <string.h>
 
 #include "drivers/dpdk/queue.h"
+#include "stack/base/csum.h"
 
 extern const struct lane_dpdk_plugin lane_dpdk_plugin;
 
@@ -29,7 +31,7 @@ static int start_eal(void **state)
 	char err[LANE_DPDK_ERR];
 
 	if (lane_dpdk_plugin.start("--vdev net_null0,size=100 --vdev net_null1 --vdev net_null2,size=64 --vdev net_null3 "
-				   "--vdev net_null4 --vdev net_ring0 --vdev net_ring1 --vdev net_ring2",
+				   "--vdev net_null4 --vdev net_null5 --vdev net_ring0 --vdev net_ring1 --vdev net_ring2",
 				   64u << 20, err) == 0)
 		return 0;
 	print_error("%s\n", err);
@@ -256,6 +258,73 @@ static void test_close__staged(void **state)
 	close_port(&f);
 }
 
+#define L3   14
+#define L4   (L3 + 20)
+#define TEXT (L4 + 32) /* TCP with timestamps */
+#define MSS  1448
+
+/* What the engine sends: the first of 'nr' frames of a TCP packet, or all of a UDP datagram. */
+static struct lane_buf *unfinished(struct frames *f, uint8_t proto, unsigned int nr)
+{
+	struct lane_ip src = lane_ip4(0x0100000a), dst = lane_ip4(0x0200000a);
+	struct lane_buf *b = packet(f, TEXT + MSS);
+	uint8_t *p = lane_buf_data(&f->bs, b);
+	uint16_t sum;
+
+	b->pkt_len = TEXT + MSS * nr;
+	b->l3_off = b->off + L3;
+	b->flags |= LANE_BUF_CSUM;
+	b->csum_start = L4;
+	b->csum_off = proto == IPPROTO_UDP ? 6 : 16;
+	p[L3] = 0x45;
+	p[L4 + 12] = 0x80;
+	sum = lane_csum_fold(lane_csum_pseudo(&src, &dst, proto, b->pkt_len - L4));
+	memcpy(p + L4 + b->csum_off, &sum, sizeof(sum));
+	return b;
+}
+
+/* The mbuf as the device gets it: what to do, where; a super-segment's sum has no length in it. */
+static void test_tx__what_the_device_does(void **state)
+{
+	struct lane_ip src = lane_ip4(0x0100000a), dst = lane_ip4(0x0200000a);
+	struct lane_buf *b, *rest[2];
+	struct lane_dpdk_queue *q;
+	struct rte_mbuf *m;
+	struct frames f;
+	uint16_t want;
+
+	open_port(&f, "net_null5");
+	q = (struct lane_dpdk_queue *)f.q;
+	b = unfinished(&f, IPPROTO_UDP, 1);
+	assert_int_equal(f.q->drv->tx_burst(f.q, &b, 1), 1);
+	m = q->stage[0];
+	assert_int_equal(m->ol_flags, RTE_MBUF_F_TX_IPV4 | RTE_MBUF_F_TX_UDP_CKSUM);
+	assert_int_equal(m->l2_len, L3);
+	assert_int_equal(m->l3_len, L4 - L3);
+
+	q->port->tx_offloads |= RTE_ETH_TX_OFFLOAD_IPV4_CKSUM;
+	b = unfinished(&f, IPPROTO_TCP, 3);
+	for (unsigned int i = 0; i < 2; i++)
+		rest[i] = packet(&f, MSS);
+	b->flags |= LANE_BUF_MORE;
+	b->next = lane_buf_index(&f.bs, rest[0]);
+	rest[0]->flags |= LANE_BUF_MORE;
+	rest[0]->next = lane_buf_index(&f.bs, rest[1]);
+	assert_int_equal(f.q->drv->tx_burst(f.q, &b, 1), 1);
+	m = q->stage[1];
+	assert_int_equal(m->ol_flags, RTE_MBUF_F_TX_IPV4 | RTE_MBUF_F_TX_TCP_CKSUM | RTE_MBUF_F_TX_TCP_SEG |
+					      RTE_MBUF_F_TX_IP_CKSUM);
+	assert_int_equal(m->nb_segs, 3);
+	assert_int_equal(m->pkt_len, TEXT + 3 * MSS);
+	assert_int_equal(m->l4_len, TEXT - L4);
+	assert_int_equal(m->tso_segsz, MSS);
+	want = lane_csum_fold(lane_csum_pseudo(&src, &dst, IPPROTO_TCP, 0));
+	assert_memory_equal(lane_buf_data(&f.bs, b) + L4 + 16, &want, sizeof(want));
+	f.q->drv->flush(f.q);
+	assert_int_equal(f.pool.nr_free, NR - KEPT);
+	close_port(&f);
+}
+
 /* The port's table and key are read back, and each flow has one home. */
 static void test_home__two_lanes(void **state)
 {
@@ -296,6 +365,7 @@ int main(void)
 		cmocka_unit_test(test_tx__chain),
 		cmocka_unit_test(test_tx__full_ring),
 		cmocka_unit_test(test_close__staged),
+		cmocka_unit_test(test_tx__what_the_device_does),
 		cmocka_unit_test(test_home__two_lanes),
 	};
 
