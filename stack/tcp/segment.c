@@ -163,7 +163,7 @@ bool lane_tcp_xmit(struct lane *ln, struct lane_tcp *pcb, struct lane_buf *b)
 {
 	struct lane_tcp_info info = {.seq = b->seq};
 	struct lane_buf *out = b;
-	uint64_t before = nr_refused(ln);
+	uint64_t before;
 	uint8_t ecn;
 
 	text_flags(ln, pcb, b, &info);
@@ -173,7 +173,8 @@ bool lane_tcp_xmit(struct lane *ln, struct lane_tcp *pcb, struct lane_buf *b)
 		xmit_done(ln, pcb, b, info.flags);
 		return true;
 	}
-	/* Asked now: what was gathered has left, and 'b' may have been of it. */
+	/* Asked now: what was gathered has left, or was refused, and 'b' may have been of it. */
+	before = nr_refused(ln);
 	if (b->flags & LANE_BUF_TX) {
 		out = copy_frame(ln, b);
 		if (!out) {

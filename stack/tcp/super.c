@@ -50,11 +50,11 @@ bool lane_tcp_super_add(struct lane *ln, struct lane_tcp *pcb, struct lane_buf *
 {
 	struct lane_super *s = &ln->super;
 	/* ECE says the same on all of them; FIN, URG and CWR belong to one segment. */
-	bool plain = !(flags & ~(LANE_WIRE_PSH | LANE_WIRE_ECE));
+	bool plain = !(flags & ~(LANE_WIRE_PSH | LANE_WIRE_ECE)) && !(b->flags & LANE_BUF_TX);
 
 	if (s->nr && (!plain || ecn != s->ecn || !may_follow(ln, s, pcb, b)))
 		lane_tcp_super_end(ln);
-	if (!plain || (b->flags & LANE_BUF_TX) || (s->nr == 0 && !may_begin(ln, pcb, b)))
+	if (!plain || (s->nr == 0 && !may_begin(ln, pcb, b)))
 		return false;
 	if (s->nr == 0) {
 		*s = (struct lane_super){.pcb = lane_tcp_idx(ln, pcb),

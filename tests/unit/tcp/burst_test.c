@@ -298,6 +298,38 @@ static void test_super__probe_in_the_same_turn(void **state)
 	script_close();
 }
 
+/* The driver has no room after all: what was gathered is lost, but not what leaves behind it. */
+static void test_super__refused(void **state)
+{
+	uint8_t text[2500];
+
+	(void)state;
+	script_open(NULL);
+	script_accept_far("S 0 mss 1000 sackok", 20);
+	script_cuts();
+	s.hold_tx = true;
+	script_fill(text, sizeof(text));
+	assert_int_equal(lane_tcp_write(s.ln, s.pcb, text, sizeof(text), false, NULL), sizeof(text));
+	lane_tcp_shutdown(s.ln, s.pcb, false, true);
+	s.refuse = 1;
+	script_flush();
+	script_out("F. 2001 ack 1 len 500");
+	script_silent();
+	assert_int_equal(s.pcb->snd_nxt - s.iss, 2502);
+	assert_int_equal(s.ln->st->stats.drops[LANE_DROP_TX_FULL], 1);
+	/* The peer has it, which tells what is lost. */
+	script_run_ms(20);
+	script_in(". 1 ack 1 sack 2001-2502");
+	script_until_out(20);
+	script_out(". 1 ack 1 len 1000");
+	script_in(". 1 ack 1001 sack 2001-2502");
+	script_out(". 1001 ack 1 len 1000");
+	script_in(". 1 ack 2502");
+	script_complete();
+	s.hold_tx = false;
+	script_close();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -315,6 +347,7 @@ int main(void)
 		cmocka_unit_test(test_seg__behind_the_end),
 		cmocka_unit_test(test_super__one_packet),
 		cmocka_unit_test(test_super__probe_in_the_same_turn),
+		cmocka_unit_test(test_super__refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

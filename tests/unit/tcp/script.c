@@ -110,6 +110,8 @@ static uint16_t drv_tx(struct lane_queue *q, struct lane_buf *bufs[], uint16_t n
 	for (uint16_t i = 0; i < n; i++) {
 		struct lane_buf *b = bufs[i], *next;
 
+		if (s.refuse && s.refuse--)
+			return i;
 		for (record(b); b; b = next) {
 			next = b->flags & LANE_BUF_MORE ? lane_buf_at(q->bufs, b->next) : NULL;
 			take(q, b);

@@ -38,6 +38,7 @@ struct script {
 	uint16_t port; /* the lane's */
 	uint16_t peer; /* the peer's */
 	uint16_t limited; /* the port of which the driver is to limit the SYNs, 0: none */
+	unsigned int refuse; /* packets that the driver does not take */
 	bool hold_tx;  /* the driver keeps frames until script_complete() */
 	struct lane_tcp_info last; /* the last segment that was expected, as it came */
 };
