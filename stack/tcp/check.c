@@ -61,9 +61,9 @@ static void check_rcvq(const struct lane *ln, const struct lane_tcp *pcb)
 static void check_ooo(const struct lane *ln, const struct lane_tcp *pcb)
 {
 	const struct lane_tcp_x *x = lane_tcp_x(ln, pcb);
-	uint32_t nr = 0, edge = pcb->rcv_nxt;
+	uint32_t nr = 0, ranges = 0, edge = pcb->rcv_nxt;
 
-	for (uint32_t i = x->ooo_head; i != LANE_NIL;) {
+	for (uint32_t i = x->ooo_head; i != LANE_NIL; ranges++) {
 		const struct lane_buf *r = lane_buf_at(&ln->bufs, i), *f = r;
 		uint32_t bytes = r->len;
 
@@ -77,7 +77,7 @@ static void check_ooo(const struct lane *ln, const struct lane_tcp *pcb)
 		assert(lane_seq_le(edge, pcb->rcv_adv));
 		i = f->next;
 	}
-	assert(nr == x->nr_ooo);
+	assert(nr == x->nr_ooo && ranges == x->nr_ranges);
 }
 
 /* Timers stand where something waits for them. */

@@ -5,9 +5,12 @@
  * range is a chain of frames (LANE_BUF_MORE); its first frame has 'seq', the bytes of all in
  * 'pkt_len', and the index of the last in 'user'; the last one's 'next' is the next range. So a range
  * is joined, delivered and skipped in constant time, and SACK blocks are the ranges, those that changed
- * last in front (RFC 2018 4): 'tx_us' of the first frame is a number that grows with each change.
+ * last in front (RFC 2018 4): 'tx_us' of the first frame is a number that grows with each change. Each
+ * segment and each ACK walk over the ranges, so a peer that leaves a hole behind every byte gets no more than some.
  */
 #include "stack/tcp/pcb.h"
+
+#define RANGES_MAX 512
 
 static struct lane_buf *range(const struct lane *ln, uint32_t i)
 {
@@ -52,6 +55,7 @@ static void unlink_range(struct lane *ln, struct lane_tcp *pcb, struct lane_buf 
 	else
 		x->ooo_head = next;
 	last_of(ln, r)->next = LANE_NIL;
+	x->nr_ranges--;
 }
 
 static void free_range(struct lane *ln, struct lane_tcp *pcb, struct lane_buf *r)
@@ -91,6 +95,16 @@ static uint32_t max_frames(const struct lane_tcp *pcb)
 	return n < UINT16_MAX / 2 ? n : UINT16_MAX / 2;
 }
 
+/* No room for text from 'start' on behind the range 'prev'. */
+static bool is_full(const struct lane *ln, const struct lane_tcp *pcb, const struct lane_buf *prev,
+		    const struct lane_buf *b, uint32_t start)
+{
+	const struct lane_tcp_x *x = lane_tcp_x(ln, pcb);
+
+	return x->nr_ooo + nr_frames(ln, b) > max_frames(pcb) ||
+	       (x->nr_ranges >= RANGES_MAX && !(prev && end_of(prev) == start));
+}
+
 /* Frees the ranges behind 'prev' that lie wholly within [.., end). */
 static void swallow(struct lane *ln, struct lane_tcp *pcb, struct lane_buf *prev, uint32_t end)
 {
@@ -128,6 +142,7 @@ static void place(struct lane *ln, struct lane_tcp *pcb, struct lane_buf *prev, 
 			last_of(ln, prev)->next = lane_buf_index(&ln->bufs, b);
 		else
 			x->ooo_head = lane_buf_index(&ln->bufs, b);
+		x->nr_ranges++;
 	}
 	if (next && end_of(b) == next->seq) {
 		unlink_range(ln, pcb, b, next);
@@ -156,7 +171,7 @@ enum lane_drop lane_tcp_ooo_insert(struct lane *ln, struct lane_tcp *pcb, struct
 		lane_buf_free_packet(&ln->bufs, b);
 		return LANE_DROP_TCP_DUP;
 	}
-	if (x->nr_ooo + nr_frames(ln, b) > max_frames(pcb)) {
+	if (is_full(ln, pcb, prev, b, start)) {
 		lane_buf_free_packet(&ln->bufs, b);
 		return LANE_DROP_TCP_OOO_FULL;
 	}

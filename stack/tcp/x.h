@@ -103,6 +103,7 @@ struct lane_tcp_x {
 	uint8_t push;	 /* the cork limit passed: the last segment goes now */
 	uint8_t urg_state; /* enum lane_tcp_urg */
 	uint16_t nr_ooo;   /* frames */
+	uint16_t nr_ranges; /* that they make up */
 	uint32_t pace;	   /* index of what pacing has, LANE_NIL: not paced */
 	uint32_t fin_seq;  /* LANE_TF_OOO_FIN */
 	uint32_t urg_seq;  /* of the urgent byte, while urg_state is not NONE */

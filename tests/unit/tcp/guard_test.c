@@ -1,7 +1,8 @@
 /*
  * guard_test.c - what a connection does not believe, and how it finds out that the peer is gone:
- * PAWS, RFC 5961, zero-window probes, keepalive
+ * PAWS, RFC 5961, zero-window probes, keepalive; and of what it takes only so much
  */
+#include "stack/tcp/pcb.h"
 #include "tests/unit/tcp/script.h"
 
 static uint64_t drops(enum lane_drop why)
@@ -238,6 +239,42 @@ static void test_pool__empty(void **state)
 	script_close();
 }
 
+static void many_frames(struct lane_config *cfg)
+{
+	cfg->nr_bufs = 4096;
+	cfg->tcp_rmem[1] = 2 << 20;
+}
+
+/* Each segment costs a walk over the ranges, so there are not more than a sound path leaves. */
+static void test_ooo__many_ranges(void **state)
+{
+	char line[64];
+
+	(void)state;
+	script_open(many_frames);
+	script_accept("S 0 mss 1460");
+	for (unsigned int i = 0; i < 600; i++) {
+		snprintf(line, sizeof(line), ". %u ack 1 len 1", 3 + 2 * i);
+		script_in(line);
+		script_skip();
+	}
+	assert_int_equal(lane_tcp_x(s.ln, s.pcb)->nr_ooo, 512);
+	assert_int_equal(s.ln->st->stats.drops[LANE_DROP_TCP_OOO_FULL], 600 - 512);
+	/* What makes them fewer is taken. */
+	script_in(". 4 ack 1 len 1");
+	script_in(". 1026 ack 1 len 10");
+	script_in(". 1201 ack 1 len 1");
+	script_skip();
+	lane_check(s.ln);
+	script_in(". 1 ack 1 len 1035");
+	script_out(". 1 ack 1036");
+	script_in(". 1036 ack 1 len 400");
+	script_out(". 1 ack 1436");
+	script_read(1435);
+	assert_int_equal(lane_tcp_x(s.ln, s.pcb)->nr_ranges, 0);
+	script_close();
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -253,6 +290,7 @@ int main(void)
 		cmocka_unit_test(test_sws__sender),
 		cmocka_unit_test(test_keepalive),
 		cmocka_unit_test(test_pool__empty),
+		cmocka_unit_test(test_ooo__many_ranges),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
