@@ -18,7 +18,8 @@ static void reset_at_work(struct lane *ln)
 	ln->st->pcb_at_work = LANE_NIL;
 	if (!pcb || !(pcb->flags & LANE_TF_USED) || pcb->state == LANE_TCP_LISTEN)
 		return;
-	flags = pcb->flags & (LANE_TF_ORPHAN | LANE_TF_EMBRYO);
+	/* Nobody holds it. */
+	flags = pcb->flags & (LANE_TF_ORPHAN | LANE_TF_EMBRYO | LANE_TF_DEAD);
 	if (flags) {
 		memset(pcb, 0, sizeof(*pcb));
 		lane_tcp_reset_fields(pcb);

@@ -157,6 +157,30 @@ static void test_recover__queued_and_time_wait(void **state)
 	close_conns();
 }
 
+/* Who dies behind a close, while the pcb still stands on a list, leaves nobody who holds it. */
+static void test_recover__freed_but_listed(void **state)
+{
+	struct lane_ep local = {.port = 0}, remote = {.port = PORT};
+	struct world_config cfg;
+	struct lane_tcp *c;
+	uint32_t before;
+
+	(void)state;
+	world_config_default(&cfg);
+	open_conns(&cfg);
+	remote.ip = world_ip(1, false);
+	before = w.ln[0]->st->tcp_pool.nr_used;
+	c = lane_tcp_create(w.ln[0], 9);
+	assert_int_equal(lane_tcp_connect(w.ln[0], c, &local, &remote), 0);
+	lane_tcp_put(w.ln[0], c);
+	assert_true(c->flags & LANE_TF_DEAD);
+	assert_ptr_equal(lane_tcp_get(w.ln[0], w.ln[0]->st->pcb_at_work), c);
+	lane_recover(w.ln[0], 0);
+	lane_check(w.ln[0]);
+	assert_int_equal(w.ln[0]->st->tcp_pool.nr_used, before);
+	close_conns();
+}
+
 /* Packets that arrive as chains of small frames, in and out of order. */
 static void test_chains(void **state)
 {
@@ -199,6 +223,7 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_recover__others_go_on),
 		cmocka_unit_test(test_recover__queued_and_time_wait),
+		cmocka_unit_test(test_recover__freed_but_listed),
 		cmocka_unit_test(test_chains),
 	};
 
