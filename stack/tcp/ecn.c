@@ -122,7 +122,7 @@ void lane_tcp_ecn_in(struct lane *ln, struct lane_tcp *pcb, const struct lane_se
 	if (mark)
 		pcb->ecn |= LANE_ECN_SEEN;
 	if (mark == CE)
-		ln->st->stats.tcp_ce_in++;
+		ln->st->stats.tcp_ce_in += seg->nr;
 	if (needs_ecn(ln, pcb)) {
 		in_dctcp(ln, pcb, mark == CE);
 		return;

@@ -45,8 +45,10 @@ void lane_tcp_flood_note(struct lane *ln, uint16_t port)
 {
 	struct lane_flood *f = entry_for(ln, port);
 
-	if (!f)
+	if (!f) {
+		ln->st->stats.tcp_floods_beyond++;
 		return;
+	}
 	if (ln->now_us - f->window_us >= WINDOW_US) {
 		f->window_us = ln->now_us;
 		f->nr = 0;

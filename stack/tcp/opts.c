@@ -80,8 +80,10 @@ int lane_tcp_opts_take(struct lane *ln, struct lane_tcp *pcb, const struct lane_
 
 	if (i == LANE_NIL)
 		i = add(ln, o);
-	if (i == LANE_NIL)
+	if (i == LANE_NIL) {
+		ln->st->stats.tcp_no_opts++;
 		return -ENOBUFS;
+	}
 	hold(ln, pcb, i);
 	return 0;
 }

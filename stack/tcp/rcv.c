@@ -100,7 +100,7 @@ enum lane_drop lane_tcp_text_in(struct lane *ln, struct lane_tcp *pcb, struct la
 	pkt->b = NULL;
 	if (seg->seq != pcb->rcv_nxt) {
 		/* RFC 5681 4.2: a gap is told at once. */
-		ln->st->stats.tcp_ooo++;
+		ln->st->stats.tcp_ooo += seg->nr;
 		lane_tcp_ack_quick(pcb);
 		r = lane_tcp_ooo_insert(ln, pcb, b, seg->seq);
 		lane_tcp_ack_now(ln, pcb);

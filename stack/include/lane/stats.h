@@ -93,7 +93,9 @@ enum lane_drop {
 	X(tcp_cookies_good, "connections opened by SYN cookies")                                   \
 	X(tcp_cookies_bad, "ACKs that no SYN cookie explains, while some are out")                 \
 	X(tcp_no_x, "waits of TCP connections for an extension")                                   \
+	X(tcp_no_opts, "setsockopt(2) and the like that found no room for one more set of options") \
 	X(tcp_floods, "floods of SYNs that drivers were told to limit")                             \
+	X(tcp_floods_beyond, "SYN cookies of ports beyond those whose floods are limited")          \
 	X(tcp_rtos, "retransmission time-outs")                                                    \
 	X(tcp_fast_retransmits, "entries into fast recovery")                                      \
 	X(tcp_retransmits, "segments retransmitted")                                               \
@@ -106,7 +108,7 @@ enum lane_drop {
 	X(tcp_ce_in, "text segments that the path marked CE (ECN)")                                \
 	X(tcp_ecn_reduced, "windows reduced because the peer echoed CE")                            \
 	X(tcp_ecn_refused, "SYNs sent again without ECN")                                          \
-	X(tcp_unpaced, "connections not paced, and with CUBIC for BBR, for want of memory")           \
+	X(tcp_unpaced, "times that a connection went on unpaced, with CUBIC for BBR, for want of memory") \
 	X(tcp_resets_in, "connections reset by the peer")                                          \
 	X(tcp_resets_out, "resets sent")                                                           \
 	X(tcp_challenges_withheld, "challenge ACKs not sent: too many in a second (RFC 5961 7)")    \

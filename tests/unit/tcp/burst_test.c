@@ -63,6 +63,7 @@ static void test_merge__a_gap_and_what_came_before(void **state)
 	script_out(". 1 ack 401 sack 1-101");
 	script_silent();
 	assert_int_equal(nr_merged(), 1);
+	assert_int_equal(s.ln->st->stats.tcp_ooo, 2);
 	script_read(400);
 	script_close();
 }

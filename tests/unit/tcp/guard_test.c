@@ -275,6 +275,34 @@ static void test_ooo__many_ranges(void **state)
 	script_close();
 }
 
+static void many_pcbs(struct lane_config *cfg)
+{
+	cfg->nr_tcp = LANE_TCP_OSETS + 1;
+}
+
+/* Sockets that all have other options: one too many is told so, and keeps what it had. */
+static void test_opts__too_many_sets(void **state)
+{
+	struct lane_tcp *pcb[LANE_TCP_OSETS];
+	struct lane_tcp_opts_set o;
+
+	(void)state;
+	script_open(many_pcbs);
+	for (unsigned int i = 0; i < LANE_TCP_OSETS; i++) {
+		pcb[i] = lane_tcp_create(s.ln, i);
+		lane_tcp_get_opts(s.ln, pcb[i], &o);
+		o.user_timeout_us = 1 + i;
+		assert_int_equal(lane_tcp_set_opts(s.ln, pcb[i], &o), i + 1 < LANE_TCP_OSETS ? 0 : -ENOBUFS);
+	}
+	assert_int_equal(s.ln->st->stats.tcp_no_opts, 1);
+	lane_tcp_get_opts(s.ln, pcb[LANE_TCP_OSETS - 1], &o);
+	assert_int_equal(o.user_timeout_us, 0);
+	lane_check(s.ln);
+	for (unsigned int i = 0; i < LANE_TCP_OSETS; i++)
+		lane_tcp_put(s.ln, pcb[i]);
+	script_close();
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -291,6 +319,7 @@ int main(void)
 		cmocka_unit_test(test_keepalive),
 		cmocka_unit_test(test_pool__empty),
 		cmocka_unit_test(test_ooo__many_ranges),
+		cmocka_unit_test(test_opts__too_many_sets),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

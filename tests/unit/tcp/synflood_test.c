@@ -383,6 +383,7 @@ static void test_flood__of_many_ports(void **state)
 	for (unsigned int i = 0; i < 1000 * (LANE_NR_FLOODS + 1); i++)
 		lane_tcp_flood_note(s.ln, (uint16_t)(1 + i / 1000));
 	assert_int_equal(stats()->tcp_floods, LANE_NR_FLOODS);
+	assert_int_equal(stats()->tcp_floods_beyond, 1000);
 	script_run_ms(2100);
 	assert_int_equal(s.limited, 0);
 	script_close();
