@@ -100,7 +100,7 @@ void lane_tcp_put(struct lane *ln, struct lane_tcp *pcb)
 	orphan(ln, pcb);
 	send_fin(ln, pcb);
 	if (pcb->state == LANE_TCP_FIN_WAIT_2)
-		lane_tcp_arm(ln, pcb, LANE_TT_KEEP, lane_tcp_opts(ln, pcb)->linger2_us);
+		lane_tcp_linger2_start(ln, pcb);
 	else
 		lane_tcp_disarm(pcb, LANE_TT_KEEP);
 }

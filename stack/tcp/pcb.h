@@ -144,7 +144,7 @@ struct lane_tcp {
 	uint16_t rcv_mss;
 	uint16_t opts;	   /* struct lane_tcp_oset */
 	uint16_t peer_mss; /* the peer's MSS option, 536 without */
-	uint32_t last_tx_ms; /* text */
+	uint32_t last_tx_ms; /* text; of an orphan in FIN_WAIT_2: since when it is */
 	uint32_t last_rxtext_ms;
 	uint32_t rcv_limit; /* bytes of payload that the receive buffer may hold */
 
@@ -574,6 +574,8 @@ uint32_t lane_tcp_due_ms(const struct lane *ln, const struct lane_tcp *pcb, enum
 /* Starts the wheel's entry for what is armed, unless it stands there or before. */
 void lane_tcp_rearm(struct lane *ln, struct lane_tcp *pcb);
 void lane_tcp_keepalive_start(struct lane *ln, struct lane_tcp *pcb);
+/* An orphan is in FIN_WAIT_2 from now on, for so long as its options say. */
+void lane_tcp_linger2_start(struct lane *ln, struct lane_tcp *pcb);
 
 /* ---- timewait.c ---- */
 /* The connection goes to TIME_WAIT: a record answers for it from now on. */

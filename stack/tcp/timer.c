@@ -9,7 +9,7 @@
  *
  * Deadlines lie in the extension. Without one only LANE_TT_KEEP and LANE_TT_RETRY are armed, and both
  * are served when the entry fires: a retry too early does no harm, and keep_timeout() looks by itself how
- * long nothing came.
+ * long it has been.
  */
 #include "stack/tcp/synq.h"
 
@@ -56,6 +56,26 @@ void lane_tcp_keepalive_start(struct lane *ln, struct lane_tcp *pcb)
 		lane_tcp_arm(ln, pcb, LANE_TT_KEEP, o->keepidle_us);
 	else
 		lane_tcp_disarm(pcb, LANE_TT_KEEP);
+}
+
+void lane_tcp_linger2_start(struct lane *ln, struct lane_tcp *pcb)
+{
+	pcb->last_tx_ms = lane_now_ms(ln);
+	lane_tcp_arm(ln, pcb, LANE_TT_KEEP, lane_tcp_opts(ln, pcb)->linger2_us);
+}
+
+/* The peer never closes, whatever else it says. */
+static void linger2_timeout(struct lane *ln, struct lane_tcp *pcb)
+{
+	uint64_t past_us = (uint64_t)(lane_now_ms(ln) - pcb->last_tx_ms) * 1000;
+	uint64_t limit_us = lane_tcp_opts(ln, pcb)->linger2_us;
+
+	if (pcb->state != LANE_TCP_FIN_WAIT_2)
+		return;
+	if (past_us < limit_us)
+		lane_tcp_arm(ln, pcb, LANE_TT_KEEP, limit_us - past_us);
+	else
+		lane_tcp_done(ln, pcb);
 }
 
 /* How long 'max' retries take from a first time-out of 200 ms, doubled up to 120 s, as Linux counts:
@@ -185,11 +205,7 @@ static void keep_timeout(struct lane *ln, struct lane_tcp *pcb)
 	uint64_t at_us = o->keepidle_us + pcb->keep_probes * o->keepintvl_us;
 
 	if (pcb->flags & LANE_TF_ORPHAN) {
-		/* FIN_WAIT_2 of a program that is gone: the peer never closes. */
-		if (pcb->x == LANE_NIL && idle_us < o->linger2_us)
-			lane_tcp_arm(ln, pcb, LANE_TT_KEEP, o->linger2_us - idle_us);
-		else if (pcb->state == LANE_TCP_FIN_WAIT_2)
-			lane_tcp_done(ln, pcb);
+		linger2_timeout(ln, pcb);
 		return;
 	}
 	if (!o->keepalive || pcb->state < LANE_TCP_ESTABLISHED)

@@ -1,6 +1,7 @@
 /*
  * close_test.c - the end of connections: RFC 9293 3.6, every way through the states; TIME_WAIT; resets
  */
+#include "stack/tcp/pcb.h"
 #include "tests/unit/tcp/script.h"
 
 static void end_pcb(void)
@@ -237,6 +238,55 @@ static void to_time_wait(void)
 	script_skip();
 }
 
+/* An orphan in FIN_WAIT_2 that has no extension. */
+static struct lane_tcp *to_fin_wait_2(void)
+{
+	struct lane_tcp *pcb;
+
+	script_open(NULL);
+	script_accept("S 0 mss 1460 sackok");
+	pcb = s.pcb;
+	end_pcb();
+	script_out("F. 1 ack 1");
+	script_in(". 1 ack 2");
+	assert_int_equal(pcb->state, LANE_TCP_FIN_WAIT_2);
+	lane_tcp_x_put(s.ln, pcb);
+	return pcb;
+}
+
+/* tcp_fin_timeout: a peer that sends ACKs and no FIN does not keep it. */
+static void test_fin_wait_2__ends(void **state)
+{
+	(void)state;
+	to_fin_wait_2();
+	for (unsigned int i = 0; i < 5; i++) {
+		script_run_ms(11900);
+		script_in(". 1 ack 2");
+		assert_int_equal(s.ln->st->tcp_pool.nr_used, 2);
+	}
+	script_run_ms(600);
+	script_silent();
+	assert_int_equal(s.ln->st->tcp_pool.nr_used, 1);
+	script_close();
+}
+
+/* Nor does it end early when what is due has to be looked at again. */
+static void test_fin_wait_2__not_early(void **state)
+{
+	struct lane_tcp *pcb;
+
+	(void)state;
+	pcb = to_fin_wait_2();
+	script_in(". 1 ack 2 sack 1-2");
+	assert_int_not_equal(pcb->x, LANE_NIL);
+	script_run_ms(59900);
+	assert_int_equal(pcb->state, LANE_TCP_FIN_WAIT_2);
+	script_in("F. 1 ack 2");
+	script_out(". 2 ack 2");
+	assert_int_equal(s.ln->st->tw_pool.nr_used, 1);
+	script_close();
+}
+
 /* RFC 9293 3.10.7.4, RFC 6191: a higher sequence number, or a later timestamp, opens anew. */
 static void test_time_wait__reuse_by_seq(void **state)
 {
@@ -437,6 +487,8 @@ int main(void)
 		cmocka_unit_test(test_rst__behind_text),
 		cmocka_unit_test(test_rst__after_fin_and_send),
 		cmocka_unit_test(test_shutdown_rd__text_is_still_delivered),
+		cmocka_unit_test(test_fin_wait_2__ends),
+		cmocka_unit_test(test_fin_wait_2__not_early),
 		cmocka_unit_test(test_time_wait__reuse_by_seq),
 		cmocka_unit_test(test_time_wait__reuse_by_timestamp),
 		cmocka_unit_test(test_time_wait__rst),
