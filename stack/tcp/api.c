@@ -88,10 +88,11 @@ static void apply_opts(struct lane *ln, struct lane_tcp *pcb, const struct lane_
 {
 	if (o->cc != old->cc)
 		lane_tcp_cc_change(ln, pcb);
-	if (o->max_pacing_rate != old->max_pacing_rate) {
+	if (o->max_pacing_rate != old->max_pacing_rate)
 		lane_tcp_pace_fit(ln, pcb);
+	/* What waits to be paced has lost its timer if it is paced no more. */
+	if (o->cc != old->cc || o->max_pacing_rate != old->max_pacing_rate)
 		lane_tcp_want_output(ln, pcb);
-	}
 	if (o->maxseg != old->maxseg)
 		lane_tcp_update_mss(ln, pcb);
 	if (o->keepalive != old->keepalive || o->keepidle_us != old->keepidle_us)

@@ -153,6 +153,28 @@ static void test_bbr__paces_from_the_start(void **state)
 	script_close();
 }
 
+/* Another control while text waits for its time: it leaves at once, since nobody else would wake it. */
+static void test_bbr__no_more(void **state)
+{
+	struct lane_tcp_opts_set o;
+
+	(void)state;
+	script_open(by_bbr);
+	script_accept_far("S 0 mss 1000 sackok", 900);
+	script_write(5000);
+	assert_int_equal(script_nr_out(), 2);
+	script_skip();
+	script_in(". 1 ack 2001");
+	assert_int_equal(script_nr_out(), 0);
+	lane_tcp_get_opts(s.ln, s.pcb, &o);
+	o.cc = (uint8_t)lane_cc_find("cubic");
+	assert_int_equal(lane_tcp_set_opts(s.ln, s.pcb, &o), 0);
+	script_flush();
+	assert_int_equal(script_nr_out(), 3);
+	script_skip();
+	script_close();
+}
+
 /* No memory for it: CUBIC, unpaced, and counted. */
 static void test_bbr__without_memory(void **state)
 {
@@ -179,6 +201,7 @@ int main(void)
 		cmocka_unit_test(test_max_rate__is_inherited),
 		cmocka_unit_test(test_retransmissions),
 		cmocka_unit_test(test_bbr__paces_from_the_start),
+		cmocka_unit_test(test_bbr__no_more),
 		cmocka_unit_test(test_bbr__without_memory),
 	};
 
