@@ -69,7 +69,7 @@ struct lane_xdp_piece {
 };
 
 #define LANE_XDP_PIECES	 2048 /* a power of two */
-#define LANE_XDP_STALLED 1000 /* kicks that found another at it, who has sent nothing meanwhile */
+#define LANE_XDP_STALLED 200 /* kicks that found another at it, who has sent nothing meanwhile */
 
 struct lane_xdp_wide {
 	uint32_t head; /* where the next piece is noted */
