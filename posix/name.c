@@ -5,9 +5,19 @@
 
 static int udp_local(int fd, struct shim_local *l, struct lane_ep *ep)
 {
-	/* The shadow is bound as the program sees it. */
-	(void)l;
-	return shim_addr_of_kernel(fd, ep);
+	struct shim_view *v = &shim.view;
+	struct lane_udp *pcb;
+	struct shim_sock *s;
+
+	/* The shadow is bound as the program sees it, but not connected in own-address mode. */
+	if (!shim_own_mode())
+		return shim_addr_of_kernel(fd, ep);
+	shim_enter(v);
+	pcb = shim_udp_of(l, &s);
+	if (pcb)
+		lane_udp_get_local(pcb, ep);
+	shim_leave(v);
+	return pcb ? 0 : shim_addr_of_kernel(fd, ep);
 }
 
 static int tcp_local(int fd, struct shim_local *l, struct lane_ep *ep)

@@ -268,6 +268,8 @@ LANE_EXPORT int bind(int fd, const struct sockaddr *addr, socklen_t len)
 		return (int)shim_ret(-EADDRINUSE);
 	}
 	r = shim_libc()->bind(fd, addr, len);
+	if (r < 0 && errno == EADDRNOTAVAIL && l->kind == SHIM_FRESH)
+		r = (int)shim_ret(shim_own_bind(fd, l, addr, len));
 	if (r == 0 && l->kind == SHIM_FRESH && l->dgram)
 		shim_udp_bound(fd, l);
 	shim_put(l);

@@ -32,6 +32,15 @@ int shim_addr_put(const struct lane_ep *ep, bool v6, struct sockaddr *user, sock
 bool shim_ip_is_loopback(const struct lane_ip *ip);
 /* The kernel's getsockname(). */
 int shim_addr_of_kernel(int fd, struct lane_ep *ep);
+/* ---- own.c ---- */
+/* The lane has an address of its own, which the kernel does not have. */
+bool shim_own_mode(void);
+/* And a way to 'ip'. */
+bool shim_own_reaches(const struct lane_ip *ip);
+/* bind() has failed with EADDRNOTAVAIL: once more if the address is the lane's. 0 or -errno. */
+int shim_own_bind(int fd, const struct shim_local *l, const struct sockaddr *addr, socklen_t len);
+/* The kernel socket gets a port if it has none. 0 or -errno. */
+int shim_own_port(int fd, const struct shim_local *l);
 
 /* ---- sock.c ---- */
 /* Under the lock: a sock with this member's bit; LANE_NIL when full. Its cookie in *cookie. */

@@ -44,6 +44,8 @@ static int make(int fd, const struct shim_local *l, const struct lane_ep *local,
 	if (pcb) {
 		s->pcb = lane_udp_index(v->ln, pcb);
 		shim_kopts_apply(s, &k);
+		/* No kernel stands behind it that would cut. */
+		lane_udp_set_fragment(pcb, shim_own_mode());
 		r = lane_udp_bind(v->ln, pcb, local, k.flags & SHIM_SOCK_V6ONLY);
 		if (r == 0 && remote)
 			r = lane_udp_connect(v->ln, pcb, remote);
@@ -136,9 +138,14 @@ static enum shim_fallback why_kernel(const struct lane_ip *ip)
 int shim_udp_connect(int fd, struct shim_local *l, const struct sockaddr *addr, socklen_t len)
 {
 	struct shim_addr a;
+	int r;
 
-	int r = (int)sys_call(SYS_connect, fd, (long)addr, (long)len, 0, 0);
-
+	/* The kernel has no way there, and no part in it. */
+	if (shim_addr_get(&a, addr, len) == 0 && a.family != AF_UNSPEC && a.ep.port &&
+	    lane_settings_own(&shim.settings) && shim_join() && shim_own_reaches(&a.ep.ip))
+		r = shim_own_port(fd, l);
+	else
+		r = (int)sys_call(SYS_connect, fd, (long)addr, (long)len, 0, 0);
 	if (r < 0)
 		return r;
 	if (l->kind == SHIM_FRESH && !shim_join()) {

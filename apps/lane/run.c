@@ -29,6 +29,10 @@ static const struct option options[] = {
 	{"without", required_argument, NULL, OPT_SET + LANE_SET_WITHOUT},
 	{"ports", required_argument, NULL, OPT_SET + LANE_SET_PORTS},
 	{"congestion", required_argument, NULL, OPT_SET + LANE_SET_CONGESTION},
+	{"driver", required_argument, NULL, OPT_SET + LANE_SET_DRIVER},
+	{"address", required_argument, NULL, OPT_SET + LANE_SET_ADDRESS},
+	{"gateway", required_argument, NULL, OPT_SET + LANE_SET_GATEWAY},
+	{"dhcp", no_argument, NULL, OPT_SET + LANE_SET_DHCP},
 	{"strict", no_argument, NULL, OPT_STRICT},
 	{"help", no_argument, NULL, 'h'},
 	{NULL, 0, NULL, 0},
@@ -47,6 +51,11 @@ static void help(void)
 	     "      --memory N       bytes of the arena (K, M, G); 64M\n"
 	     "      --ports LIST     serve these local ports only: 80,443,8000-8100\n"
 	     "      --congestion C   cubic, reno, dctcp or bbr; else net.ipv4.tcp_congestion_control\n"
+	     "  -d, --driver D       xdp or tap; tap, --address and --dhcp: the lane has an address of\n"
+	     "                       its own, and the interface to itself (docs/own-address.md)\n"
+	     "      --address A      10.0.0.2/24, fd00::2/64 or a list\n"
+	     "      --gateway G      10.0.0.1, fd00::1 or both\n"
+	     "      --dhcp           IPv4 address and gateway by DHCP\n"
 	     "      --without LIST   do not use these kernel features (for tests): sg,\n"
 	     "                       tx-metadata, map-late, need-wakeup, sk-lookup, syncookie,\n"
 	     "                       unaligned, busy-poll, zerocopy, super-segments\n"
@@ -78,7 +87,7 @@ static int parse(int argc, char **argv, struct lane_settings *s, bool *strict)
 		complain("%s", err);
 		return RUN_FAILED + 1;
 	}
-	while ((c = getopt_long(argc, argv, "+i:h", options, NULL)) != -1) {
+	while ((c = getopt_long(argc, argv, "+i:d:h", options, NULL)) != -1) {
 		if (c == 'h') {
 			help();
 			return 1;
@@ -90,8 +99,8 @@ static int parse(int argc, char **argv, struct lane_settings *s, bool *strict)
 			continue;
 		}
 		r = c == 'i' ? set_interface(s, err)
-			     : lane_settings_set(s, (enum lane_setting)(c - OPT_SET), optarg,
-						 LANE_FROM_OPTION, err);
+			     : lane_settings_set(s, c == 'd' ? LANE_SET_DRIVER : (enum lane_setting)(c - OPT_SET),
+						 optarg ? optarg : "on", LANE_FROM_OPTION, err);
 		if (r) {
 			complain("%s", err);
 			return RUN_FAILED + 1;

@@ -94,6 +94,15 @@ static void put_interfaces(struct out *o, const struct shim_view *v)
 	out_list_end(o);
 }
 
+/* Of the first interface; a TAP device has no other beside it. */
+static void describe_device(const struct shim_arena *a, char *out, size_t size)
+{
+	if (a->driver == LANE_DEV_TAP)
+		snprintf(out, size, "tap, frames lost %llu", (unsigned long long)a->tap.nr_lost);
+	else
+		lane_xdp_describe(&a->xdp[0], out, size);
+}
+
 static void put_keeper(struct out *o, const struct shim_view *v)
 {
 	const struct shim_arena *a = v->a;
@@ -102,8 +111,10 @@ static void put_keeper(struct out *o, const struct shim_view *v)
 	out_open(o, "lane");
 	interfaces(v, text, sizeof(text));
 	out_string(o, "interface", text);
-	lane_xdp_describe(&a->xdp[0], text, sizeof(text));
+	describe_device(a, text, sizeof(text));
 	out_string(o, "device", text);
+	if (a->control[0])
+		out_string(o, "control", a->control);
 	out_number(o, "queues", nr_queues(v), NULL);
 	out_string(o, "bound", a->xdp[0].bound ? "yes" : "no: no program has joined yet");
 	out_number(o, "keeper_pid", (uint64_t)a->keeper_pid, NULL);
@@ -113,7 +124,7 @@ static void put_keeper(struct out *o, const struct shim_view *v)
 		out_string(o, "keeper_error", a->keeper_error);
 	if (a->warning[0])
 		out_string(o, "warning", a->warning);
-	if (netfilter_is_used())
+	if (!a->control[0] && netfilter_is_used())
 		out_string(o, "netfilter",
 			   "input or output rules exist: claimed traffic passes by them");
 	out_close(o);

@@ -19,6 +19,7 @@
 
 /* Switches of the program, set before it is loaded. */
 #define LANE_XDP_PROG_SK_LOOKUP 0x01 /* the kernel has bpf_skc_lookup_tcp: keep its connections */
+#define LANE_XDP_PROG_OWN       0x04 /* own-address mode: every frame is the lane's */
 #define LANE_XDP_PROG_SYNCOOKIE 0x02 /* it has bpf_tcp_check_syncookie */
 
 /* Frames that did not go the usual way; counted by the program. */

@@ -55,6 +55,8 @@ static int load(struct lane_xdp_dev *dev, char *err)
 	bpf_program__set_autoload(dev->bpf->progs.lane_xdp, !sg);
 	if (dev->share->have & LANE_XDP_F_SK_LOOKUP)
 		dev->bpf->rodata->lane_switches |= LANE_XDP_PROG_SK_LOOKUP;
+	if (dev->cfg.own)
+		dev->bpf->rodata->lane_switches |= LANE_XDP_PROG_OWN;
 	if (dev->share->have & LANE_XDP_F_SYNCOOKIE)
 		dev->bpf->rodata->lane_switches |= LANE_XDP_PROG_SYNCOOKIE;
 	r = load_quietly(dev->bpf);

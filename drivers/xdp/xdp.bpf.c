@@ -556,8 +556,11 @@ static __always_inline int packet(struct xdp_md *ctx, __u32 l3_off, bool is4)
 static __always_inline int frame(struct xdp_md *ctx)
 {
 	__be16 type = 0;
-	__u32 l3_off = parse_eth(ctx, &type);
+	__u32 l3_off;
 
+	if (lane_switches & LANE_XDP_PROG_OWN)
+		return to_lane(ctx);
+	l3_off = parse_eth(ctx, &type);
 	if (!l3_off)
 		return XDP_PASS;
 	if (type == bpf_htons(ETH_P_IP))

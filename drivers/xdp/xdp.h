@@ -48,6 +48,7 @@ struct lane_xdp_config {
 	uint32_t nr_queues; /* 0: all of the interface */
 	uint32_t ring_size; /* 0: 2048; a power of two */
 	uint8_t ifi;	    /* which of the lane's interfaces it becomes */
+	uint8_t own;	    /* every frame of the interface is the lane's */
 };
 
 struct lane_xdp_ring {

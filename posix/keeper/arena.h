@@ -23,6 +23,7 @@
 
 #include <lane/lane.h>
 
+#include "drivers/tap/tap.h"
 #include "drivers/xdp/xdp.h"
 
 #define SHIM_ARENA_MAGIC 0x616e65726165616cULL
@@ -175,6 +176,9 @@ struct shim_watch {
 	uint64_t data;
 };
 
+/* What drives the interfaces; the value of driver= */
+enum shim_device { LANE_DEV_XDP, LANE_DEV_TAP };
+
 struct shim_arena {
 	uint64_t magic;
 	uint32_t version;
@@ -203,7 +207,10 @@ struct shim_arena {
 	char keeper_error[256];	     /* last thing that went wrong, for `lane stat` */
 	char warning[256];	     /* netfilter rules and the like, for `lane stat` */
 	struct shim_row row[SHIM_ROWS];
+	uint32_t driver; /* enum shim_device */
 	struct lane_xdp_share xdp[LANE_IFS_MAX]; /* of the lane's interfaces */
+	struct lane_tap_share tap;
+	char control[256]; /* what the control plane of own-address mode does, for `lane stat`; "": none */
 	pthread_mutex_t lock __attribute__((aligned(64))); /* robust, process-shared */
 };
 
@@ -272,6 +279,8 @@ void shim_view_each_fd(struct shim_view *v, void (*fn)(int *fd, void *arg), void
 int shim_arena_map(struct shim_view *v);
 /* Puts an empty arena of this process' own in its place: its socks and sets are gone. 0 or -errno. */
 int shim_arena_leave(struct shim_view *v);
+/* Adds the queues of interface 'i' to the view's lane, from its descriptors. 0 or -errno. */
+int shim_device_map(struct shim_view *v, unsigned int i);
 /* Unmaps and closes all descriptors of the view. */
 void shim_arena_unmap(struct shim_view *v);
 

@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "keeper.h"
+#include "config.h"
 #include "lane-int/tcp_info.h"
 
 #define CONFIG_ERR        256
@@ -43,6 +43,10 @@ static const struct {
 	[LANE_SET_WITHOUT] = {"without", "LANE_WITHOUT"},
 	[LANE_SET_PORTS] = {"ports", "LANE_PORTS"},
 	[LANE_SET_CONGESTION] = {"congestion", "LANE_CONGESTION"},
+	[LANE_SET_DRIVER] = {"driver", "LANE_DRIVER"},
+	[LANE_SET_ADDRESS] = {"address", "LANE_ADDRESS"},
+	[LANE_SET_GATEWAY] = {"gateway", "LANE_GATEWAY"},
+	[LANE_SET_DHCP] = {"dhcp", "LANE_DHCP"},
 };
 
 const char *lane_setting_name(enum lane_setting which)
@@ -62,7 +66,7 @@ const char *lane_settings_path(void)
 	return path && *path ? path : "/etc/lane.conf";
 }
 
-static int fail(char *err, const char *what, const char *value)
+int lane_config_fail(char *err, const char *what, const char *value)
 {
 	snprintf(err, CONFIG_ERR, "%s: '%.100s'", what, value);
 	return -EINVAL;
@@ -112,7 +116,7 @@ static int set_if(struct lane_settings *s, const char *value, char *err)
 		len = strcspn(p, ", \t");
 		why = len ? add_if(ifs, &nr, p, len) : NULL;
 		if (why)
-			return fail(err, why, value);
+			return lane_config_fail(err, why, value);
 		p += len;
 	}
 	s->nr_ifs = nr;
@@ -141,13 +145,13 @@ static int set_memory(struct lane_settings *s, const char *value, char *err)
 	errno = 0;
 	n = strtoull(value, &end, 10);
 	if (end == value || *value == '-' || errno)
-		return fail(err, "memory: not a number of bytes (K, M and G may follow)", value);
+		return lane_config_fail(err, "memory: not a number of bytes (K, M and G may follow)", value);
 	if (*end && strchr(suffix, *end)) {
 		n <<= 10 * (strchr(suffix, *end) - suffix + 1);
 		end++;
 	}
 	if (*end || n < CONFIG_MEMORY_MIN || n > CONFIG_MEMORY_MAX)
-		return fail(err, "memory: from 8M to 64G", value);
+		return lane_config_fail(err, "memory: from 8M to 64G", value);
 	s->memory = (size_t)n;
 	return 0;
 }
@@ -160,7 +164,7 @@ static int set_spin(struct lane_settings *s, const char *value, char *err)
 	errno = 0;
 	n = strtoul(value, &end, 10);
 	if (end == value || *end || *value == '-' || errno || n > 10000000)
-		return fail(err, "spin_us: from 0 to 10000000 microseconds", value);
+		return lane_config_fail(err, "spin_us: from 0 to 10000000 microseconds", value);
 	s->spin_us = (uint32_t)n;
 	return 0;
 }
@@ -170,7 +174,7 @@ static int set_profile(struct lane_settings *s, const char *value, char *err)
 	int i = name_index(profile_names, value, strlen(value));
 
 	if (i < 0)
-		return fail(err, "profile: default, latency or throughput", value);
+		return lane_config_fail(err, "profile: default, latency or throughput", value);
 	s->profile = i;
 	if (s->from[LANE_SET_SPIN_US] == LANE_FROM_DEFAULT)
 		s->spin_us = profile_spin_us[i];
@@ -182,7 +186,7 @@ static int set_mode(struct lane_settings *s, const char *value, char *err)
 	int i = name_index(mode_names, value, strlen(value));
 
 	if (i < 0)
-		return fail(err, "mode: auto, generic or native", value);
+		return lane_config_fail(err, "mode: auto, generic or native", value);
 	s->xdp.mode = (enum lane_xdp_mode)i;
 	return 0;
 }
@@ -192,7 +196,7 @@ static int set_zerocopy(struct lane_settings *s, const char *value, char *err)
 	int i = name_index(tri_names, value, strlen(value));
 
 	if (i < 0)
-		return fail(err, "zerocopy: auto, on or off", value);
+		return lane_config_fail(err, "zerocopy: auto, on or off", value);
 	s->xdp.zerocopy = (enum lane_xdp_tri)i;
 	return 0;
 }
@@ -207,7 +211,7 @@ static int set_without(struct lane_settings *s, const char *value, char *err)
 		int i = name_index(feature_names, p, len);
 
 		if (i < 0)
-			return fail(err,
+			return lane_config_fail(err,
 				    "without: a list of sg, tx-metadata, map-late, need-wakeup, "
 				    "sk-lookup, syncookie, unaligned, busy-poll, zerocopy, super-segments",
 				    value);
@@ -241,10 +245,10 @@ static int set_ports(struct lane_settings *s, const char *value, char *err)
 	const char *p = value;
 
 	if (strlen(value) >= sizeof(s->ports))
-		return fail(err, "ports: more than 127 characters", value);
+		return lane_config_fail(err, "ports: more than 127 characters", value);
 	while (*p) {
 		if (!parse_range(&p, &lo, &hi))
-			return fail(err, "ports: a list like 80,443,8000-8100", value);
+			return lane_config_fail(err, "ports: a list like 80,443,8000-8100", value);
 	}
 	snprintf(s->ports, sizeof(s->ports), "%s", value);
 	return 0;
@@ -265,7 +269,7 @@ bool lane_settings_port_ok(const struct lane_settings *s, uint16_t port)
 static int set_congestion(struct lane_settings *s, const char *value, char *err)
 {
 	if (*value && lane_cc_find(value) < 0)
-		return fail(err, "congestion: cubic, reno, dctcp or bbr", value);
+		return lane_config_fail(err, "congestion: cubic, reno, dctcp or bbr", value);
 	snprintf(s->congestion, sizeof(s->congestion), "%s", value);
 	return 0;
 }
@@ -279,6 +283,8 @@ int lane_settings_set(struct lane_settings *s, enum lane_setting which, const ch
 		[LANE_SET_MODE] = set_mode,       [LANE_SET_ZEROCOPY] = set_zerocopy,
 		[LANE_SET_WITHOUT] = set_without, [LANE_SET_PORTS] = set_ports,
 		[LANE_SET_CONGESTION] = set_congestion,
+		[LANE_SET_DRIVER] = lane_config_driver, [LANE_SET_ADDRESS] = lane_config_address,
+		[LANE_SET_GATEWAY] = lane_config_gateway, [LANE_SET_DHCP] = lane_config_dhcp,
 	};
 	int r = set[which](s, value, err);
 
@@ -331,7 +337,8 @@ void lane_settings_get(const struct lane_settings *s, enum lane_setting which, c
 	case LANE_SET_CONGESTION:
 		snprintf(out, size, "%s", s->congestion);
 		break;
-	case LANE_NR_SETTINGS:
+	default:
+		lane_config_own_get(s, which, out, size);
 		break;
 	}
 }
@@ -367,7 +374,7 @@ static int parse_line(struct lane_settings *s, char *line, uint16_t nr, char *er
 		return 0;
 	value = strchr(key, '=');
 	if (!value)
-		return fail(err, "not 'key = value'", key);
+		return lane_config_fail(err, "not 'key = value'", key);
 	*value++ = 0;
 	key = trim(key);
 	for (i = 0; i < LANE_NR_SETTINGS; i++) {
@@ -376,7 +383,7 @@ static int parse_line(struct lane_settings *s, char *line, uint16_t nr, char *er
 		s->line[i] = nr;
 		return lane_settings_set(s, (enum lane_setting)i, trim(value), LANE_FROM_FILE, err);
 	}
-	return fail(err, "unknown key", key);
+	return lane_config_fail(err, "unknown key", key);
 }
 
 int lane_settings_parse(struct lane_settings *s, char *text, const char *path, char *err)
@@ -416,7 +423,7 @@ static int load_file(struct lane_settings *s, char *err)
 		len += n;
 	close(fd);
 	if (len == CONFIG_FILE_MAX)
-		return fail(err, "longer than 16 KB", path);
+		return lane_config_fail(err, "longer than 16 KB", path);
 	text[len] = 0;
 	return lane_settings_parse(s, text, path, err);
 }

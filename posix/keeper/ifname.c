@@ -15,6 +15,9 @@ int lane_settings_ifname(struct lane_settings *s, char *err)
 
 	if (s->ifname[0])
 		return 0;
+	/* A TAP device is made where there is none. */
+	if (s->driver == LANE_DEV_TAP)
+		return lane_settings_set(s, LANE_SET_IF, "lane0", LANE_FROM_DEFAULT, err);
 	r = lane_netlink_default_if(s->ifname);
 	if (r)
 		snprintf(err, KEEPER_ERR, "no default route: name an interface (-i or LANE_IF)");

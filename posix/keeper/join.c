@@ -152,7 +152,7 @@ static int map_and_ready(struct shim_view *v, struct keeper_msg *m, char *err)
 		return r;
 	}
 	for (i = 0; !r && i < nr; i++)
-		r = lane_xdp_map(v->ln, &v->a->xdp[i], &v->xdp[i]);
+		r = shim_device_map(v, i);
 	if (r) {
 		snprintf(err, KEEPER_ERR, "the rings cannot be mapped: %s%s", strerror(-r),
 			 r == -EBUSY ? " (this kernel maps them only for the first program)" : "");

@@ -46,6 +46,11 @@ struct keeper {
 	/* of each interface, in the order of s.ifs */
 	struct lane_xdp_dev *dev[LANE_IFS_MAX];
 	struct lane_netlink *nl[LANE_IFS_MAX];
+	bool own_mode; /* the address is the lane's own: */
+	struct lane_lwip *lw;
+	struct lane_nettab *link_net; /* nl[0] writes here */
+	struct lane_mac mac;	      /* of a TAP device's end */
+	uint32_t neigh_seen;
 	int listen_fd[LANE_IFS_MAX];
 	int epfd;
 	uid_t uid;
@@ -72,6 +77,25 @@ struct keeper {
 int keeper_open(struct keeper *k, char *err);
 int keeper_watch(struct keeper *k, int fd, uint32_t events, enum keeper_tag tag,
 		 unsigned int index);
+
+/* ---- device.c ---- */
+int keeper_device_open(struct keeper *k, unsigned int i, char *err);
+/* From now on frames come. */
+int keeper_device_bind(struct keeper *k, unsigned int i, char *err);
+/* Tells the device the interface's addresses. */
+void keeper_device_set_addrs(struct keeper *k, unsigned int i);
+/* Queues with frames that nobody has kicked. */
+uint32_t keeper_device_unkicked(const struct keeper *k);
+void keeper_device_close_all(struct keeper *k);
+
+/* ---- own.c ---- */
+int keeper_own_open(struct keeper *k, char *err);
+/* Waits for the addresses, within limits. -EADDRINUSE: another station has one. */
+int keeper_own_start(struct keeper *k, char *err);
+void keeper_own_link(struct keeper *k);
+void keeper_own_step(struct keeper *k);
+/* When it must be called next, in us; 0: now. */
+uint64_t keeper_own_next(const struct keeper *k);
 
 /* ---- serve.c ---- */
 void keeper_accept(struct keeper *k, unsigned int ifi);

@@ -13,6 +13,7 @@
 #define SHIM_KEEPER_H
 
 #include "arena.h"
+#include "drivers/control/lwip/lwip.h"
 
 enum keeper_op {
 	KEEPER_REGISTER = 1, /* lane run: this pid will be a member (pidfd attached) */
@@ -53,6 +54,10 @@ enum lane_setting {
 	LANE_SET_WITHOUT,
 	LANE_SET_PORTS,
 	LANE_SET_CONGESTION,
+	LANE_SET_DRIVER,
+	LANE_SET_ADDRESS,
+	LANE_SET_GATEWAY,
+	LANE_SET_DHCP,
 	LANE_NR_SETTINGS
 };
 enum lane_setting_from { LANE_FROM_DEFAULT, LANE_FROM_FILE, LANE_FROM_ENV, LANE_FROM_OPTION };
@@ -69,6 +74,9 @@ struct lane_settings {
 	int profile;	   /* 0 default, 1 latency, 2 throughput */
 	char ports[128];   /* "80,443,8000-8100": claims allowed; empty: all */
 	char congestion[16]; /* default congestion control; empty: net.ipv4.tcp_congestion_control */
+	int driver;	   /* enum shim_device */
+	char address[256], gateway[128]; /* own-address mode, as they were given */
+	struct lane_lwip_config own;	 /* the same, read */
 	uint8_t from[LANE_NR_SETTINGS];	 /* enum lane_setting_from */
 	uint16_t line[LANE_NR_SETTINGS]; /* LANE_FROM_FILE: in lane.conf */
 };
@@ -87,6 +95,8 @@ const char *lane_setting_name(enum lane_setting which);
 const char *lane_setting_env(enum lane_setting which);
 /* The file that is read: $LANE_CONF or /etc/lane.conf. */
 const char *lane_settings_path(void);
+/* True where the interface's address is the lane's own: address=, dhcp= or a driver that has no kernel's. */
+bool lane_settings_own(const struct lane_settings *s);
 /* True if ports= allows claims on 'port'. */
 bool lane_settings_port_ok(const struct lane_settings *s, uint16_t port);
 /* Writes settings to the environment so that exec'd programs find them. */

@@ -76,16 +76,27 @@ static void net_changed(struct keeper *k, unsigned int i)
 		return;
 	}
 	k->ifs_gone &= ~(1u << i);
-	lane_xdp_set_addrs(k->dev[i], net);
+	keeper_device_set_addrs(k, i);
 	shim_lock(&k->v);
 	lane_claim_refresh(k->v.ln);
 	shim_unlock(&k->v);
 }
 
+/* Of an interface whose address is the lane's own the link is all that matters. */
+static void own_changed(struct keeper *k)
+{
+	char name[IF_NAMESIZE];
+
+	k->ifs_gone = if_indextoname(k->link_net->ifindex, name) ? 0 : 1;
+	keeper_own_link(k);
+}
+
 static void net_readable(struct keeper *k, unsigned int i)
 {
-	if (lane_netlink_read(k->nl[i]) > 0)
+	if (lane_netlink_read(k->nl[i]) > 0 && !k->own_mode)
 		net_changed(k, i);
+	if (k->own_mode)
+		own_changed(k);
 	/* Packets that waited for a neighbour may go now. */
 	if (k->v.ln->st->nr_pending)
 		keeper_turn(k);
@@ -147,25 +158,18 @@ static void look(struct keeper *k, uint64_t timeout_us)
 		keeper_rows_scan(k);
 		keeper_xsk_last(k);
 	}
-	for (i = 0; i < (int)k->s.nr_ifs && lane_ifs_wanted(k->v.ln); i++)
+	for (i = 0; !k->own_mode && i < (int)k->s.nr_ifs && lane_ifs_wanted(k->v.ln); i++)
 		lane_netlink_resolve(k->nl[i]);
+	if (k->own_mode)
+		keeper_own_step(k);
 	k->v.a->keeper_seen_us = shim_now_us();
 }
 
 /* Frames that members queued and left for later. */
 static void kick_left(struct keeper *k)
 {
-	uint32_t i, q, bit = 1, mask = 0;
+	uint32_t mask = keeper_device_unkicked(k);
 
-	/* The queues of all interfaces, in the order in which they were added to the lane. */
-	for (i = 0; i < k->s.nr_ifs; i++) {
-		const struct lane_xdp_share *x = &k->v.a->xdp[i];
-
-		for (q = 0; q < x->nr_queues && q < LANE_QUEUES_MAX; q++, bit <<= 1) {
-			if (x->queue[q].nr_unkicked)
-				mask |= bit;
-		}
-	}
 	if (mask)
 		lane_kick(k->v.ln, mask);
 }
@@ -223,8 +227,12 @@ static void nap(struct keeper *k)
 /* When the keeper must look though nothing wakes it: UINT64_MAX never. */
 static uint64_t next_look(const struct keeper *k, uint64_t now)
 {
-	uint64_t next = lane_next_timer(k->v.ln);
+	uint64_t next = lane_next_timer(k->v.ln), own = k->own_mode ? keeper_own_next(k) : UINT64_MAX;
 
+	if (next == UINT64_MAX && own < UINT64_MAX)
+		return own < now + LOOP_MIN_US ? now + LOOP_MIN_US : own;
+	if (own < next)
+		next = own;
 	if (next == UINT64_MAX && keeper_anybody(k) && !keeper_rows_reserved(k) &&
 	    !k->v.a->nr_exec_held && !k->nr_unwatched)
 		return UINT64_MAX;
@@ -312,7 +320,7 @@ void keeper_loop(struct keeper *k)
 	for (i = 0; i < k->s.nr_ifs; i++)
 		close(k->listen_fd[i]);
 	k->v.a->keeper_state = SHIM_KEEPER_GONE;
-	for (i = 0; i < k->s.nr_ifs; i++)
-		lane_xdp_close(k->dev[i]);
+	lane_lwip_close(k->lw);
+	keeper_device_close_all(k);
 	_exit(0);
 }

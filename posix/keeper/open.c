@@ -155,7 +155,7 @@ static int open_arena(struct keeper *k, char *err)
 	knobs = lane_knobs_read(&cfg.lane);
 	if (k->s.congestion[0])
 		cfg.lane.cc = (uint8_t)lane_cc_find(k->s.congestion);
-	cfg.lane.listen_spill = 1;
+	cfg.lane.listen_spill = !k->own_mode; /* the kernel's listeners do not hear there */
 	cfg.lane.nr_ifs = (uint8_t)k->s.nr_ifs;
 	cfg.lane.seed = secrets[0];
 	cfg.lane.hash_key[0] = secrets[1];
@@ -188,27 +188,18 @@ static int open_bells(struct keeper *k, char *err)
 
 static int open_device(struct keeper *k, unsigned int i, char *err)
 {
-	struct lane_nettab *net = lane_nettab_at(k->v.ln, i);
-	struct lane_xdp_config cfg = k->s.xdp;
-	struct shim_arena *a = k->v.a;
-	int r;
+	int r = keeper_device_open(k, i, err);
 
-	memcpy(cfg.ifname, k->s.ifs[i], sizeof(cfg.ifname));
-	cfg.ifi = (uint8_t)i;
-	r = lane_xdp_open(&cfg, k->v.ln, &a->xdp[i], &k->v.xdp[i], &k->dev[i], err);
 	if (r)
 		return r;
-	r = lane_xdp_map(k->v.ln, &a->xdp[i], &k->v.xdp[i]);
-	if (r) {
-		snprintf(err, KEEPER_ERR, "the rings cannot be mapped: %s", strerror(-r));
-		return r;
-	}
-	r = lane_netlink_open(cfg.ifname, net, &k->nl[i], err);
+	if (k->own_mode)
+		return keeper_own_open(k, err);
+	r = lane_netlink_open(k->s.ifs[i], lane_nettab_at(k->v.ln, i), &k->nl[i], err);
 	if (r)
 		return r;
-	lane_xdp_set_addrs(k->dev[i], net);
-	if (!strcmp(cfg.ifname, "lo"))
-		lane_xdp_loopback_settings(a->warning);
+	keeper_device_set_addrs(k, i);
+	if (!strcmp(k->s.ifs[i], "lo"))
+		lane_xdp_loopback_settings(k->v.a->warning);
 	return 0;
 }
 
@@ -280,6 +271,11 @@ int keeper_open(struct keeper *k, char *err)
 	k->started_us = shim_now_us();
 	raise_limits();
 	r = lane_settings_ifname(&k->s, err);
+	k->own_mode = lane_settings_own(&k->s);
+	if (!r && k->own_mode && k->s.nr_ifs > 1) {
+		snprintf(err, KEEPER_ERR, "own-address mode serves one interface, not %u", k->s.nr_ifs);
+		r = -EINVAL;
+	}
 	if (!r)
 		r = take_names(k, err);
 	if (!r)
@@ -288,19 +284,13 @@ int keeper_open(struct keeper *k, char *err)
 		r = open_bells(k, err);
 	if (!r)
 		r = open_devices(k, err);
+	if (!r && k->own_mode)
+		r = keeper_own_start(k, err);
 	if (!r && drop_caps() < 0) {
 		snprintf(err, KEEPER_ERR, "privileges cannot be dropped");
 		r = -EPERM;
 	}
 	return r ? r : open_loop(k, err);
-}
-
-static void close_devices(struct keeper *k)
-{
-	unsigned int i;
-
-	for (i = 0; i < LANE_IFS_MAX; i++)
-		lane_xdp_close(k->dev[i]);
 }
 
 /* Without the lock no promise can be kept: the interface is the kernel's again. */
@@ -309,7 +299,7 @@ static void lock_lost(struct shim_view *v)
 	struct keeper *k = (struct keeper *)((uint8_t *)v - offsetof(struct keeper, v));
 
 	v->a->keeper_state = SHIM_KEEPER_GONE;
-	close_devices(k);
+	keeper_device_close_all(k);
 	_exit(1);
 }
 
@@ -327,7 +317,7 @@ void keeper_main(const struct lane_settings *s, int ready_fd)
 	r = keeper_open(&k, err);
 	if (r && r != -EALREADY) {
 		dprintf(ready_fd, "%s\n", err[0] ? err : strerror(-r));
-		close_devices(&k);
+		keeper_device_close_all(&k);
 		_exit(1);
 	}
 	lane_settings_get(&k.s, LANE_SET_IF, err, sizeof(err));

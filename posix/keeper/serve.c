@@ -202,7 +202,7 @@ static void mapped(struct keeper *k, struct keeper_conn *c)
 		return;
 	}
 	for (i = 0; !k->bound && !r && i < k->s.nr_ifs; i++)
-		r = k->v.a->xdp[i].bound ? 0 : lane_xdp_bind(k->dev[i], err);
+		r = keeper_device_bind(k, i, err);
 	if (r) {
 		snprintf(k->v.a->keeper_error, sizeof(k->v.a->keeper_error), "%.255s", err);
 		refuse(k, c, SHIM_FB_NO_LANE, "%.255s", err);
@@ -210,6 +210,8 @@ static void mapped(struct keeper *k, struct keeper_conn *c)
 		return;
 	}
 	k->bound = true;
+	if (k->lw)
+		keeper_own_link(k);
 	keeper_xsk_last(k);
 	keeper_msg_init(&m, KEEPER_READY, k->s.ifname);
 	m.row = c->row;

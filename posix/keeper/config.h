@@ -1,0 +1,20 @@
+/*
+ * config.h - how the files that read settings call each other
+ */
+#ifndef SHIM_KEEPER_CONFIG_H
+#define SHIM_KEEPER_CONFIG_H
+
+#include "keeper.h"
+
+/* Writes what is wrong with 'value' to err[256]. -EINVAL. */
+int lane_config_fail(char *err, const char *what, const char *value);
+
+/* ---- config_own.c ---- */
+int lane_config_driver(struct lane_settings *s, const char *value, char *err);
+int lane_config_address(struct lane_settings *s, const char *value, char *err);
+int lane_config_gateway(struct lane_settings *s, const char *value, char *err);
+int lane_config_dhcp(struct lane_settings *s, const char *value, char *err);
+void lane_config_own_get(const struct lane_settings *s, enum lane_setting which, char *out,
+			 size_t size);
+
+#endif

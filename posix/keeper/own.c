@@ -1,0 +1,143 @@
+/*
+ * own.c - the keeper runs the control plane of an interface whose address is the lane's own
+ *
+ * Frames that the lane leaves to it are taken under the lane's lock, one at a time, and given to
+ * the control plane outside of it; what that sends goes under the lock again. The mirror of the
+ * kernel's tables serves for the link alone, in a table of its own.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "k.h"
+#include "lane-int/ctl.h"
+#include "lane-int/nettab.h"
+#include "lane-int/state.h"
+
+#define OWN_FRAMES    256     /* in one step */
+#define OWN_STATIC_US 5000000 /* how long the start waits for the addresses */
+#define OWN_DHCP_US   8000000
+
+static void send_frame(void *arg, const uint8_t *frame, uint32_t len)
+{
+	struct keeper *k = arg;
+
+	shim_lock(&k->v);
+	lane_ctl_send(k->v.ln, 0, frame, len);
+	k->v.kick_mask |= lane_flush(k->v.ln);
+	shim_unlock(&k->v);
+	shim_kick(&k->v);
+}
+
+static int open_link(struct keeper *k, char *err)
+{
+	k->link_net = calloc(1, sizeof(*k->link_net));
+	if (!k->link_net)
+		return -ENOMEM;
+	lane_net_init(k->link_net);
+	return lane_netlink_open(k->s.ifs[0], k->link_net, &k->nl[0], err);
+}
+
+int keeper_own_open(struct keeper *k, char *err)
+{
+	struct lane_lwip_config cfg = k->s.own;
+	int r = open_link(k, err);
+
+	if (r)
+		return r;
+	memcpy(cfg.ifname, k->s.ifs[0], sizeof(cfg.ifname));
+	cfg.ifindex = k->link_net->ifindex;
+	cfg.mac = k->s.driver == LANE_DEV_TAP ? k->mac : k->link_net->mac;
+	cfg.mtu = k->link_net->mtu < 1500 ? k->link_net->mtu : 1500;
+	cfg.slaac = true;
+	cfg.send = send_frame;
+	cfg.arg = k;
+	r = lane_lwip_open(&cfg, lane_nettab(k->v.ln), shim_now_us(), &k->lw, err);
+	if (!r)
+		keeper_device_set_addrs(k, 0);
+	return r;
+}
+
+void keeper_own_link(struct keeper *k)
+{
+	if (k->link_net->up && k->bound)
+		lane_lwip_link(k->lw, shim_now_us(), true);
+	else
+		lane_lwip_link(k->lw, shim_now_us(), false);
+}
+
+static void take_frames(struct keeper *k)
+{
+	static uint8_t frame[65536 + 64];
+	unsigned int i, ifi;
+	uint32_t len;
+
+	for (i = 0; i < OWN_FRAMES && lane_ctl_waiting(k->v.ln); i++) {
+		shim_lock(&k->v);
+		len = lane_ctl_take(k->v.ln, &ifi, frame, sizeof(frame));
+		shim_unlock(&k->v);
+		if (len)
+			lane_lwip_in(k->lw, shim_now_us(), frame, len);
+	}
+}
+
+void keeper_own_step(struct keeper *k)
+{
+	uint32_t before = k->neigh_seen;
+
+	take_frames(k);
+	if (lane_lwip_step(k->lw, shim_now_us())) {
+		keeper_device_set_addrs(k, 0);
+		shim_lock(&k->v);
+		lane_claim_refresh(k->v.ln);
+		shim_unlock(&k->v);
+	}
+	k->neigh_seen = lane_nettab(k->v.ln)->neigh_version;
+	/* Packets that waited for a neighbour may go now. */
+	if (k->neigh_seen != before && k->v.ln->st->nr_pending)
+		keeper_turn(k);
+	lane_lwip_describe(k->lw, k->v.a->control, sizeof(k->v.a->control));
+}
+
+uint64_t keeper_own_next(const struct keeper *k)
+{
+	return lane_ctl_waiting(k->v.ln) ? 0 : lane_lwip_next(k->lw);
+}
+
+/* One turn of lane and control plane, for a few milliseconds at most. */
+static void wait_a_little(struct keeper *k)
+{
+	struct pollfd p = {.fd = k->v.xdp[0].xsk[0], .events = POLLIN};
+
+	poll(&p, 1, 5);
+	if (lane_netlink_read(k->nl[0]) > 0)
+		keeper_own_link(k);
+	keeper_turn(k);
+	keeper_own_step(k);
+}
+
+/* Until the addresses are there, so that the program may bind to them and connect. Where the rings
+ * can only be mapped before they are bound, the program comes first. */
+int keeper_own_start(struct keeper *k, char *err)
+{
+	uint64_t end = shim_now_us() + (k->s.own.dhcp ? OWN_DHCP_US : OWN_STATIC_US);
+	int r;
+
+	if (k->dev[0] && !(k->v.a->xdp[0].have & LANE_XDP_F_MAP_LATE))
+		return 0;
+	r = keeper_device_bind(k, 0, err);
+	if (r)
+		return r;
+	k->bound = true;
+	keeper_own_link(k);
+	do {
+		r = lane_lwip_ready(k->lw, err);
+		if (r != -EAGAIN)
+			return r;
+		wait_a_little(k);
+	} while (k->link_net->up && shim_now_us() < end);
+	snprintf(k->v.a->warning, sizeof(k->v.a->warning), "%s %.15s has no address yet%s",
+		 "own-address mode:", k->s.ifs[0], k->link_net->up ? "" : ": its link is down");
+	return 0;
+}
