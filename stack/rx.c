@@ -161,8 +161,12 @@ static enum lane_drop in_ip(struct lane *ln, struct lane_pkt *pkt)
 /* A fragment; if it completes its datagram, pkt is that one from now on, else pkt->b is NULL. */
 static enum lane_drop in_fragment(struct lane *ln, struct lane_pkt *pkt)
 {
-	enum lane_drop why = lane_reass_in(ln, pkt);
+	enum lane_drop why;
 
+	/* The control plane's, which joins them itself: as it came. */
+	if (pkt->ip.proto == LANE_PROTO_ICMP6 && ln->net[pkt->ifi].own)
+		return LANE_DROP_IP_PROTO;
+	why = lane_reass_in(ln, pkt);
 	if (why || !pkt->b)
 		return why;
 	why = in_ip(ln, pkt);

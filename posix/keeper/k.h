@@ -90,8 +90,11 @@ void keeper_device_close_all(struct keeper *k);
 
 /* ---- own.c ---- */
 int keeper_own_open(struct keeper *k, char *err);
-/* Waits for the addresses, within limits. -EADDRINUSE: another station has one. */
+/* Binds and waits for the addresses, within limits, so that the program may bind to them and connect.
+ * -EADDRINUSE: another station has one. */
 int keeper_own_start(struct keeper *k, char *err);
+/* The same, for so long. */
+int keeper_own_wait(struct keeper *k, uint64_t us, char *err);
 void keeper_own_link(struct keeper *k);
 void keeper_own_step(struct keeper *k);
 /* When it must be called next, in us; 0: now. */

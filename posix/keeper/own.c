@@ -9,6 +9,7 @@
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/utsname.h>
 
 #include "k.h"
 #include "lane-int/ctl.h"
@@ -117,19 +118,11 @@ static void wait_a_little(struct keeper *k)
 	keeper_own_step(k);
 }
 
-/* Until the addresses are there, so that the program may bind to them and connect. Where the rings
- * can only be mapped before they are bound, the program comes first. */
-int keeper_own_start(struct keeper *k, char *err)
+int keeper_own_wait(struct keeper *k, uint64_t us, char *err)
 {
-	uint64_t end = shim_now_us() + (k->s.own.dhcp ? OWN_DHCP_US : OWN_STATIC_US);
+	uint64_t end = shim_now_us() + us;
 	int r;
 
-	if (k->dev[0] && !(k->v.a->xdp[0].have & LANE_XDP_F_MAP_LATE))
-		return 0;
-	r = keeper_device_bind(k, 0, err);
-	if (r)
-		return r;
-	k->bound = true;
 	keeper_own_link(k);
 	do {
 		r = lane_lwip_ready(k->lw, err);
@@ -137,7 +130,37 @@ int keeper_own_start(struct keeper *k, char *err)
 			return r;
 		wait_a_little(k);
 	} while (k->link_net->up && shim_now_us() < end);
-	snprintf(k->v.a->warning, sizeof(k->v.a->warning), "%s %.15s has no address yet%s",
-		 "own-address mode:", k->s.ifs[0], k->link_net->up ? "" : ": its link is down");
+	snprintf(k->v.a->warning, sizeof(k->v.a->warning),
+		 "own-address mode: %.15s has no address yet%s", k->s.ifs[0],
+		 k->link_net->up ? "" : ": its link is down");
 	return 0;
+}
+
+/* Before 6.4 the first program must map the rings before they are bound. */
+static bool binds_first(const struct keeper *k)
+{
+	int major = 0, minor = 0;
+	struct utsname u;
+
+	if (!k->dev[0])
+		return true;
+	if (k->s.xdp.without & LANE_XDP_F_MAP_LATE || uname(&u) < 0 ||
+	    sscanf(u.release, "%d.%d", &major, &minor) != 2)
+		return false;
+	return major > 6 || (major == 6 && minor >= 5);
+}
+
+int keeper_own_start(struct keeper *k, char *err)
+{
+	int r;
+
+	if (!binds_first(k))
+		return 0;
+	r = keeper_device_bind(k, 0, err);
+	if (r)
+		return r;
+	k->bound = true;
+	r = keeper_own_wait(k, k->s.own.dhcp ? OWN_DHCP_US : OWN_STATIC_US, err);
+	k->started_us = shim_now_us(); /* who is to come has its time from now on */
+	return r;
 }

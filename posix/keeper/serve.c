@@ -13,6 +13,7 @@
 
 #include "k.h"
 
+#define SERVE_ADDRESS_US 3000000 /* who joins waits for an address of the lane's own, at most */
 #define SERVE_IDLE_US 2000000 /* a connection that is no member's is closed after it */
 
 void keeper_conn_close(struct keeper *k, unsigned int i)
@@ -203,6 +204,10 @@ static void mapped(struct keeper *k, struct keeper_conn *c)
 	}
 	for (i = 0; !k->bound && !r && i < k->s.nr_ifs; i++)
 		r = keeper_device_bind(k, i, err);
+	if (!k->bound && !r && k->lw) {
+		k->bound = true;
+		r = keeper_own_wait(k, SERVE_ADDRESS_US, err);
+	}
 	if (r) {
 		snprintf(k->v.a->keeper_error, sizeof(k->v.a->keeper_error), "%.255s", err);
 		refuse(k, c, SHIM_FB_NO_LANE, "%.255s", err);
@@ -210,8 +215,6 @@ static void mapped(struct keeper *k, struct keeper_conn *c)
 		return;
 	}
 	k->bound = true;
-	if (k->lw)
-		keeper_own_link(k);
 	keeper_xsk_last(k);
 	keeper_msg_init(&m, KEEPER_READY, k->s.ifname);
 	m.row = c->row;

@@ -65,6 +65,13 @@ static bool is_sound(struct lane *ln, struct lane_pkt *pkt)
 	return pkt->ip.proto != LANE_PROTO_UDP || pkt->ip.is_frag || lane_l4_csum_ok(ln, pkt);
 }
 
+/* An echo in pieces: what no lane joins, since it is for no socket. */
+static bool is_icmp_fragment(const struct lane_pkt *pkt)
+{
+	return pkt->ip.is_frag &&
+	       (pkt->ip.proto == LANE_PROTO_ICMP || pkt->ip.proto == LANE_PROTO_ICMP6);
+}
+
 static bool wants(struct lane *ln, struct lane_pkt *pkt, enum lane_drop why)
 {
 	switch (why) {
@@ -77,6 +84,7 @@ static bool wants(struct lane *ln, struct lane_pkt *pkt, enum lane_drop why)
 	case LANE_DROP_ICMP_IGNORED:
 		return true;
 	case LANE_DROP_IP_PROTO:
+		return is_icmp_fragment(pkt) || may_answer(ln->st);
 	case LANE_DROP_UDP_NO_PORT:
 		return may_answer(ln->st);
 	default:

@@ -15,6 +15,7 @@
 #define LWIP_SOCKET 0
 #define LWIP_NETCONN 0
 #define LWIP_STATS 0
+#define LWIP_NETIF_TX_SINGLE_PBUF 1
 #define LWIP_TCP 0
 #define LWIP_UDP 1
 #define LWIP_RAW 0

@@ -19,8 +19,10 @@ u32_t sys_now(void)
 
 uint32_t lane_lwip_rand(void)
 {
-	uint32_t n = 0;
+	uint32_t n = lane_lwip_port.seed;
 
+	if (n)
+		return lane_lwip_port.seed = n * 1664525 + 1013904223;
 	(void)!getrandom(&n, sizeof(n), 0);
 	return n;
 }

@@ -9,6 +9,7 @@
 
 struct lane_lwip_port {
 	uint64_t now_us;
+	uint32_t seed; /* of the numbers that lwIP draws, for tests; 0: the kernel's */
 	jmp_buf out; /* where a failed assertion of lwIP's goes on */
 	uint64_t nr_asserts;
 	const char *last_assert;

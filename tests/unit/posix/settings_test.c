@@ -174,6 +174,10 @@ static void test_set__bad_values(void **state)
 		{LANE_SET_WITHOUT, "everything"},	  {LANE_SET_PORTS, "80,"},
 		{LANE_SET_PORTS, "80-"},		  {LANE_SET_PORTS, "90-80"},
 		{LANE_SET_PORTS, "70000"},		  {LANE_SET_CONGESTION, "vegas"},	  {LANE_SET_PORTS, "http"},
+		{LANE_SET_DRIVER, "e1000"},		  {LANE_SET_ADDRESS, "10.0.0.2"},
+		{LANE_SET_ADDRESS, "10.0.0.2/33"},	  {LANE_SET_ADDRESS, "10.0.0/8"},
+		{LANE_SET_ADDRESS, "fd00::2/64x"},	  {LANE_SET_GATEWAY, "10.0.0.1/24"},
+		{LANE_SET_DHCP, "yes"},
 	};
 	struct lane_settings s;
 	char err[256];
@@ -197,7 +201,9 @@ static void test_get__gives_what_set_takes(void **state)
 		[LANE_SET_SPIN_US] = "35",    [LANE_SET_PROFILE] = "throughput",
 		[LANE_SET_MODE] = "native",   [LANE_SET_ZEROCOPY] = "off",
 		[LANE_SET_WITHOUT] = "sg,zerocopy", [LANE_SET_PORTS] = "80,8000-8100",
-		[LANE_SET_CONGESTION] = "dctcp",
+		[LANE_SET_CONGESTION] = "dctcp", [LANE_SET_DRIVER] = "tap",
+		[LANE_SET_ADDRESS] = "10.0.0.2/24,fd00::2/64", [LANE_SET_GATEWAY] = "10.0.0.1,fd00::1",
+		[LANE_SET_DHCP] = "on",
 	};
 	struct lane_settings s;
 	char err[256], text[256];
@@ -211,6 +217,28 @@ static void test_get__gives_what_set_takes(void **state)
 		lane_settings_get(&s, (enum lane_setting)i, text, sizeof(text));
 		assert_string_equal(text, values[i]);
 	}
+}
+
+static void test_own__which_settings_make_it(void **state)
+{
+	struct lane_settings s;
+	char err[256];
+
+	(void)state;
+	lane_settings_default(&s);
+	assert_false(lane_settings_own(&s));
+	assert_int_equal(lane_settings_set(&s, LANE_SET_ADDRESS, "10.0.0.2/24, fd00::2/64",
+					   LANE_FROM_OPTION, err), 0);
+	assert_true(lane_settings_own(&s));
+	assert_int_equal(s.own.nr_addrs, 2);
+	assert_int_equal(s.own.addr[0].plen, 24);
+	assert_int_equal(s.own.addr[1].ip.b[0], 0xfd);
+	lane_settings_default(&s);
+	assert_int_equal(lane_settings_set(&s, LANE_SET_DHCP, "on", LANE_FROM_OPTION, err), 0);
+	assert_true(lane_settings_own(&s));
+	lane_settings_default(&s);
+	assert_int_equal(lane_settings_set(&s, LANE_SET_DRIVER, "tap", LANE_FROM_OPTION, err), 0);
+	assert_true(lane_settings_own(&s));
 }
 
 static void test_port_ok__ranges(void **state)
@@ -315,6 +343,7 @@ int main(void)
 		cmocka_unit_test_teardown(test_set__bad_values, teardown),
 		cmocka_unit_test_teardown(test_get__gives_what_set_takes, teardown),
 		cmocka_unit_test_teardown(test_port_ok__ranges, teardown),
+		cmocka_unit_test_teardown(test_own__which_settings_make_it, teardown),
 		cmocka_unit_test_teardown(test_export__is_loaded_again, teardown),
 	};
 

@@ -161,12 +161,26 @@ static void test_resolve__on_demand_and_given_up_after_three_seconds(void **stat
 	rig_close(&rig);
 }
 
+/* The lane asked for it, and it answers. */
+static void know_peer6(const struct lane_ip *peer, const struct lane_ip *ours)
+{
+	uint8_t na[32] = {136, 0, 0, 0, 0x60};
+	struct lane_mac mac = world_mac(1);
+
+	memcpy(na + 8, peer->b, 16);
+	na[24] = 2;
+	na[25] = 1;
+	memcpy(na + 26, mac.b, 6);
+	assert_int_equal(lane_net_neigh(lane_nettab(rig.w.ln[0]), peer, &mac), -EAGAIN);
+	rig_run(&rig, 20000);
+	rig_put(&rig, f, rig_ip_frame(f, 1, peer, ours, 58, na, sizeof(na)));
+}
+
 static void test_resolve__ipv6(void **state)
 {
 	struct lane_lwip_config cfg = {.addr = {{.ip = world_ip(0, true), .plen = 64}},
 				       .nr_addrs = 1};
 	const struct lane_ip ours = world_ip(0, true), peer = world_ip(1, true);
-	uint8_t na[32] = {136, 0, 0, 0, 0x60};
 	struct lane_nettab *t;
 	struct lane_mac mac = world_mac(1);
 
@@ -176,14 +190,8 @@ static void test_resolve__ipv6(void **state)
 	t = lane_nettab(rig.w.ln[0]);
 	assert_true(lane_net_addr(t, &ours) >= 0);
 	rig_clear(&rig);
-	memcpy(na + 8, peer.b, 16);
-	na[24] = 2;
-	na[25] = 1;
-	memcpy(na + 26, mac.b, 6);
-	assert_int_equal(lane_net_neigh(t, &peer, &mac), -EAGAIN);
-	rig_run(&rig, 20000);
+	know_peer6(&peer, &ours);
 	assert_int_equal(rig_find(&rig, ETH_IP6, 58, 0)->b[54], 135);
-	rig_put(&rig, f, rig_ip_frame(f, 1, &peer, &ours, 58, na, sizeof(na)));
 	assert_int_equal(lane_net_neigh(t, &peer, &mac), 0);
 	assert_int_equal(mac.b[5], 2);
 	rig_close(&rig);
@@ -237,6 +245,36 @@ static void test_echo__in_fragments(void **state)
 	}
 	assert_int_equal(rig_count(&rig, ETH_IP4, 1), 1);
 	assert_int_equal(rig_find(&rig, ETH_IP4, 1, 0)->len, 98);
+	rig_close(&rig);
+}
+
+/* The lane joins the fragments, lwIP answers, in fragments again. */
+static void test_echo__ipv6_in_fragments(void **state)
+{
+	struct lane_lwip_config cfg = {.addr = {{.ip = world_ip(0, true), .plen = 64}},
+				       .nr_addrs = 1};
+	const struct lane_ip ours = world_ip(0, true), peer = world_ip(1, true);
+	uint8_t body[RIG_LEN], echo[2000] = {128, 0, 0, 0, 0x12, 0x34, 0, 1};
+	struct lane_mac mac = world_mac(1);
+	struct lane_nettab *t;
+
+	(void)state;
+	rig_open(&rig, &cfg);
+	rig_run(&rig, 4000000);
+	t = lane_nettab(rig.w.ln[0]);
+	know_peer6(&peer, &ours);
+	assert_int_equal(lane_net_neigh(t, &peer, &mac), 0);
+	rig_clear(&rig);
+	rig_sum(echo, &peer, &ours, 58, sizeof(echo));
+	for (unsigned int i = 0; i < 2; i++) {
+		const uint8_t frag[8] = {58, 0, i ? 0x03 : 0, i ? 0xe8 : 1, 0, 0, 0, 7};
+
+		memcpy(body, frag, 8);
+		memcpy(body + 8, echo + 1000 * i, 1000);
+		rig_put(&rig, f, rig_ip_frame(f, 1, &peer, &ours, 44, body, 1008));
+	}
+	assert_int_equal(rig_count(&rig, ETH_IP6, 44), 2);
+	assert_int_equal(rig_find(&rig, ETH_IP6, 44, 0)->b[62], 129);
 	rig_close(&rig);
 }
 
@@ -340,6 +378,7 @@ int main(void)
 		cmocka_unit_test(test_resolve__ipv6),
 		cmocka_unit_test(test_echo__is_answered),
 		cmocka_unit_test(test_echo__in_fragments),
+		cmocka_unit_test(test_echo__ipv6_in_fragments),
 		cmocka_unit_test(test_nd__a_solicitation_is_answered),
 		cmocka_unit_test(test_udp__closed_port_is_unreachable_at_a_limited_rate),
 		cmocka_unit_test(test_ctl__queue_full),

@@ -178,6 +178,12 @@ static void put_l4_sum(uint8_t *l4, const struct lane_ip *src, const struct lane
 	put_sum(l4 + at, pseudo, l4, len);
 }
 
+void rig_sum(uint8_t *l4, const struct lane_ip *src, const struct lane_ip *dst, uint8_t proto,
+	     uint32_t len)
+{
+	put_l4_sum(l4, src, dst, proto, len);
+}
+
 uint32_t rig_ip_frame(uint8_t *f, unsigned int from, const struct lane_ip *src,
 		      const struct lane_ip *dst, uint8_t proto, const uint8_t *body, uint32_t len)
 {
@@ -204,7 +210,7 @@ uint32_t rig_ip_frame(uint8_t *f, unsigned int from, const struct lane_ip *src,
 		memcpy(ip + 8, src->b, 16);
 		memcpy(ip + 24, dst->b, 16);
 	}
-	if (len >= 8)
+	if (len >= 8 && proto != 44)
 		put_l4_sum(ip + hlen, src, dst, proto, len);
 	return 14 + hlen + len;
 }
