@@ -21,7 +21,7 @@ static int fail(char *err, int r, const char *what, const char *ifname)
 	return r;
 }
 
-static int init_share(struct lane_tap_share *s)
+int lane_tap_init(struct lane_tap_share *s)
 {
 	pthread_mutexattr_t attr;
 	int r = pthread_mutexattr_init(&attr);
@@ -91,7 +91,7 @@ int lane_tap_open(const char *ifname, struct lane_tap_share *share, int *fd, str
 		  char *err)
 {
 	bool is_new = if_nametoindex(ifname) == 0;
-	int r = init_share(share);
+	int r = lane_tap_init(share);
 
 	if (r)
 		return fail(err, r, "no lock for", ifname);

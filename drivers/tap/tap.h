@@ -31,6 +31,8 @@ struct lane_tap_share {
 	struct lane_tap_place ring[LANE_TAP_RING];
 };
 
+/* An empty ring and its lock; lane_tap_open() does it. 0 or -errno. */
+int lane_tap_init(struct lane_tap_share *share);
 /* Opens interface 'ifname', which is made if there is none (then it ends with its last holder, and
  * is up), and fills *share. 0, *fd, and a MAC for this end; or -errno with err[]. */
 int lane_tap_open(const char *ifname, struct lane_tap_share *share, int *fd, struct lane_mac *mac,
