@@ -15,7 +15,7 @@
 #include "hdr.h"
 #include "tap.h"
 
-#define WRITES 64 /* in one kick */
+#define WRITES 128 /* in one kick */
 
 struct tap_queue {
 	struct lane_queue q; /* first */

@@ -13,7 +13,7 @@
 #include <lane/lane.h>
 
 #define LANE_TAP_ERR  256
-#define LANE_TAP_RING 256 /* frames that wait to be written; a power of two */
+#define LANE_TAP_RING 1024 /* frames that wait to be written; a power of two */
 
 /* Where a frame that waits lies: what its lane_buf says may change meanwhile. */
 struct lane_tap_place {

@@ -83,6 +83,18 @@ static void take_frames(struct keeper *k)
 	}
 }
 
+/* For `lane stat`: what is missing, as long as it is. */
+static void warn(struct keeper *k)
+{
+	char err[LANE_LWIP_ERR] = "has no address yet";
+
+	if (lane_lwip_ready(k->lw, err) == 0)
+		k->v.a->warning[0] = 0;
+	else
+		snprintf(k->v.a->warning, sizeof(k->v.a->warning), "own-address mode: %.15s: %.200s",
+			 k->s.ifs[0], err);
+}
+
 void keeper_own_step(struct keeper *k)
 {
 	uint32_t before = k->neigh_seen;
@@ -93,6 +105,7 @@ void keeper_own_step(struct keeper *k)
 		shim_lock(&k->v);
 		lane_claim_refresh(k->v.ln);
 		shim_unlock(&k->v);
+		warn(k);
 	}
 	k->neigh_seen = lane_nettab(k->v.ln)->neigh_version;
 	/* Packets that waited for a neighbour may go now. */
@@ -130,9 +143,7 @@ int keeper_own_wait(struct keeper *k, uint64_t us, char *err)
 			return r;
 		wait_a_little(k);
 	} while (k->link_net->up && shim_now_us() < end);
-	snprintf(k->v.a->warning, sizeof(k->v.a->warning),
-		 "own-address mode: %.15s has no address yet%s", k->s.ifs[0],
-		 k->link_net->up ? "" : ": its link is down");
+	warn(k);
 	return 0;
 }
 

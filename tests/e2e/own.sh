@@ -196,6 +196,7 @@ dhcp_absent()
 		sleep 0.1
 	done
 	pong "$(sed -n 's/.*DHCPACK([^)]*) \([0-9.]*\) .*/\1/p' "$lane_tmp/dnsmasq.log" | tail -n 1)" || return 1
+	in_ns "$ns_own" "$LANE" stat -i "$if_own" | grep -q 'has no address yet' && no "lane stat says still that there is no address" && return 1
 	stop "$dnsmasq"
 	ended
 }

@@ -31,7 +31,7 @@ static int setup(void **state)
 
 	(void)state;
 	lane_config_default(&cfg);
-	cfg.nr_bufs = 1024;
+	cfg.nr_bufs = 4096;
 	cfg.nr_tcp = cfg.nr_tw = cfg.nr_pace = 64;
 	cfg.nr_udp = 16;
 	mem = mmap(NULL, lane_size(&cfg), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
