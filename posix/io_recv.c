@@ -71,8 +71,9 @@ static ssize_t read_locked(struct shim_view *v, struct lane_tcp *pcb, struct shi
 		p = shim_cursor_piece(c, want - got, &len);
 		if (!len)
 			break;
-		r = lane_tcp_read(v->ln, pcb, discard ? NULL : p, len, peek, skip + (peek ? got : 0),
-				  shim_copy_out);
+		r = p || discard ? lane_tcp_read(v->ln, pcb, discard ? NULL : p, len, peek,
+						 skip + (peek ? got : 0), shim_copy_out)
+				 : -EFAULT; /* to lane_tcp_read() NULL says discard */
 		if (r <= 0)
 			break;
 		shim_cursor_advance(c, (size_t)r);

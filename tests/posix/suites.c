@@ -167,6 +167,21 @@ static void urgent_datagram(void)
 	SHOW(recv(t_listen(1), buf, sizeof(buf), MSG_OOB));
 }
 
+/* Calls with bad pointers: NULL is one of them, and takes nothing. */
+static void null_takes_nothing(void)
+{
+	int fd[2];
+
+	t_pair(fd);
+	SHOW(send(fd[0], "hello", 5, 0));
+	t_poll(fd[1], POLLIN, 1000);
+	SHOW(recv(fd[1], NULL, 5, 0));
+	SHOW(recv(fd[1], NULL, 5, MSG_PEEK));
+	SHOW(read(fd[1], NULL, 5));
+	SHOW(recv(fd[1], NULL, 1, MSG_TRUNC));
+	SHOW(recv(fd[1], buf, 5, MSG_DONTWAIT));
+}
+
 static volatile sig_atomic_t raised;
 
 static void on_signal(int sig)
@@ -215,4 +230,4 @@ static void signals_asked_for(void)
 T_MAIN(T_CASE(write_learns_of_reset), T_CASE(write_finds_room),
        T_CASE(accept_beside_exec), T_CASE(exit_beside_exec),
        T_CASE(epoll_tells_all), T_CASE(nothing_written), T_CASE(urgent_datagram),
-       T_CASE(signals_asked_for))
+       T_CASE(signals_asked_for), T_CASE(null_takes_nothing))
