@@ -143,11 +143,27 @@ static struct sets sets_of(int nr, fd_set *r, fd_set *w, fd_set *e)
 	return s;
 }
 
+/* A set that is no memory is the kernel's to complain about. */
+static bool are_readable(const struct sets *s)
+{
+	unsigned long word;
+	int i;
+
+	for (i = 0; i < NR_SETS; i++) {
+		const unsigned long *set = s->user[i];
+
+		if (set && (shim_copy_in(&word, set, sizeof(word)) < 0 ||
+			    shim_copy_in(&word, &set[(s->nr_fds - 1) / WORD_BITS], sizeof(word)) < 0))
+			return false;
+	}
+	return true;
+}
+
 static bool is_lane(const struct sets *s, int nr, unsigned int *n)
 {
 	bool ours = false;
 
-	if (nr > 0 && atomic_load_explicit(&shim.state, memory_order_relaxed) == 2)
+	if (nr > 0 && atomic_load_explicit(&shim.state, memory_order_relaxed) == 2 && are_readable(s))
 		*n = count(s, &ours);
 	return ours;
 }

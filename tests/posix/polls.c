@@ -170,5 +170,19 @@ static void closed_peer(void)
 	t_say("%s", t_poll(fd[0], POLLRDNORM, 0));
 }
 
+/* Sets and arrays that are no memory. */
+static void bad_memory(void)
+{
+	fd_set *volatile no_set = (fd_set *)8;
+	struct pollfd *volatile no_array = (struct pollfd *)8;
+	struct timeval tv = {0};
+	int fd[2];
+
+	t_pair(fd);
+	SHOW(select(fd[0] + 1, no_set, NULL, NULL, &tv));
+	SHOW(select(fd[0] + 1, NULL, NULL, no_set, &tv));
+	SHOW(poll(no_array, 1, 0));
+}
+
 T_MAIN(T_CASE(mixed), T_CASE(wakes), T_CASE(selects), T_CASE(high_numbers), T_CASE(priority),
-       T_CASE(closed_peer))
+       T_CASE(closed_peer), T_CASE(bad_memory))
