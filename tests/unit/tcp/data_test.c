@@ -79,6 +79,10 @@ static void test_ack__delayed(void **state)
 	script_run_ms(100);
 	script_silent();
 	script_read(19000);
+	/* After a pause the peer starts with a small window: it is not to wait. */
+	script_run_ms(1000);
+	script_in("P. 19001 ack 1 len 1000");
+	script_out(". 1 ack 20001");
 	script_close();
 }
 

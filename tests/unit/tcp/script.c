@@ -397,6 +397,12 @@ void script_run_ms(unsigned int ms)
 		turn(s.ln->now_us + 1000);
 }
 
+void script_run_s(unsigned int seconds)
+{
+	for (unsigned int i = 0; i < 20 * seconds; i++)
+		turn(s.ln->now_us + 50000);
+}
+
 unsigned int script_until_out(unsigned int max)
 {
 	unsigned int ms = 0;

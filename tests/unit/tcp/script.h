@@ -74,6 +74,8 @@ void script_skip(void);
 unsigned int script_nr_out(void);
 /* Time passes, in steps of a timer tick; stops early when something is sent if 'until_out'. */
 void script_run_ms(unsigned int ms);
+/* The same in steps of 50 ms, for long times. */
+void script_run_s(unsigned int seconds);
 /* Runs until a segment is sent, at most 'max' ms; returns how many ms it took. */
 unsigned int script_until_out(unsigned int max);
 void script_complete(void);
