@@ -297,23 +297,38 @@ static void test_tcp_orphan_retries(void **state)
 	assert_true(is_gone_after(130));
 }
 
-/* Whose peer never closes: with something to remember (an extension) and without. */
+static void few_extensions(struct lane_config *cfg)
+{
+	cfg->nr_tcp_x = 3;
+}
+
+/* Whose peer never closes: with an extension, and one that has to give it back. */
 static void test_tcp_fin_timeout(void **state)
 {
 	(void)state;
-	for (unsigned int idle = 0; idle < 2; idle++) {
-		script_open(NULL);
+	for (unsigned int few = 0; few < 2; few++) {
+		struct lane_tcp *busy;
+		const struct lane_tcp *pcb;
+
+		script_open(few ? few_extensions : NULL);
+		s.peer++;
 		script_accept("S 0 mss 1460");
+		busy = s.pcb;
+		script_in("P. 1 ack 1 len 10");
+		script_skip();
+		s.peer--;
+		script_accept("S 0 mss 1460");
+		pcb = s.pcb;
 		put_pcb();
 		script_out("F. 1 ack 1");
-		if (idle)
-			script_run_ms(100);
 		script_in(". 1 ack 2");
+		assert_int_equal(pcb->x == LANE_NIL, few);
 		script_run_s(59);
 		script_silent();
 		assert_int_equal(s.ln->st->nr_orphans, 1);
 		script_run_s(2);
 		assert_int_equal(s.ln->st->nr_orphans, 0);
+		lane_tcp_abort(s.ln, busy);
 		script_close();
 	}
 }
