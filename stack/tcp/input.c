@@ -16,21 +16,25 @@
 /* RFC 7323 5.5: after 24 days without a segment ts_recent means nothing. */
 #define TS_VALID_MS (24U * 24 * 3600 * 1000)
 
+static bool is_ts_old(const struct lane *ln, const struct lane_tcp *pcb, const struct lane_seg *seg)
+{
+	return lane_seq_lt(seg->ti.opts.tsval, pcb->ts_recent) &&
+	       lane_now_ms(ln) - pcb->last_rx_ms <= TS_VALID_MS;
+}
+
 static bool paws_ok(const struct lane *ln, const struct lane_tcp *pcb, const struct lane_seg *seg)
 {
 	if (!(pcb->flags & LANE_TF_TS) || !(seg->ti.opts.have & LANE_OPT_TS) ||
 	    (seg->flags & LANE_WIRE_RST))
 		return true;
-	return lane_seq_ge(seg->ti.opts.tsval, pcb->ts_recent) ||
-	       lane_now_ms(ln) - pcb->last_rx_ms > TS_VALID_MS;
+	return !is_ts_old(ln, pcb, seg);
 }
 
 /* RFC 7323 4.3 (2). */
 static void take_ts(const struct lane *ln, struct lane_tcp *pcb, const struct lane_seg *seg)
 {
 	if ((pcb->flags & LANE_TF_TS) && (seg->ti.opts.have & LANE_OPT_TS) &&
-	    lane_seq_ge(seg->ti.opts.tsval, pcb->ts_recent) &&
-	    lane_seq_le(seg->ti.seq, lane_tcp_rcv_acked(ln, pcb)))
+	    !is_ts_old(ln, pcb, seg) && lane_seq_le(seg->ti.seq, lane_tcp_rcv_acked(ln, pcb)))
 		pcb->ts_recent = seg->ti.opts.tsval;
 }
 

@@ -29,6 +29,24 @@ static void test_paws(void **state)
 	script_close();
 }
 
+/* RFC 7323 5.5: after 24 days without a word the peer's clock may have gone half round. */
+static void test_paws__not_after_24_days(void **state)
+{
+	(void)state;
+	script_open(NULL);
+	script_accept("S 0 mss 1460 ts 1000:0");
+	script_in("P. 1 ack 1 len 10 ts 900000:0");
+	script_out(". 1 ack 11 ts 0:900000");
+	for (unsigned int days = 23; days < 26; days += 2) {
+		lane_poll(s.ln, s.ln->now_us + days * 24 * 3600 * 1000000ULL);
+		script_flush();
+		script_skip();
+		script_in("P. 11 ack 1 len 10 ts 100:0");
+		script_out(days < 24 ? ". 1 ack 11 ts 0:900000" : ". 1 ack 21 ts 0:100");
+	}
+	script_close();
+}
+
 /* RFC 7323 4.3: a segment behind a hole does not move ts_recent. */
 static void test_ts_recent__only_from_the_left_edge(void **state)
 {
@@ -307,6 +325,7 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_paws),
+		cmocka_unit_test(test_paws__not_after_24_days),
 		cmocka_unit_test(test_ts_recent__only_from_the_left_edge),
 		cmocka_unit_test(test_rst__must_be_exact),
 		cmocka_unit_test(test_syn__is_challenged),
