@@ -1,5 +1,5 @@
 /*
- * data_test.c - text both ways: reassembly, windows, ACK policy, Nagle and cork, urgent data
+ * data_test.c - text both ways: reassembly, ACK policy, Nagle and cork, urgent data
  */
 #include "tests/unit/tcp/script.h"
 
@@ -209,53 +209,6 @@ static void test_ooo__fin_waits(void **state)
 	assert_int_equal(script_state(), LANE_TCP_CLOSE_WAIT);
 	script_read(150);
 	assert_int_equal(lane_tcp_read(s.ln, s.pcb, NULL, 1, false, 0, NULL), 0);
-	script_close();
-}
-
-static void small_buffer(struct lane_config *cfg)
-{
-	cfg->tcp_rmem[1] = cfg->tcp_rmem[2] = cfg->rmem_max = 8192;
-}
-
-/* The window closes, text beyond it is refused, reading opens it by a worthwhile step. */
-static void test_window__closes_and_opens(void **state)
-{
-	(void)state;
-	script_open(small_buffer);
-	script_accept("S 0 mss 1000");
-	script_in(". 1 ack 1 len 1000");
-	script_out(". 1 ack 1001 win 3096");
-	script_in(". 1001 ack 1 len 1000");
-	script_out(". 1 ack 2001 win 2096");
-	script_in(". 2001 ack 1 len 1000");
-	script_out(". 1 ack 3001 win 1096");
-	script_in(". 3001 ack 1 len 1000");
-	script_out(". 1 ack 4001 win 96");
-	/* Only 96 bytes of it fit. */
-	script_in(". 4001 ack 1 len 1000");
-	script_out(". 1 ack 4097 win 0");
-	script_in(". 4097 ack 1 len 1");
-	script_out(". 1 ack 4097 win 0");
-	assert_int_equal(s.ln->st->stats.drops[LANE_DROP_TCP_RCV_FULL], 2);
-	script_read(100);
-	script_silent();
-	script_read(1000);
-	script_out(". 1 ack 4097 win 1100");
-	script_read(2996);
-	script_out(". 1 ack 4097 win 4096");
-	script_close();
-}
-
-static void test_window__probe_is_answered(void **state)
-{
-	(void)state;
-	script_open(NULL);
-	script_accept("S 0 mss 1000");
-	/* seq - 1 without and with a byte (tcp.md 4). */
-	script_in(". 0 ack 1");
-	script_out(". 1 ack 1");
-	script_in(". 0 ack 1 len 1");
-	script_out(". 1 ack 1");
 	script_close();
 }
 
@@ -508,32 +461,6 @@ static void test_urgent__twice(void **state)
 	script_close();
 }
 
-static void large_buffers(struct lane_config *cfg)
-{
-	cfg->tcp_rmem[1] = cfg->tcp_rmem[2] = 4 << 20;
-}
-
-/* Without scaling no more can be told than 65,535: what is read then is not worth an ACK. */
-static void test_window__full_without_scaling(void **state)
-{
-	uint8_t buf[128];
-	char line[64];
-
-	(void)state;
-	script_open(large_buffers);
-	script_accept("S 0 mss 1460");
-	for (uint32_t seq = 1; seq < 500; seq += 100) {
-		snprintf(line, sizeof(line), "P. %u ack 1 len 100", seq);
-		script_in(line);
-		script_run_ms(100);
-		script_skip();
-		assert_int_equal(lane_tcp_read(s.ln, s.pcb, buf, sizeof(buf), false, 0, NULL), 100);
-		script_run_ms(0);
-		script_silent();
-	}
-	script_close();
-}
-
 static void test_urgent__sent(void **state)
 {
 	static const uint8_t text[3] = {7, 14, 21};
@@ -561,8 +488,6 @@ int main(void)
 		cmocka_unit_test(test_ooo__sack_and_fill),
 		cmocka_unit_test(test_ooo__overlaps),
 		cmocka_unit_test(test_ooo__fin_waits),
-		cmocka_unit_test(test_window__closes_and_opens),
-		cmocka_unit_test(test_window__probe_is_answered),
 		cmocka_unit_test(test_collapse__small_segments_share_a_frame),
 		cmocka_unit_test(test_nagle__minshall),
 		cmocka_unit_test(test_nagle__nodelay),
@@ -575,7 +500,6 @@ int main(void)
 		cmocka_unit_test(test_urgent__mark),
 		cmocka_unit_test(test_urgent__sent),
 		cmocka_unit_test(test_urgent__twice),
-		cmocka_unit_test(test_window__full_without_scaling),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -165,6 +165,81 @@ static void test_tcp_moderate_rcvbuf(void **state)
 	assert_in_range(tuned(NULL), 2 * 58400, 6291456 / 2);
 }
 
+/* Bytes that the send buffer takes, window of 10 segments, then of 'grown' of 1,000 bytes. */
+static uint32_t send_limit(void (*tune)(struct lane_config *), unsigned int grown)
+{
+	uint32_t limit, una = 1;
+	char line[64];
+
+	script_open(tune);
+	script_accept_far("S 0 mss 1000 ws 7", 20);
+	while (cwnd() < grown) {
+		uint32_t n = cwnd() * 1000;
+
+		script_write(n);
+		script_skip();
+		script_run_ms(20);
+		una += n;
+		snprintf(line, sizeof(line), ". 1 ack %u", una);
+		script_in(line);
+		script_skip();
+	}
+	limit = lane_tcp_snd_limit(s.ln, s.pcb);
+	script_close();
+	return limit;
+}
+
+static void many_frames(struct lane_config *cfg)
+{
+	cfg->nr_bufs = 4096;
+}
+
+static void small_most(struct lane_config *cfg)
+{
+	cfg->tcp_wmem[2] = 100000;
+	cfg->nr_bufs = 4096;
+}
+
+static void large_default(struct lane_config *cfg)
+{
+	cfg->tcp_wmem[1] = 300000;
+	cfg->nr_bufs = 4096;
+}
+
+/* Grows with the window, from 128 KB or the second figure up to the third; and no further than frames allow. */
+static void test_tcp_wmem(void **state)
+{
+	(void)state;
+	assert_int_equal(send_limit(many_frames, 10), 131072);
+	assert_in_range(send_limit(many_frames, 80), 160000, 330000);
+	assert_int_equal(send_limit(large_default, 10), 300000);
+	assert_int_equal(send_limit(small_most, 10), 100000);
+	assert_true(send_limit(NULL, 10) < 131072); /* 512 frames */
+}
+
+static void low_mark(struct lane_config *cfg)
+{
+	cfg->notsent_lowat = 3000;
+	cfg->nr_bufs = 4096;
+}
+
+static void test_tcp_notsent_lowat(void **state)
+{
+	(void)state;
+	script_open(low_mark);
+	script_accept("S 0 mss 1000");
+	script_write(12999);
+	assert_int_equal(script_nr_out(), 10);
+	assert_true(lane_tcp_is_writable(s.ln, s.pcb)); /* 2,999 wait */
+	script_write(1);
+	assert_false(lane_tcp_is_writable(s.ln, s.pcb));
+	script_skip();
+	script_in(". 1 ack 1001");
+	script_skip();
+	assert_true(lane_tcp_is_writable(s.ln, s.pcb));
+	script_close();
+}
+
 /* ---- time-outs ---- */
 
 static void low_floor(struct lane_config *cfg)
@@ -410,6 +485,8 @@ int main(void)
 		cmocka_unit_test(test_tcp_min_snd_mss),
 		cmocka_unit_test(test_tcp_slow_start_after_idle),
 		cmocka_unit_test(test_tcp_moderate_rcvbuf),
+		cmocka_unit_test(test_tcp_wmem),
+		cmocka_unit_test(test_tcp_notsent_lowat),
 		cmocka_unit_test(test_tcp_rto_min_us),
 		cmocka_unit_test(test_tcp_syn_retries),
 		cmocka_unit_test(test_tcp_synack_retries),

@@ -153,6 +153,22 @@ static void test_frto__spurious(void **state)
 	assert_true(info().cwnd >= 10);
 	script_skip();
 	assert_int_equal(s.ln->st->stats.tcp_retransmits, 1);
+	/* RFC 6582 3.2 step 2: what was out at the time-out begins no recovery by duplicates. */
+	for (unsigned int i = 0; i < 4; i++)
+		script_in(". 1 ack 2001");
+	assert_int_equal(s.ln->st->stats.tcp_fast_retransmits, 0);
+	script_close();
+}
+
+/* Step 3 a: once a duplicate has decided it, what was sent once proves nothing any more. */
+static void test_frto__decided(void **state)
+{
+	(void)state;
+	frto_step_2();
+	script_in(". 1 ack 1001");
+	script_in(". 1 ack 2001");
+	assert_int_equal(s.ln->st->stats.tcp_undone, 0);
+	assert_int_equal(info().ca_state, 4);
 	script_close();
 }
 
@@ -248,6 +264,7 @@ int main(void)
 		cmocka_unit_test(test_eifel__time_out),
 		cmocka_unit_test(test_eifel__lost_ack_is_no_round_trip),
 		cmocka_unit_test(test_frto__spurious),
+		cmocka_unit_test(test_frto__decided),
 		cmocka_unit_test(test_frto__real),
 		cmocka_unit_test(test_frto__sack),
 		cmocka_unit_test(test_dsack),
