@@ -181,6 +181,58 @@ static void test_out__checksums(void **state)
 	}
 }
 
+static unsigned int nr_zero, nr_ones; /* UDP checksum fields */
+
+static void look_at_sum(void *arg, unsigned int end, const uint8_t *frame, size_t len)
+{
+	const uint8_t *sum = frame + LANE_ETH_HLEN + (frame[12] == 0x08 ? 20 : 40) + 6;
+
+	nr_zero += sum[0] == 0 && sum[1] == 0;
+	nr_ones += sum[0] == 0xff && sum[1] == 0xff;
+}
+
+/* RFC 768, RFC 8200 8.1: a sum that is 0 leaves as all ones, which is the same; 0 means that there is none. */
+static void test_out__no_udp_sum_of_0(void **state)
+{
+	struct world_config cfg;
+	struct lane_ep remote = {.port = 9};
+
+	(void)state;
+	for (unsigned int v6 = 0; v6 < 2; v6++) {
+		world_config_default(&cfg);
+		cfg.pair.trace = look_at_sum;
+		nr_zero = nr_ones = 0;
+		open_world(&cfg);
+		remote.ip = world_ip(1, v6);
+		/* One of all words of text makes the sum 0. */
+		for (uint32_t word = 0; word < 65536; word++) {
+			assert_int_equal(lane_udp_write(w.ln[0], udp[0], &remote, NULL, &word, 2, NULL), 2);
+			if (word % 16 == 15)
+				world_turn(&w);
+		}
+		assert_int_equal(nr_zero, 0);
+		assert_int_equal(nr_ones, 1);
+		close_world();
+	}
+}
+
+#define TXQ_MOST 512 /* ip_out.c's */
+
+static void test_out__txq_is_bounded(void **state)
+{
+	struct world_config cfg;
+
+	(void)state;
+	world_config_default(&cfg);
+	cfg.pair.ring_size = 8;
+	open_world(&cfg);
+	for (unsigned int i = 0; i < 8 + TXQ_MOST + 80; i++)
+		assert_int_equal(send_to(0, false, 10), 10);
+	assert_int_equal(w.ln[0]->st->nr_txq, TXQ_MOST);
+	assert_int_equal(drops(0, LANE_DROP_TX_FULL), 80);
+	close_world();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -190,6 +242,8 @@ int main(void)
 		cmocka_unit_test(test_out__gives_up_without_neighbour),
 		cmocka_unit_test(test_out__full_ring_waits_in_order),
 		cmocka_unit_test(test_out__checksums),
+		cmocka_unit_test(test_out__no_udp_sum_of_0),
+		cmocka_unit_test(test_out__txq_is_bounded),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -114,13 +114,16 @@ static void test_in__contradicting_ends(void **state)
 		give(2000, 4000);
 		give_as(1000, 1500, false); /* ends before what is there */
 		assert_int_equal(nr_held(), 0);
+		give_as(2000, 2400, true);
+		give_as(1000, 1500, false); /* the same, whose end was not known */
+		assert_int_equal(nr_held(), 0);
 		give_as(1000, 1500, false);
 		give_as(1600, 2000, true); /* goes on behind the end */
 		assert_int_equal(nr_held(), 0);
 		give_as(1000, 1500, false);
 		give_as(1000, 1400, false); /* another end */
 		assert_int_equal(nr_held(), 0);
-		assert_int_equal(drops(LANE_DROP_IP_FRAGMENT), before + 6);
+		assert_int_equal(drops(LANE_DROP_IP_FRAGMENT), before + 8);
 	}
 }
 

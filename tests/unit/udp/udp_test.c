@@ -176,6 +176,29 @@ static void test_in__buffer_limit(void **state)
 	lane_udp_put(w.ln[0], pcb);
 }
 
+/* The last frames are not for datagrams that wait: with few left, each socket may have one. */
+static void test_in__few_frames(void **state)
+{
+	struct lane_udp *pcb = bound(0, any6, 53, false);
+	struct lane_bufs *bs = lane_bufs(w.ln[0]);
+	uint32_t taken = LANE_NIL;
+	struct lane_buf *b;
+
+	while (w.ln[0]->st->bufs.nr_free > bs->nr / 32 * 3 && (b = lane_buf_alloc(bs)) != NULL) {
+		b->next = taken;
+		taken = lane_buf_index(bs, b);
+	}
+	for (unsigned int i = 0; i < 3; i++)
+		send_one(9, 53, false, 5);
+	assert_int_equal(lane_udp_nr_queued(pcb), 1);
+	assert_int_equal(lane_udp_nr_dropped(pcb), 2);
+	while ((b = lane_buf_at(bs, taken)) != NULL) {
+		taken = b->next;
+		lane_buf_free(bs, b);
+	}
+	lane_udp_put(w.ln[0], pcb);
+}
+
 static int fail_copy(void *dst, const void *src, size_t len)
 {
 	return -EFAULT;
@@ -320,6 +343,7 @@ int main(void)
 		T(test_in__connected_before_unconnected),
 		T(test_in__reuseport_shares_by_flow),
 		T(test_in__buffer_limit),
+		T(test_in__few_frames),
 		T(test_read__peek_truncate_fault),
 		T(test_write__refusals),
 		T(test_write__no_frame),
