@@ -6,6 +6,7 @@
  * kernel's tables serves for the link alone, in a table of its own.
  */
 #include <errno.h>
+#include <linux/if_packet.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -40,6 +41,18 @@ static int open_link(struct keeper *k, char *err)
 	return lane_netlink_open(k->s.ifs[0], k->link_net, &k->nl[0], err);
 }
 
+/* A NIC lets through the groups that the kernel is in; neighbours ask for the lane's addresses by
+ * others. As long as the socket is open. A device without such a filter needs none, so that it
+ * fails is no error. */
+static void hear_groups(unsigned int ifindex)
+{
+	struct packet_mreq m = {.mr_ifindex = (int)ifindex, .mr_type = PACKET_MR_ALLMULTI};
+	int fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
+
+	if (fd >= 0)
+		setsockopt(fd, SOL_PACKET, PACKET_ADD_MEMBERSHIP, &m, sizeof(m));
+}
+
 int keeper_own_open(struct keeper *k, char *err)
 {
 	struct lane_lwip_config cfg = k->s.own;
@@ -47,6 +60,8 @@ int keeper_own_open(struct keeper *k, char *err)
 
 	if (r)
 		return r;
+	if (k->dev[0])
+		hear_groups(k->link_net->ifindex);
 	memcpy(cfg.ifname, k->s.ifs[0], sizeof(cfg.ifname));
 	cfg.ifindex = k->link_net->ifindex;
 	cfg.mac = k->s.driver == LANE_DEV_TAP ? k->mac : k->link_net->mac;
@@ -91,8 +106,8 @@ static void warn(struct keeper *k)
 	if (lane_lwip_ready(k->lw, err) == 0)
 		k->v.a->warning[0] = 0;
 	else
-		snprintf(k->v.a->warning, sizeof(k->v.a->warning), "own-address mode: %.15s: %.200s",
-			 k->s.ifs[0], err);
+		snprintf(k->v.a->warning, sizeof(k->v.a->warning),
+			 "own-address mode: %.15s: %.200s", k->s.ifs[0], err);
 }
 
 void keeper_own_step(struct keeper *k)
