@@ -65,7 +65,12 @@ static bool get_ip(const struct nlattr *a, int family, struct lane_ip *ip)
 		return true;
 	}
 	if (family == AF_INET6 && mnl_attr_get_payload_len(a) >= 16) {
-		*ip = lane_ip6(mnl_attr_get_payload(a));
+		struct lane_ip v6 = lane_ip6(mnl_attr_get_payload(a));
+
+		/* To us a mapped address is IPv4's; IPv6 routes to ::ffff:0:0/96 say nothing of that. */
+		if (lane_ip_is4(&v6))
+			return false;
+		*ip = v6;
 		return true;
 	}
 	return false;
@@ -205,8 +210,10 @@ int lane_mirror_route(const struct nlmsghdr *h, void *data)
 	if (!i || !wanted_route(i, &t, &r.kind))
 		return MNL_CB_OK;
 	r.plen = i->rtm_dst_len;
-	if (!get_ip(t.at[RTA_DST], i->rtm_family, &r.dst))
-		r.dst = i->rtm_family == AF_INET ? lane_ip4(0) : (struct lane_ip){.d = {0, 0}};
+	if (i->rtm_family == AF_INET)
+		r.dst = lane_ip4(0);
+	if (t.at[RTA_DST] && !get_ip(t.at[RTA_DST], i->rtm_family, &r.dst))
+		return MNL_CB_OK;
 	get_gateway(&t, i->rtm_family, &r.gw);
 	if (t.at[RTA_MULTIPATH])
 		get_multipath(t.at[RTA_MULTIPATH], i->rtm_family, m->ifindex, &ifindex, &r.gw);

@@ -246,6 +246,22 @@ static void test_route__link_local_of_others_is_left_out(void **state)
 	assert_int_equal(parsed(h)->kind, LANE_ROUTE_UNICAST);
 }
 
+/* "unreachable ::ffff:0:0/96", which some systems have, says nothing of IPv4; nor would a source like that. */
+static void test_route__ip6_to_mapped_addresses(void **state)
+{
+	struct nlmsghdr *h = route(AF_INET6, RT_TABLE_MAIN, RTN_UNREACHABLE, 96);
+	struct lane_ip mapped = ip("0.0.0.0");
+
+	mnl_attr_put(h, RTA_DST, 16, mapped.b);
+	assert_null(parsed(h));
+	h = route(AF_INET6, RT_TABLE_MAIN, RTN_UNICAST, 64);
+	put_ip(h, RTA_DST, "fd01::");
+	mapped = ip("10.0.0.1");
+	mnl_attr_put(h, RTA_PREFSRC, 16, mapped.b);
+	mnl_attr_put_u32(h, RTA_OIF, OURS);
+	assert_ip(&parsed(h)->src, "::");
+}
+
 static void put_hop(struct nlmsghdr *h, uint32_t ifindex, const char *gw)
 {
 	struct rtnexthop *nh = mnl_nlmsg_get_payload_tail(h);
@@ -357,6 +373,7 @@ int main(void)
 		CASE(test_route__by_us_and_by_others),
 		CASE(test_route__kinds),
 		CASE(test_route__link_local_of_others_is_left_out),
+		CASE(test_route__ip6_to_mapped_addresses),
 		CASE(test_route__multipath_prefers_us),
 		CASE(test_route__ip4_by_an_ip6_gateway),
 		CASE(test_default_route),
