@@ -126,11 +126,24 @@ static void next_try(struct lane *ln, struct lane_tcp *pcb)
 	lane_tcp_arm(ln, pcb, LANE_TT_RTX, in);
 }
 
+static uint8_t max_retries(const struct lane *ln, const struct lane_tcp *pcb)
+{
+	const struct lane_config *cfg = &ln->st->cfg;
+
+	if (!(pcb->flags & LANE_TF_ORPHAN))
+		return cfg->retries2;
+	return cfg->orphan_retries ? cfg->orphan_retries : ORPHAN_RETRIES;
+}
+
 static void syn_timeout(struct lane *ln, struct lane_tcp *pcb)
 {
 	struct lane_tcp_x *x = lane_tcp_x(ln, pcb);
+	uint8_t max = lane_tcp_opts(ln, pcb)->syncnt;
 
-	if (given_up(ln, pcb, lane_tcp_opts(ln, pcb)->syncnt)) {
+	/* Closed before a simultaneous open was complete: it waits for its FIN's turn, as orphans do. */
+	if ((pcb->flags & LANE_TF_ORPHAN) && max > max_retries(ln, pcb))
+		max = max_retries(ln, pcb);
+	if (given_up(ln, pcb, max)) {
 		give_up(ln, pcb);
 		return;
 	}
@@ -139,15 +152,6 @@ static void syn_timeout(struct lane *ln, struct lane_tcp *pcb)
 	pcb->flags |= LANE_TF_SYN_DUE;
 	lane_tcp_want_output(ln, pcb);
 	next_try(ln, pcb);
-}
-
-static uint8_t max_retries(const struct lane *ln, const struct lane_tcp *pcb)
-{
-	const struct lane_config *cfg = &ln->st->cfg;
-
-	if (!(pcb->flags & LANE_TF_ORPHAN))
-		return cfg->retries2;
-	return cfg->orphan_retries ? cfg->orphan_retries : ORPHAN_RETRIES;
 }
 
 /* RFC 9293 3.8.6.1. An answer resets 'retries': a peer that answers may keep its window shut. */

@@ -174,6 +174,26 @@ static void test_close__queued_text_goes_out_first(void **state)
 	script_close();
 }
 
+/* TCP_SYNCNT is the program's patience; once it has let go, an orphan's counts. */
+static void test_close__before_a_simultaneous_open_is_complete(void **state)
+{
+	struct lane_tcp_opts_set o;
+
+	(void)state;
+	script_open(NULL);
+	script_connect(NULL);
+	lane_tcp_get_opts(s.ln, s.pcb, &o);
+	o.syncnt = 127;
+	assert_int_equal(lane_tcp_set_opts(s.ln, s.pcb, &o), 0);
+	script_in("S 0 mss 1000");
+	script_out("S. 0 ack 1");
+	end_pcb();
+	assert_int_equal(s.ln->st->tcp_pool.nr_used, 1);
+	script_run_ms(600000);
+	assert_int_equal(s.ln->st->tcp_pool.nr_used, 0);
+	script_close();
+}
+
 static void test_abort(void **state)
 {
 	(void)state;
@@ -486,6 +506,7 @@ int main(void)
 		cmocka_unit_test(test_close__unread_text_resets),
 		cmocka_unit_test(test_close__text_after_it_resets),
 		cmocka_unit_test(test_close__queued_text_goes_out_first),
+		cmocka_unit_test(test_close__before_a_simultaneous_open_is_complete),
 		cmocka_unit_test(test_abort),
 		cmocka_unit_test(test_rst__behind_text),
 		cmocka_unit_test(test_rst__after_fin_and_send),
