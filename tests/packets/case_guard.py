@@ -288,8 +288,8 @@ def icmp_half_open(new):
 
 def shrink(new, mtu, what="seq", **more):
     """One window of 3,000 bytes is out; an error says the path takes less."""
-    c = opened(new, service="source", wnd=3000)
-    got = c.collect(0.03)
+    c = opened(new, service="source", wnd=3000, quiet=0, rtt=0.1)
+    c.collect(0.05)
     c.note(f"before: {c.rcv}")
     seq = {"seq": 1, "old": -5000, "future": 100000}[what]
     too_big(c, mtu, quote(c, seq, **more.pop("quoted", {})), **more)

@@ -11,7 +11,6 @@ def both(name):
 ICMP = "lane drops it without an ICMP parameter problem"
 AUTH = "lane knows no TCP-MD5 and ignores the option; the kernel refuses a signature that it has no key for"
 HALF = "the kernel cuts segments to half of a small window, lane to the MSS"
-PROBE = "lane's tail loss probe comes while the case waits, the kernel's later; the peer sends no DSACK"
 FRAGMENT = "a later fragment that comes before the first goes to the kernel (drivers/xdp/xdp.bpf.c), which has no such connection"
 FORGED = "no answer to a source that cannot be a peer's (tcp.md)"
 
@@ -27,6 +26,5 @@ _TABLE = (
     (["fragments-" + n + "/" + v for n in ("backwards", "first-last") for v in "46"] + ["fragments-tiny-first/4"], FRAGMENT),
     (both("options-in-text"), "the kernel drops damaged options while it looks for TCP-MD5; lane ignores them"),
     (both("window-scaled"), HALF),
-    (both("window-shrinks") + both("zero-window"), PROBE),
 )
 EXPECTED = {name: why for names, why in _TABLE for name in names}

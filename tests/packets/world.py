@@ -246,8 +246,10 @@ class Peer:
     def syn(self, opts=b"", **more):
         self.send(F.SYN | more.pop("flags", 0), seq=0, opts=opts, **more)
 
-    def open(self, opts=b"", quiet=0.05, wnd=None):
-        """The handshake; True when there is a connection."""
+    def open(self, opts=b"", quiet=0.05, wnd=None, rtt=0):
+        """The handshake; True when there is a connection. 'rtt' is the round trip that the server measures, in seconds: its
+        tail loss probe comes after two of them, its time-out after one and 200 ms. With 'quiet' 0 the server's first
+        text is left to what follows."""
         if wnd is not None:
             self.wnd = wnd
         self.syn(opts)
@@ -258,8 +260,10 @@ class Peer:
         self.snd, self.rcv = 1, 1
         if "ts" in p.opts and self.ts is None:
             self.ts = 0
+        time.sleep(rtt)
         self.send(F.ACK)
-        self.collect(quiet)
+        if quiet:
+            self.collect(quiet)
         return True
 
     def ack(self, **more):
