@@ -261,7 +261,7 @@ UNREACH = {"net": (3, 0, 1, 0), "host": (3, 1, 1, 3), "port": (3, 3, 1, 4), "pro
 @table("icmp", UNREACH)
 def _(new, row):
     """No ICMP error ends an established connection."""
-    c = opened(new, service="source", wnd=2920)
+    c = opened(new, service="source", wnd=2920, rtt=0.1)
     kind, code = row[2:] if c.v6 else row[:2]
     icmp(c, kind, code, 0, quote(c, c.rcv - 1))
     c.collect(0.1)
@@ -289,7 +289,7 @@ def icmp_half_open(new):
 def shrink(new, mtu, what="seq", **more):
     """One window of 3,000 bytes is out; an error says the path takes less."""
     c = opened(new, service="source", wnd=3000, quiet=0, rtt=0.1)
-    c.collect(0.05)
+    c.collect(0.05, first=1.0)
     c.note(f"before: {c.rcv}")
     seq = {"seq": 1, "old": -5000, "future": 100000}[what]
     too_big(c, mtu, quote(c, seq, **more.pop("quoted", {})), **more)
@@ -329,8 +329,8 @@ def too_big_bad_checksum(new):
 def too_big_short_quote(new):
     """IPv4 may quote 8 bytes of the segment only; IPv6 the same here."""
     for extra in (0, 4, 8, 16):
-        c = opened(new, service="source", wnd=3000)
-        c.collect(0.03)
+        c = opened(new, service="source", wnd=3000, quiet=0, rtt=0.1)
+        c.collect(0.05, first=1.0)
         too_big(c, 1300, quote(c, 1, length=(40 if c.v6 else 20) + extra))
         c.note(f"{extra} bytes: sent again: {max(sizes(c.collect(0.06)), default=0)}")
         c.abort()
@@ -338,8 +338,8 @@ def too_big_short_quote(new):
 
 @case(alone=True)
 def too_big_other_ports(new):
-    c = opened(new, service="source", wnd=3000)
-    c.collect(0.03)
+    c = opened(new, service="source", wnd=3000, quiet=0, rtt=0.1)
+    c.collect(0.05, first=1.0)
     too_big(c, 1300, quote(c, 1, ports=(c.dport, c.port + 1)))
     c.note(f"sent again: {max(sizes(c.collect(0.06)), default=0)}")
     c.abort()

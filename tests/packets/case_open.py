@@ -57,7 +57,7 @@ def _(new, opts):
     c.ts = 0 if b"\10\n" in opts else None
     c.wnd = 65535 if b"\3\3" not in opts else 8000
     c.ack()
-    got = c.collect(quiet=0.15)
+    got = c.collect(quiet=0.15, first=1.0)
     c.note(f"text in segments of {max(sizes(got), default=0)}, {c.rcv > 1}")
     c.abort()
 
@@ -69,7 +69,7 @@ def mss_of_server(new):
     c.expect("SYN-ACK", until=lambda p: True)
     c.snd = c.rcv = 1
     c.ack()
-    c.note(f"text in segments of {max(sizes(c.collect(quiet=0.15)), default=0)}")
+    c.note(f"text in segments of {max(sizes(c.collect(quiet=0.15, first=1.0)), default=0)}")
     c.abort()
 
 

@@ -41,7 +41,7 @@ def cover(got, c):
 def initial_window(new):
     """Ten segments, RFC 6928, and no more; here the text has 10,000 bytes and the segments 536."""
     c = opened(new, F.mss(536) + F.sack_ok(), quiet=0)
-    got = c.collect(0.05)
+    got = c.collect(0.05, first=1.0)
     c.note(f"{ranges(got, c)}")
     c.abort()
 
@@ -51,7 +51,7 @@ def window_is_kept(new):
     """Never a byte beyond what we offer, in every size."""
     for wnd in (100, 499, 500, 501, 1000, 1499, 5000):
         c = opened(new, wnd=wnd, quiet=0)
-        got = c.collect(0.05)
+        got = c.collect(0.05, first=1.0)
         c.note(f"window {wnd}: up to {c.rcv}")
         c.abort()
 
@@ -59,7 +59,7 @@ def window_is_kept(new):
 @case(alone=True)
 def window_scaled(new):
     c = opened(new, SACK + F.wscale(4), wnd=50, quiet=0)
-    c.collect(0.05)
+    c.collect(0.05, first=1.0)
     c.note(f"up to {c.rcv}")
     c.abort()
 
@@ -67,7 +67,7 @@ def window_scaled(new):
 @case(alone=True)
 def window_opens(new):
     c = opened(new, wnd=1000, quiet=0)
-    c.collect(0.05)
+    c.collect(0.05, first=1.0)
     for _ in range(3):
         c.ack()
         c.collect(0.05)
@@ -83,7 +83,7 @@ def window_opens(new):
 def window_shrinks(new):
     """RFC 9293 3.8.6: a window that is taken back; nothing new beyond it."""
     c = opened(new, wnd=3000, quiet=0)
-    c.collect(0.05)
+    c.collect(0.05, first=1.0)
     c.send(F.ACK, ack=1001, wnd=1000)
     c.note(cover(c.collect(0.05), c))
     c.send(F.ACK, ack=3001, wnd=1000)
@@ -97,7 +97,7 @@ def window_shrinks(new):
 def window_old_ack(new):
     """An old ACK does not change the window."""
     c = opened(new, wnd=1000, quiet=0)
-    c.collect(0.05)
+    c.collect(0.05, first=1.0)
     c.ack()
     c.collect(0.05)
     c.send(F.ACK, ack=1, wnd=60000)
@@ -108,7 +108,7 @@ def window_old_ack(new):
 @case(alone=True)
 def window_without_ack_moving(new):
     c = opened(new, wnd=1000, quiet=0)
-    c.collect(0.05)
+    c.collect(0.05, first=1.0)
     c.send(F.ACK, ack=1, wnd=2000)
     c.note(cover(c.collect(0.05), c))
     c.abort()
@@ -118,7 +118,7 @@ def window_without_ack_moving(new):
 def silly_window(new):
     """A window opened byte by byte: small segments are not sent for it at once."""
     c = opened(new, wnd=1000, quiet=0)
-    c.collect(0.05)
+    c.collect(0.05, first=1.0)
     for n in (1, 10, 100):
         c.send(F.ACK, ack=1001, wnd=n)
         c.note(f"{n}: {cover(c.collect(0.05), c)}")
@@ -129,7 +129,7 @@ def silly_window(new):
 def zero_window(new):
     """Persist probes: seq - 1, no text, less and less often; then the window opens."""
     c = opened(new, wnd=1000, quiet=0)
-    c.collect(0.05)
+    c.collect(0.05, first=1.0)
     c.rcv = 1001
     c.send(F.ACK, ack=1001, wnd=0)
     times, probes = [time.monotonic()], []
@@ -187,7 +187,7 @@ def retransmission(new):
 def fast_retransmit(new):
     """Three duplicate ACKs bring the first segment at once, once."""
     c = opened(new, F.mss(1000), wnd=60000, quiet=0)
-    c.collect(0.05)
+    c.collect(0.05, first=1.0)
     c.send(F.ACK, ack=1001)
     c.collect(0.05)
     c.send(F.ACK, ack=1001)
@@ -204,7 +204,7 @@ def fast_retransmit(new):
 def fast_retransmit_sack(new):
     """With SACK: what is missing comes again, what was reported does not."""
     c = opened(new, F.mss(1000) + F.sack_ok(), wnd=60000, quiet=0)
-    c.collect(0.05)
+    c.collect(0.05, first=1.0)
     i = c.iss
     c.send(F.ACK, ack=1001)
     for n in (1, 2, 3, 4):
@@ -220,7 +220,7 @@ def fast_retransmit_sack(new):
 def partial_ack(new):
     """Two segments lost, no SACK: the partial ACK brings the second."""
     c = opened(new, F.mss(1000), wnd=60000, quiet=0)
-    c.collect(0.05)
+    c.collect(0.05, first=1.0)
     for _ in range(4):
         c.send(F.ACK, ack=1)
     c.note("first: " + ("1-1001" if "1-1001" in ranges(c.collect(0.04), c) else "not sent"))
@@ -235,7 +235,7 @@ def partial_ack(new):
 def sack_of_unsent(new):
     """SACK blocks of what was never sent, of what is acknowledged, turned around: no harm."""
     c = opened(new, F.mss(1000) + F.sack_ok(), wnd=60000, quiet=0)
-    c.collect(0.05)
+    c.collect(0.05, first=1.0)
     i = c.iss
     for a, b in ((50001, 60001), (1, 500), (3001, 2001), (0, 1 << 31), (2001, 2001)):
         c.send(F.ACK, ack=1001, opts=F.sacks((i + a, i + b)))
@@ -250,7 +250,7 @@ def sack_of_unsent(new):
 def time_out_and_recovery(new):
     """A whole window is lost."""
     c = opened(new, F.mss(1000) + F.sack_ok(), wnd=5000, quiet=0)
-    c.collect(0.05)
+    c.collect(0.05, first=1.0)
     # A tail loss probe may come before it.
     got = c.collect(1.5, until=lambda p: p.data and c.rel(p.seq) == 1)
     c.note("after the time-out: " + (c.show(got[-1]) if got else "silent"))
@@ -311,7 +311,7 @@ def user_timeout(new):
 def ecn_echo(new):
     """No ECN by default as passive end without the offer; the server's text carries no ECT."""
     c = opened(new, wnd=3000, quiet=0)
-    got = c.collect(0.05)
+    got = c.collect(0.05, first=1.0)
     c.note(f"{sorted({p.tos for p in got})}")
     c.abort()
 

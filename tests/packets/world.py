@@ -146,11 +146,13 @@ class Peer:
         n = (seq - (self.iss or 0)) & 0xFFFFFFFF
         return n - (1 << 32) if n >= 1 << 31 and self.iss is not None else n
 
-    def collect(self, quiet=QUIET, limit=5.0, until=None):
-        """All packets until nothing came for 'quiet' seconds, or until(packet) says it is the last."""
+    def collect(self, quiet=QUIET, limit=5.0, until=None, first=0):
+        """All packets until nothing came for 'quiet' seconds, or until(packet) says it is the last. What must come is
+        waited for longer: the packet that 'until' knows for a second, the first one for 'first' seconds."""
         got, end = [], time.monotonic() + limit * self.w.slow
+        quiet = max(quiet, 1.0) if until else quiet
         while time.monotonic() < end:
-            p = self.get(quiet)
+            p = self.get(quiet if got else max(quiet, first))
             if p is None:
                 break
             got.append(p)
