@@ -8,9 +8,9 @@ SACK = F.mss(1460) + F.sack_ok()
 STAMPS = SACK + F.stamps(1000)
 
 
-def opened(new, service, opts=SACK, **more):
+def opened(new, service, opts=SACK, rtt=0.1, **more):
     c = new(service)
-    c.open(opts, **more)
+    c.open(opts, rtt=rtt, **more)
     return c
 
 

@@ -8,9 +8,9 @@ from world import F, sizes
 SACK = F.mss(1460) + F.sack_ok()
 
 
-def opened(new, opts=SACK, service="echo", **more):
+def opened(new, opts=SACK, service="echo", rtt=0.1, **more):
     c = new(service)
-    c.open(opts, **more)
+    c.open(opts, rtt=rtt, **more)
     return c
 
 
@@ -39,7 +39,7 @@ def _(new, row):
     c.send(flags, seq=c.snd + off, data=b"x" if flags & F.PSH else b"")
     c.expect("RST")
     alive(c)
-    c.report(0.6)
+    c.report()
     c.abort()
 
 
@@ -50,7 +50,7 @@ def rst_wrong_ack(new):
     c.send(F.RST | F.ACK, ack=5000000)
     c.expect("RST")
     alive(c)
-    c.report(0.6)
+    c.report()
 
 
 @case()
@@ -63,7 +63,7 @@ def rst_after_sack_hole(new):
     c.expect("RST at the end of what was SACKed")
     c.data(b"y" * 100)
     c.summary("then")
-    c.report(0.6)
+    c.report()
     c.abort()
 
 
@@ -72,7 +72,7 @@ def rst_old_stamp(new):
     c = opened(new, SACK + F.stamps(1000))
     c.send(F.RST, opts=F.stamps(5))
     c.expect("RST with an old timestamp")
-    c.report(0.6)
+    c.report()
 
 
 @case()
@@ -261,7 +261,7 @@ UNREACH = {"net": (3, 0, 1, 0), "host": (3, 1, 1, 3), "port": (3, 3, 1, 4), "pro
 @table("icmp", UNREACH)
 def _(new, row):
     """No ICMP error ends an established connection."""
-    c = opened(new, service="source", wnd=2920, rtt=0.1)
+    c = opened(new, service="source", wnd=2920)
     kind, code = row[2:] if c.v6 else row[:2]
     icmp(c, kind, code, 0, quote(c, c.rcv - 1))
     c.collect(0.1)
@@ -288,7 +288,7 @@ def icmp_half_open(new):
 
 def shrink(new, mtu, what="seq", **more):
     """One window of 3,000 bytes is out; an error says the path takes less."""
-    c = opened(new, service="source", wnd=3000, quiet=0, rtt=0.1)
+    c = opened(new, service="source", wnd=3000, quiet=0)
     c.collect(0.05, first=1.0)
     c.note(f"before: {c.rcv}")
     seq = {"seq": 1, "old": -5000, "future": 100000}[what]
@@ -329,7 +329,7 @@ def too_big_bad_checksum(new):
 def too_big_short_quote(new):
     """IPv4 may quote 8 bytes of the segment only; IPv6 the same here."""
     for extra in (0, 4, 8, 16):
-        c = opened(new, service="source", wnd=3000, quiet=0, rtt=0.1)
+        c = opened(new, service="source", wnd=3000, quiet=0)
         c.collect(0.05, first=1.0)
         too_big(c, 1300, quote(c, 1, length=(40 if c.v6 else 20) + extra))
         c.note(f"{extra} bytes: sent again: {max(sizes(c.collect(0.06)), default=0)}")
@@ -338,7 +338,7 @@ def too_big_short_quote(new):
 
 @case(alone=True)
 def too_big_other_ports(new):
-    c = opened(new, service="source", wnd=3000, quiet=0, rtt=0.1)
+    c = opened(new, service="source", wnd=3000, quiet=0)
     c.collect(0.05, first=1.0)
     too_big(c, 1300, quote(c, 1, ports=(c.dport, c.port + 1)))
     c.note(f"sent again: {max(sizes(c.collect(0.06)), default=0)}")
