@@ -75,8 +75,7 @@ static int take(struct shim_local *l, struct shim_local *nl, unsigned int flags,
 		memcpy(nl->kept, l->kept, sizeof(nl->kept));
 		nl->index = i;
 		nl->generation = s->generation;
-		if (lane_tcp_get_remote(v->ln, conn, peer) < 0)
-			memset(peer, 0, sizeof(*peer)); /* reset while it waited */
+		lane_tcp_get_peer(v->ln, conn, peer);
 		r = 0;
 	}
 	shim_leave(v);

@@ -76,6 +76,11 @@ int lane_tcp_get_remote(const struct lane *ln, const struct lane_tcp *pcb, struc
 	return 0;
 }
 
+void lane_tcp_get_peer(const struct lane *ln, const struct lane_tcp *pcb, struct lane_ep *ep)
+{
+	*ep = lane_tcp_remote_ep(ln, pcb);
+}
+
 void lane_tcp_get_opts(const struct lane *ln, const struct lane_tcp *pcb,
 		       struct lane_tcp_opts_set *o)
 {

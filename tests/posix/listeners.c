@@ -160,16 +160,19 @@ static void unbound(void)
 static void reset_in_queue(void)
 {
 	struct linger lg = {1, 0};
-	struct sockaddr_in a;
-	socklen_t len = sizeof(a);
+	struct sockaddr_in a, own;
+	socklen_t len = sizeof(own);
 	int l = t_listen(5), c = t_connect(t_port(l)), s, err;
 
 	setsockopt(c, SOL_SOCKET, SO_LINGER, &lg, sizeof(lg));
+	MUST(getsockname(c, (struct sockaddr *)&own, &len));
+	len = sizeof(a);
 	t_sleep_ms(20);
 	close(c);
 	t_sleep_ms(50);
 	s = accept(l, (struct sockaddr *)&a, &len);
 	SHOW(s >= 0);
+	SHOW(len == sizeof(a) && a.sin_port == own.sin_port && a.sin_addr.s_addr == own.sin_addr.s_addr);
 	t_say("%s", t_poll(s, POLLIN | POLLOUT | POLLRDHUP, 0));
 	SHOW(getpeername(s, (struct sockaddr *)&a, &len));
 	len = sizeof(err);

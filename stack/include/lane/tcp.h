@@ -171,6 +171,8 @@ int lane_tcp_take_error(struct lane *ln, struct lane_tcp *pcb);
 void lane_tcp_get_local(const struct lane *ln, const struct lane_tcp *pcb, struct lane_ep *ep);
 /* -ENOTCONN unless connected. */
 int lane_tcp_get_remote(const struct lane *ln, const struct lane_tcp *pcb, struct lane_ep *ep);
+/* Who it was, even when the connection was reset while it waited for lane_tcp_accept(). */
+void lane_tcp_get_peer(const struct lane *ln, const struct lane_tcp *pcb, struct lane_ep *ep);
 void lane_tcp_get_opts(const struct lane *ln, const struct lane_tcp *pcb,
 		       struct lane_tcp_opts_set *o);
 /* Applies: a cleared cork or a set nodelay sends what was held, LANE_QUICKACK_NOW ACKs.

@@ -425,6 +425,8 @@ static void test_queued__reset_is_still_accepted(void **state)
 	lane_tcp_get_status(s.ln, s.pcb, &st);
 	assert_int_equal(st.err, ECONNRESET);
 	assert_int_equal(lane_tcp_get_remote(s.ln, s.pcb, &ep), -ENOTCONN);
+	lane_tcp_get_peer(s.ln, s.pcb, &ep);
+	assert_int_not_equal(ep.port, 0);
 	script_close();
 }
 
