@@ -20,6 +20,19 @@
 
 #include "keeper_help.h"
 
+/* A connection's sock that this process alone holds. */
+static uint32_t make_sock(struct shim_view *v)
+{
+	uint32_t sock;
+
+	shim_lock(v);
+	sock = shim_sock_alloc(v);
+	shim_sock_at(v, sock)->kind = SHIM_SOCK_TCP;
+	shim_sock_at(v, sock)->rows = 1;
+	shim_unlock(v);
+	return sock;
+}
+
 static void test_fork__the_child_is_a_member_with_all_references(void **state)
 {
 	struct shim_view v;
@@ -30,11 +43,7 @@ static void test_fork__the_child_is_a_member_with_all_references(void **state)
 	(void)state;
 	need_keeper();
 	join(&v);
-	shim_lock(&v);
-	sock = shim_sock_alloc(&v);
-	shim_sock_at(&v, sock)->kind = SHIM_SOCK_TCP;
-	shim_sock_at(&v, sock)->rows = 1;
-	shim_unlock(&v);
+	sock = make_sock(&v);
 	row = keeper_fork_prepare(&v, false);
 	assert_int_equal(row, 1);
 	pid = fork();
@@ -159,16 +168,8 @@ static void test_fork__that_fails(void **state)
 	(void)state;
 	need_keeper();
 	join(&v);
-	shim_lock(&v);
-	sock = shim_sock_alloc(&v);
-	shim_sock_at(&v, sock)->kind = SHIM_SOCK_TCP;
-	shim_sock_at(&v, sock)->rows = 1;
-	shim_unlock(&v);
-	shim_lock(&v);
-	closed = shim_sock_alloc(&v);
-	shim_sock_at(&v, closed)->kind = SHIM_SOCK_TCP;
-	shim_sock_at(&v, closed)->rows = 1;
-	shim_unlock(&v);
+	sock = make_sock(&v);
+	closed = make_sock(&v);
 	row = keeper_fork_prepare(&v, false);
 	/* By another thread; the child would have had it. */
 	shim_lock(&v);

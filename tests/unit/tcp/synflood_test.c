@@ -1,36 +1,9 @@
 /*
  * synflood_test.c - a SYN queue that is full: who gives way, SYN cookies (RFC 4987)
  */
-#include "tests/unit/tcp/script.h"
+#include "tests/unit/tcp/syn_help.h"
 
-#include "lane-int/tcp_info.h"
 #include "stack/tcp/cookie.h"
-#include "stack/tcp/synq.h"
-
-static const struct lane_stats *stats(void)
-{
-	return lane_stats(s.ln);
-}
-
-static uint32_t nr_half_open(void)
-{
-	return s.ln->st->syn_pool.nr_used;
-}
-
-static void expect_accept(bool there)
-{
-	s.pcb = lane_tcp_accept(s.ln, s.listener, 7);
-	assert_true(there == (s.pcb != NULL));
-}
-
-/* A segment with our last TSval echoed. */
-static void in_echo(const char *line, unsigned int tsval)
-{
-	char full[128];
-
-	snprintf(full, sizeof(full), "%s ts %u:%u", line, tsval, s.last.opts.tsval);
-	script_in(full);
-}
 
 static void one_record(struct lane_config *cfg)
 {

@@ -1,35 +1,7 @@
 /*
  * synq_test.c - half-open connections in records: RFC 9293 3.10.7.4 in SYN-RECEIVED
  */
-#include "tests/unit/tcp/script.h"
-
-#include "lane-int/tcp_info.h"
-#include "stack/tcp/synq.h"
-
-static const struct lane_stats *stats(void)
-{
-	return lane_stats(s.ln);
-}
-
-static uint32_t nr_half_open(void)
-{
-	return s.ln->st->syn_pool.nr_used;
-}
-
-static void expect_accept(bool there)
-{
-	s.pcb = lane_tcp_accept(s.ln, s.listener, 7);
-	assert_true(there == (s.pcb != NULL));
-}
-
-/* A segment with our last TSval echoed. */
-static void in_echo(const char *line, unsigned int tsval)
-{
-	char full[128];
-
-	snprintf(full, sizeof(full), "%s ts %u:%u", line, tsval, s.last.opts.tsval);
-	script_in(full);
-}
+#include "tests/unit/tcp/syn_help.h"
 
 /* ---- records ---- */
 

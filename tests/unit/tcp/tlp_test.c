@@ -1,28 +1,7 @@
 /*
  * tlp_test.c - the tail loss probe: RFC 8985 7
  */
-#include "tests/unit/tcp/script.h"
-
-#include "lane-int/tcp_info.h"
-
-static struct lane_tcp_info_out info(void)
-{
-	struct lane_tcp_info_out i;
-
-	lane_tcp_get_info(s.ln, s.pcb, &i);
-	return i;
-}
-
-/* A round trip of 20 ms, 'n' bytes written and sent, and so much time passed. */
-static void send_segments(const char *syn, unsigned int n)
-{
-	script_open(NULL);
-	script_accept_far(syn, 20);
-	script_write(n);
-	script_skip();
-	script_run_ms(20);
-	script_silent();
-}
+#include "tests/unit/tcp/loss_help.h"
 
 /* 7.2, 7.3: the last segment after two round trips; its SACK shows the rest. */
 static void test_tail_lost(void **state)
