@@ -46,7 +46,11 @@ big_transfer()
 
 asyncio_both_ends()
 {
-	grew 5000 in_ns "$ns" timeout 60 "$LANE" run --strict -i lo -- /usr/bin/python3 "$here/echo_asyncio.py" 1000 10
+	local k
+	k=$(kernel_packets "$ns")
+	grew 5000 in_ns "$ns" timeout 60 "$LANE" run --strict -i lo -- /usr/bin/python3 "$here/echo_asyncio.py" 1000 10 || return 1
+	k=$(($(kernel_packets "$ns") - k))
+	[ $k -le 5 ] || no "the kernel's TCP and UDP received $k packets: not both ends were on lane"
 }
 
 begin
