@@ -62,7 +62,8 @@ void lane_xdp_describe(const struct lane_xdp_share *share, char *out, size_t siz
 	for (size_t i = 0; i < NR_FEATURES; i++) {
 		if (share->lacking & features[i].bit)
 			add(&t, ", lacking %s (Linux %s)", features[i].name, features[i].since);
-		else if (!(share->have & features[i].bit) && features[i].bit != LANE_XDP_F_MAP_LATE)
+		else if (!(share->have & features[i].bit) &&
+			 (share->bound || features[i].bit != LANE_XDP_F_MAP_LATE))
 			add(&t, ", %s switched off", features[i].name);
 	}
 	if (share->bound && !(share->have & LANE_XDP_F_BUSY_POLL))

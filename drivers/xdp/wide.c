@@ -89,7 +89,7 @@ int lane_xdp_wide_open(struct lane_xdp_dev *dev)
 	}
 	if (fd >= 0)
 		dev->share->have |= LANE_XDP_F_SUPER;
-	else
+	else if (!(dev->cfg.without & LANE_XDP_F_SUPER))
 		dev->share->lacking |= LANE_XDP_F_SUPER;
 	return fd;
 }
