@@ -9,6 +9,7 @@
  * SO_ERROR; if that was read already, the next connect() gives ECONNABORTED; the one after
  * that starts anew (posix.md 46, 68).
  */
+#include "lane-int/engine.h"
 #include "lane-int/ifs.h"
 #include "posix/sock.h"
 
@@ -91,7 +92,8 @@ static int start(const struct shim_kopts *k, const struct lane_ep *local,
 	shim_enter(v);
 	*index = shim_sock_make(v, SHIM_SOCK_TCP, flags, &cookie);
 	s = shim_sock_at(v, *index);
-	pcb = s ? lane_tcp_create(v->ln, cookie) : NULL;
+	/* Those that half-open connections will need are theirs: their peers know of no others. */
+	pcb = s && lane_claim_spare(v->ln) ? lane_tcp_create(v->ln, cookie) : NULL;
 	if (pcb) {
 		s->pcb = lane_tcp_index(v->ln, pcb);
 		shim_kopts_apply(s, k);

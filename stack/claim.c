@@ -119,10 +119,18 @@ void lane_unclaim(struct lane *ln, uint8_t proto, uint16_t port, enum lane_claim
 	update(ln, proto, port, NULL, false);
 }
 
+uint32_t lane_claim_spare(const struct lane *ln)
+{
+	const struct lane_pool *p = &ln->st->tcp_pool;
+	uint32_t taken = p->nr_used + ln->st->syn_pool.nr_used;
+
+	return p->nr > taken ? p->nr - taken : 0;
+}
+
 void lane_claim_spill(struct lane *ln)
 {
 	const struct lane_pool *p = &ln->st->tcp_pool;
-	uint32_t spare = p->nr - p->nr_used;
+	uint32_t spare = lane_claim_spare(ln);
 	bool full = ln->st->cfg.listen_spill &&
 		    spare < (ln->st->listen_full ? p->nr / SPILL_END : p->nr / SPILL_START);
 

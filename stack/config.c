@@ -11,6 +11,7 @@
 #define LINE 64
 #define PCB_SHARE 320 /* bytes of that eighth for each pcb */
 #define SYNS_MAX 65536 /* beyond it cookies do */
+#define SMALL (48u << 20) /* bytes: below, no connection waits for another's extension */
 
 void lane_config_default(struct lane_config *cfg)
 {
@@ -59,7 +60,8 @@ void lane_config_default(struct lane_config *cfg)
 }
 
 /* About an eighth of the memory holds pcbs, as much again all that goes with them (extensions, half-open
- * connections, TIME_WAIT, pacing, tables); the rest is frames. */
+ * connections, TIME_WAIT, pacing, tables); the rest is frames. Little memory is for a few connections, all
+ * of which may be busy: there are as many as extensions, and two frames for each. */
 int lane_config_memory(struct lane_config *cfg, size_t bytes)
 {
 	size_t pcbs = bytes / 8 / PCB_SHARE;
@@ -67,11 +69,11 @@ int lane_config_memory(struct lane_config *cfg, size_t bytes)
 
 	if (bytes < 2u << 20 || bytes > (size_t)1 << 40 || cfg->buf_stride == 0)
 		return -EINVAL;
-	cfg->nr_tcp = (uint32_t)pcbs;
 	cfg->nr_tcp_x = (uint32_t)(pcbs / 8 * 3);
+	cfg->nr_tcp = bytes < SMALL ? cfg->nr_tcp_x : (uint32_t)pcbs;
 	cfg->nr_listen = (uint32_t)(pcbs / 16);
 	cfg->nr_tw = (uint32_t)pcbs;
-	cfg->nr_syn = (uint32_t)(pcbs / 2 < SYNS_MAX ? pcbs / 2 : SYNS_MAX);
+	cfg->nr_syn = cfg->nr_tcp / 2 < SYNS_MAX ? cfg->nr_tcp / 2 : SYNS_MAX;
 	cfg->nr_udp = (uint32_t)(pcbs / 16);
 	cfg->nr_pace = (uint32_t)(pcbs / 8);
 	cfg->nr_bufs = 0;

@@ -353,6 +353,10 @@ enum lane_drop lane_tcp_listen_in(struct lane *ln, struct lane_tcp *l, struct la
 		return LANE_DROP_TCP_FLAGS;
 	if (accept_full(ln, l) || no_room(ln, l, cookie))
 		return LANE_DROP_TCP_BACKLOG;
+	/* Its peer would take the SYN-ACK for a connection that then waits for another's end. It comes again, to
+	 * the kernel. */
+	if (ln->st->cfg.listen_spill && !lane_claim_spare(ln))
+		return LANE_DROP_TCP_NO_PCB;
 	/* The path's MTU bounds the MSS that we offer. */
 	if (lane_path_update(ln, &path, &local, &pkt->ip.src) < 0 && !path.have_mac)
 		return LANE_DROP_NO_ROUTE;

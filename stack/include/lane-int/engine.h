@@ -134,6 +134,8 @@ uint32_t lane_udp_mask(const struct lane *ln, unsigned int ifi, uint16_t port);
 /* After pcbs were taken or freed: leaves SYNs to the kernel's listeners while there are hardly any, if
  * cfg.listen_spill says that it has such. */
 void lane_claim_spill(struct lane *ln);
+/* Pcbs that are free and that no half-open connection will need. */
+uint32_t lane_claim_spare(const struct lane *ln);
 /* True when no socket holds the port (for the choice of ports). */
 bool lane_claim_is_free(const struct lane *ln, uint8_t proto, uint16_t port);
 /* Whether a TCP port has others than listeners. */

@@ -287,6 +287,7 @@ static void test_backlog(void **state)
 static void few_pcbs(struct lane_config *cfg)
 {
 	cfg->nr_tcp = 64;
+	cfg->nr_syn = 256; /* no cookies */
 	cfg->listen_spill = 1;
 }
 
@@ -313,10 +314,43 @@ static void test_listen_in__spill(void **state)
 	script_close();
 }
 
+/* Who gets a SYN-ACK gets a connection: half-open ones leave the last pcbs to nobody. */
+static void test_listen_in__spill_keeps_promises(void **state)
+{
+	uint32_t iss[63];
+
+	(void)state;
+	script_open(few_pcbs);
+	script_listen(64);
+	for (s.peer = 4000; s.peer < 4063; s.peer++) {
+		script_in("S 0 mss 1460");
+		script_out("S. 0 ack 1");
+		iss[s.peer - 4000] = s.iss;
+	}
+	script_in("S 0 mss 1460");
+	script_silent();
+	assert_int_equal(s.ln->st->stats.drops[LANE_DROP_TCP_NO_PCB], 1);
+	assert_int_equal(s.ln->st->listen_full, 1);
+	for (s.peer = 4000; s.peer < 4063; s.peer++) {
+		s.iss = iss[s.peer - 4000];
+		script_in(". 1 ack 1");
+	}
+	assert_int_equal(s.ln->st->tcp_pool.nr_used, 64);
+	assert_int_equal(s.ln->st->syn_pool.nr_used, 0);
+	script_skip();
+	lane_tcp_put(s.ln, s.listener);
+	s.listener = NULL;
+	script_run_ms(2);
+	script_skip();
+	script_close();
+}
+
 /* A peer that has not answered comes again, to the kernel: no second SYN-ACK with another number. Who has
  * answered and found no room does not. */
 static void test_listen_in__spill_and_half_open(void **state)
 {
+	struct lane_tcp *own[63];
+	unsigned int nr = 0;
 	uint32_t iss;
 
 	(void)state;
@@ -328,11 +362,8 @@ static void test_listen_in__spill_and_half_open(void **state)
 	script_in("S 0 mss 1460");
 	script_out("S. 0 ack 1");
 	iss = s.iss;
-	for (s.peer = 4002; s.peer < 4065; s.peer++) {
-		script_in("S 0 mss 1460");
-		script_out("S. 0 ack 1");
-		script_in(". 1 ack 1");
-	}
+	while (nr < 63 && (own[nr] = lane_tcp_create(s.ln, 0)))
+		nr++;
 	assert_int_equal(s.ln->st->tcp_pool.nr_used, 64);
 	s.peer = 4001;
 	s.iss = iss;
@@ -345,8 +376,8 @@ static void test_listen_in__spill_and_half_open(void **state)
 	script_out("S. 0 ack 1");
 	assert_int_equal(s.last.dport, 4001);
 	script_silent();
-	for (unsigned int i = 0; i < 20; i++)
-		lane_tcp_abort(s.ln, lane_tcp_accept(s.ln, s.listener, 2));
+	while (nr > 0)
+		lane_tcp_put(s.ln, own[--nr]);
 	script_run_ms(2);
 	assert_int_equal(s.ln->st->listen_full, 0);
 	script_skip();
@@ -527,6 +558,7 @@ int main(void)
 		cmocka_unit_test(test_simultaneous_open),
 		cmocka_unit_test(test_backlog),
 		cmocka_unit_test(test_listen_in__spill),
+		cmocka_unit_test(test_listen_in__spill_keeps_promises),
 		cmocka_unit_test(test_listen_in__spill_and_half_open),
 		cmocka_unit_test(test_backlog__full_at_third_ack),
 		cmocka_unit_test(test_listener__close_resets_the_queue),
