@@ -138,17 +138,6 @@ static bool kernel_ready(const struct shim_wait *w)
 	return w->nr_kernel_fds && sys_poll_now(w->kernel_fds, w->nr_kernel_fds) > 0;
 }
 
-static bool rings_pending(struct lane *ln)
-{
-	const struct lane_queue *q;
-	unsigned int i;
-
-	for (i = 0; (q = lane_queue(ln, i)); i++)
-		if (q->drv->pending && q->drv->pending(q))
-			return true;
-	return false;
-}
-
 /* ---- spinning ---- */
 
 static bool may_spin(struct shim_waiter *me)
@@ -186,7 +175,7 @@ static void count_spinning(struct shim_waiter *me, bool on)
 static bool spin_checks(const struct pause *p, struct shim_waiter *me)
 {
 	for (int i = 0; i < SPIN_CHECKS; i++) {
-		if (rings_pending(shim.view.ln) || shim_waiter_hit(me) || interrupted(p))
+		if (shim_rings_pending(shim.view.ln) || shim_waiter_hit(me) || interrupted(p))
 			return true;
 		relax();
 	}
@@ -379,7 +368,7 @@ static int sleep_sandboxed(struct pause *p)
 	bool duty;
 	int n = 0;
 
-	if (rings_pending(shim.view.ln))
+	if (shim_rings_pending(shim.view.ln))
 		return 0;
 	us = sleep_time(p, &duty);
 	if (begin_sleep(p))
@@ -423,7 +412,7 @@ static int sleep_in_kernel(struct pause *p)
 	p->slept = true;
 	/* A look that had enough before the rings were empty: the queues tell of new frames only.
 	 */
-	if (rings_pending(shim.view.ln))
+	if (shim_rings_pending(shim.view.ln))
 		return 0;
 	us = sleep_time(p, &duty);
 	atomic_fetch_add_explicit(&shim.view.a->nr_sleeps, 1, memory_order_relaxed);

@@ -304,6 +304,8 @@ void shim_ring(int evfd);
 void shim_repair(struct shim_view *v);
 /* Kicks v->kick_mask's queues. Without the lock. */
 void shim_kick(struct shim_view *v);
+/* True if a turn would find frames. Without the lock. */
+bool shim_rings_pending(struct lane *ln);
 
 /* ---- tables, under the lock; alloc returns LANE_NIL when full, else a zeroed entry with links LANE_NIL ---- */
 #define SHIM_IN_USE (LANE_NIL - 1) /* free_link of an entry that is not free */

@@ -163,3 +163,14 @@ void shim_kick(struct shim_view *v)
 	if (mask)
 		lane_kick(v->ln, (uint32_t)mask);
 }
+
+bool shim_rings_pending(struct lane *ln)
+{
+	const struct lane_queue *q;
+	unsigned int i;
+
+	for (i = 0; (q = lane_queue(ln, i)); i++)
+		if (q->drv->pending && q->drv->pending(q))
+			return true;
+	return false;
+}

@@ -179,17 +179,6 @@ static bool timer_due(const struct keeper *k)
 	return lane_next_timer(k->v.ln) <= shim_now_us();
 }
 
-static bool frames_wait(struct keeper *k)
-{
-	const struct lane_queue *q;
-	unsigned int i;
-
-	for (i = 0; (q = lane_queue(k->v.ln, i)); i++)
-		if (q->drv->pending && q->drv->pending(q))
-			return true;
-	return false;
-}
-
 /* A nap has ended in which members polled so often. */
 static void judge_busy(struct keeper *k, uint64_t polls)
 {
@@ -211,7 +200,7 @@ static void nap(struct keeper *k)
 	nanosleep(&ts, NULL);
 	look(k, 0);
 	polls = st->stats.polls - polls;
-	if (!polls && (frames_wait(k) || timer_due(k)))
+	if (!polls && (shim_rings_pending(k->v.ln) || timer_due(k)))
 		keeper_turn(k);
 	else
 		kick_left(k);
