@@ -115,14 +115,14 @@ void shim_sock_notify(struct shim_view *v, uint32_t sock, uint32_t events)
 	struct shim_sock *s = shim_sock_at(v, sock);
 	bool one_woken = false;
 	struct shim_watch *w;
-	uint32_t i;
+	uint32_t i, n = 0; /* steps, as in watch.c */
 
 	if (!s)
 		return;
 	s->edges++;
 	v->wakes |= s->wait_rows;
 	s->wait_rows = 0;
-	for (i = s->watches; (w = shim_watch_at(v, i)); i = w->sock_next) {
+	for (i = s->watches; n++ < v->nr_watches && (w = shim_watch_at(v, i)); i = w->sock_next) {
 		struct shim_ep *ep = shim_ep_at(v, w->ep);
 
 		if (!ep || (w->flags & SHIM_WATCH_OFF) ||
@@ -296,7 +296,7 @@ static void release_rest(struct shim_view *v, int row)
 
 static void release_eps(struct shim_view *v, int row)
 {
-	for (uint32_t i = 0; i < v->a->nr_eps; i++) {
+	for (uint32_t i = 0; i < v->nr_eps; i++) {
 		const struct shim_ep *ep = shim_ep_at(v, i);
 
 		if (ep && (ep->rows & shim_row_bit(row)))
@@ -309,7 +309,7 @@ bool shim_row_exec(struct shim_view *v, int row)
 	shim_rows bit = shim_row_bit(row);
 	bool crossed = false;
 
-	for (uint32_t i = 0; i < v->a->nr_socks; i++) {
+	for (uint32_t i = 0; i < v->nr_socks; i++) {
 		struct shim_sock *s = shim_sock_at(v, i);
 
 		if (!s || !(s->rows & bit))
@@ -331,7 +331,7 @@ void shim_row_release(struct shim_view *v, int row)
 	shim_rows bit = shim_row_bit(row);
 
 	release_eps(v, row);
-	for (uint32_t i = 0; i < v->a->nr_socks; i++) {
+	for (uint32_t i = 0; i < v->nr_socks; i++) {
 		const struct shim_sock *s = shim_sock_at(v, i);
 
 		if (s && (s->rows & bit))

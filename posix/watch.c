@@ -5,6 +5,8 @@
  * it there, collecting asks the sock what holds now. Level-triggered ones go back to the tail until
  * they are found not ready; edge-triggered ones leave with each report; EPOLLONESHOT ones are off
  * after it. Cost is in the number of ready watches, never in that of all.
+ *
+ * The lists lie in shared memory: no walk takes more steps than there are watches, whatever they say.
  */
 #include <errno.h>
 
@@ -79,10 +81,10 @@ static uint32_t watch_mask(struct shim_view *v, const struct shim_watch *w)
 uint32_t shim_watch_find(struct shim_view *v, uint32_t sock, uint32_t ep, int fd)
 {
 	const struct shim_sock *s = shim_sock_at(v, sock);
-	uint32_t i = s ? s->watches : LANE_NIL;
+	uint32_t i = s ? s->watches : LANE_NIL, n;
 	const struct shim_watch *w;
 
-	while ((w = shim_watch_at(v, i))) {
+	for (n = 0; n < v->nr_watches && (w = shim_watch_at(v, i)); n++) {
 		if (w->ep == ep && w->fd == fd)
 			return i;
 		i = w->sock_next;
@@ -155,14 +157,14 @@ void shim_watch_mod(struct shim_view *v, uint32_t i, const struct epoll_event *e
 static void sock_unlink(struct shim_view *v, uint32_t i, const struct shim_watch *w)
 {
 	struct shim_sock *s = shim_sock_at(v, w->sock);
-	uint32_t *link = s ? &s->watches : NULL;
+	uint32_t *link = s ? &s->watches : NULL, n;
 
-	while (link && *link != i) {
+	for (n = 0; n < v->nr_watches && link && *link != i; n++) {
 		struct shim_watch *at = shim_watch_at(v, *link);
 
 		link = at ? &at->sock_next : NULL;
 	}
-	if (link)
+	if (link && *link == i)
 		*link = w->sock_next;
 }
 
@@ -194,6 +196,8 @@ int shim_ep_collect(struct shim_view *v, uint32_t epi, struct epoll_event *out, 
 	uint32_t todo = ep ? ep->nr_ready : 0; /* each watch is looked at once */
 	int nr = 0;
 
+	if (todo > v->nr_watches)
+		todo = v->nr_watches;
 	while (todo-- > 0 && nr < max) {
 		uint32_t i = ep->ready_head, mask;
 		struct shim_watch *w = shim_watch_at(v, i);
@@ -218,8 +222,9 @@ bool shim_ep_is_ready(struct shim_view *v, uint32_t epi)
 {
 	struct shim_ep *ep = shim_ep_at(v, epi);
 	struct shim_watch *w;
+	uint32_t n;
 
-	while (ep && (w = shim_watch_at(v, ep->ready_head))) {
+	for (n = 0; ep && n < v->nr_watches && (w = shim_watch_at(v, ep->ready_head)); n++) {
 		if (watch_mask(v, w))
 			return true;
 		ready_remove(v, ep, w);

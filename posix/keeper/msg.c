@@ -113,16 +113,22 @@ static int32_t take_pid(struct msghdr *mh)
 	return cred.pid;
 }
 
-/* The descriptors of a received message; returns how many. */
+/* The descriptors of a received message; returns how many. The room for credentials, where none came, holds
+ * more than fit. */
 static int take_fds(struct msghdr *mh, int fds[KEEPER_FDS_MAX])
 {
 	struct cmsghdr *c;
 	size_t n;
+	int fd;
 
 	for (c = CMSG_FIRSTHDR(mh); c; c = CMSG_NXTHDR(mh, c)) {
 		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
 			continue;
 		n = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+		for (; n > KEEPER_FDS_MAX; n--) {
+			memcpy(&fd, CMSG_DATA(c) + (n - 1) * sizeof(int), sizeof(fd));
+			close(fd);
+		}
 		memcpy(fds, CMSG_DATA(c), n * sizeof(int));
 		return (int)n;
 	}

@@ -204,6 +204,35 @@ static void test_wake__nested_tells_all_members(void **state)
 	assert_int_equal(fake.view.wakes, 6);
 }
 
+/* Another member may have written anything into the lists: no walk goes on for ever. */
+static void test_damaged__walks_end(void **state)
+{
+	uint32_t s = fake_sock(SHIM_SOCK_TCP, 0), ep = fake_ep(), a, b;
+
+	(void)state;
+	fake.tcp[0].rcv_queued = 1;
+	assert_int_equal(add(s, ep, 7, EPOLLIN), 0);
+	assert_int_equal(add(s, ep, 8, EPOLLIN), 0);
+	a = shim_watch_find(&fake.view, s, ep, 7);
+	b = shim_watch_find(&fake.view, s, ep, 8);
+	fake.view.watches[b].sock_next = b;
+	assert_int_equal(shim_watch_find(&fake.view, s, ep, 7), LANE_NIL);
+	shim_sock_notify(&fake.view, s, EPOLLIN);
+	/* Each stands before the other on the ready list, of which there are very many. */
+	fake.view.watches[a].ready_prev = b;
+	fake.view.watches[b].ready_prev = a;
+	fake.eps[ep].nr_ready = UINT32_MAX;
+	assert_in_range(collect(ep, 16), 0, 16);
+	fake.tcp[0].rcv_queued = 0;
+	fake.eps[ep].nr_ready = UINT32_MAX;
+	fake.eps[ep].ready_head = a;
+	fake.view.watches[a].ready_prev = b;
+	shim_ep_is_ready(&fake.view, ep);
+	shim_watch_del(&fake.view, a);
+	shim_sock_release(&fake.view, s, 0);
+	shim_ep_release(&fake.view, ep, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -218,6 +247,7 @@ int main(void)
 		cmocka_unit_test_setup(test_del__leaves_all_lists, setup),
 		cmocka_unit_test_setup(test_is_ready__drops_what_is_not, setup),
 		cmocka_unit_test_setup(test_wake__nested_tells_all_members, setup),
+		cmocka_unit_test_setup(test_damaged__walks_end, setup),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
