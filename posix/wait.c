@@ -349,7 +349,10 @@ static int nap(struct pause *p)
 	pthread_cleanup_push(cancelled, p);
 	r = shim_libc()->ppoll(p->w->kernel_fds, p->w->nr_kernel_fds, &ts, p->w->sigmask);
 	pthread_cleanup_pop(0);
-	return r < 0 ? -errno : r;
+	if (r < 0)
+		return -errno;
+	p->kernel = r > 0 || kernel_ready(p->w);
+	return r;
 }
 
 /* From here on a handler wakes the thread, even before it sleeps. False: one ran since the last look,

@@ -3,6 +3,8 @@
  */
 #include "t.h"
 
+#include <sys/resource.h>
+
 static char buf[4096];
 
 static void mixed(void)
@@ -184,5 +186,49 @@ static void bad_memory(void)
 	SHOW(poll(no_array, 1, 0));
 }
 
+static struct pollfd two[2];
+static int set;
+
+static void *waits(void *arg)
+{
+	struct epoll_event ev;
+
+	(void)arg;
+	SHOW(poll(two, 2, 5000));
+	t_say("%s %s", t_events((unsigned short)two[0].revents), t_events((unsigned short)two[1].revents));
+	SHOW(epoll_wait(set, &ev, 1, 5000));
+	t_say("%s %d", t_events(ev.events), ev.data.fd == two[1].fd);
+	return NULL;
+}
+
+/* A thread that gets no descriptor to sleep on hears of lane and kernel sockets all the same. */
+static void no_descriptors(void)
+{
+	struct epoll_event ev = {.events = EPOLLIN};
+	struct rlimit none = {2, 2};
+	int fd[2], p[2];
+	pthread_t t;
+
+	if (!getenv("LANE_SPIN_US")) {
+		setenv("LANE_SPIN_US", "0", 1);
+		execl("/proc/self/exe", "polls", "no_descriptors", NULL);
+		t_die("execl");
+	}
+	t_pair(fd);
+	MUST(pipe(p));
+	two[0] = (struct pollfd){.fd = fd[0], .events = POLLIN};
+	two[1] = (struct pollfd){.fd = p[0], .events = POLLIN};
+	set = MUST(epoll_create1(0));
+	for (int i = 0; i < 2; i++) {
+		ev.data.fd = two[i].fd;
+		MUST(epoll_ctl(set, EPOLL_CTL_ADD, two[i].fd, &ev));
+	}
+	MUST(syscall(SYS_prlimit64, 0, RLIMIT_NOFILE, &none, NULL));
+	MUST(-pthread_create(&t, NULL, waits, NULL));
+	t_sleep_ms(100);
+	MUST(write(p[1], "x", 1));
+	pthread_join(t, NULL);
+}
+
 T_MAIN(T_CASE(mixed), T_CASE(wakes), T_CASE(selects), T_CASE(high_numbers), T_CASE(priority),
-       T_CASE(closed_peer), T_CASE(bad_memory))
+       T_CASE(closed_peer), T_CASE(bad_memory), T_CASE(no_descriptors))
