@@ -15,6 +15,8 @@
 #include <linux/futex.h>
 #include <limits.h>
 #include <pthread.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/single_threaded.h>
 #include <unistd.h>
@@ -24,6 +26,9 @@
 #include "posix/wake.h"
 
 enum { JOINED = 2, NO_LANE = 3 };
+
+#define ASK_EVERY_MS   50
+#define FORKED_NO_EXEC 0x40 /* PF_FORKNOEXEC of /proc/PID/stat */
 
 /* Between prepare and the end of the fork, in the thread that forks. */
 static _Thread_local struct {
@@ -246,14 +251,38 @@ LANE_EXPORT pid_t __fork(void)
 	return fork();
 }
 
-/* The end of a pipe that only the child holds, until it execs or ends. */
-static void wait_for_exec(const int ends[2])
+/* The process lives, and is the program that it was forked from, as /proc tells. */
+static bool is_still_fork(pid_t pid)
 {
-	char byte;
+	char text[512], state, *at;
+	unsigned int flags;
+	long fd, n;
+
+	snprintf(text, sizeof(text), "/proc/%d/stat", pid);
+	fd = sys_call(SYS_openat, AT_FDCWD, (long)text, O_RDONLY | O_CLOEXEC, 0, 0);
+	if (fd < 0)
+		return sys_call(SYS_kill, pid, 0, 0, 0, 0) == 0;
+	n = sys_read((int)fd, text, sizeof(text) - 1);
+	sys_close((int)fd);
+	text[n > 0 ? n : 0] = 0;
+	at = strrchr(text, ')'); /* behind the name */
+	if (!at || sscanf(at + 1, " %c %*d %*d %*d %*d %*d %u", &state, &flags) != 2)
+		return true;
+	return state != 'Z' && state != 'X' && (flags & FORKED_NO_EXEC);
+}
+
+/* The end of a pipe that only the child holds, until it execs or ends. Or a child that was made beside or by
+ * it has that too, and for long: so it is asked after now and then. */
+static void wait_for_exec(const int ends[2], pid_t pid)
+{
+	struct timespec ts = {.tv_nsec = ASK_EVERY_MS * 1000000};
+	struct pollfd p = {.fd = ends[0], .events = POLLIN};
+	long r;
 
 	sys_close(ends[1]);
-	while (sys_read(ends[0], &byte, 1) == -EINTR)
-		;
+	do {
+		r = sys_call(SYS_ppoll, (long)&p, 1, (long)&ts, 0, 0);
+	} while (r == -EINTR || (r == 0 && is_still_fork(pid)));
 	sys_close(ends[0]);
 }
 
@@ -314,7 +343,7 @@ LANE_EXPORT pid_t vfork(void)
 		sys_close(ends[0]);
 		sys_close(ends[1]);
 	} else {
-		wait_for_exec(ends);
+		wait_for_exec(ends, pid);
 	}
 	errno = saved;
 	return pid;

@@ -256,6 +256,28 @@ static void spawns(void)
 	SHOW(recv(fd[0], buf, 10, 0));
 }
 
+/* A child of vfork makes one of its own, which lives on: that is no child that its parent waits for. Any that
+ * another thread makes at the same time is the same. */
+static void vfork_forks(void)
+{
+	pid_t pid;
+	int p[2];
+
+	MUST(pipe2(p, O_CLOEXEC));
+	pid = vfork();
+	if (pid == 0) {
+		if (syscall(SYS_fork) == 0) {
+			close(p[1]);
+			_exit(read(p[0], buf, 1) != 0);
+		}
+		execv("/bin/true", (char *[]){"true", NULL});
+		_exit(1);
+	}
+	t_say("goes on");
+	reap(pid);
+	close(p[1]);
+}
+
 static void inherited_listener(void)
 {
 	char num[16];
@@ -469,4 +491,5 @@ static void exec_listener_blocking(void)
 T_MAIN(T_CASE(child_exits), T_CASE(child_serves), T_CASE(both_use), T_CASE(last_close),
        T_CASE(killed), T_CASE(workers), T_CASE(accept_then_fork), T_CASE(daemonised),
        T_CASE(spawns), T_CASE(inherited_listener), T_CASE(as_successor), T_CASE(stopped),
-       T_CASE(blocked_thread), T_CASE(among_openers), T_CASE(exec_listener_blocking))
+       T_CASE(blocked_thread), T_CASE(among_openers), T_CASE(exec_listener_blocking),
+       T_CASE(vfork_forks))
