@@ -16,6 +16,9 @@
 #include "stack/tcp/cookie.h"
 #include "stack/tcp/isn.h"
 
+/* lane_tcp_start_level() that a cookie stands for, which has no place for it: its SYN-ACK offers no more. */
+#define COOKIE_LEVEL 1
+
 /* ---- which listener ---- */
 
 /* 0: not for this address; more: better. */
@@ -243,7 +246,8 @@ static void answer_cookie(struct lane *ln, struct lane_syn *r, const struct lane
 		r->wscale = LANE_SYN_NO_WSCALE;
 		r->sack = r->ecn = 0;
 	}
-	r->wnd_halvings = LANE_START_HALVINGS; /* the least: read_cookie() says the same */
+	if (r->wnd_level < COOKIE_LEVEL)
+		r->wnd_level = COOKIE_LEVEL;
 	iss = lane_cookie_make(&ln->st->key, &local, &remote, r->irs, &r->mss, ln->now_us);
 	ln->st->cookies_us = ln->now_us;
 	lane_tcp_flood_note(ln, l->local_port);
@@ -264,7 +268,7 @@ static bool read_cookie(struct lane *ln, const struct lane_tcp *l, const struct 
 	*r = (struct lane_syn){
 		.listener = lane_tcp_idx(ln, l) + 1,
 		.irs = seg->seq - 1,
-		.wnd_halvings = LANE_START_HALVINGS,
+		.wnd_level = COOKIE_LEVEL,
 		.wscale = LANE_SYN_NO_WSCALE,
 		.resent = 1, /* nothing tells when it left */
 	};

@@ -97,8 +97,8 @@ enum lane_tcp_ca {
 
 enum lane_tcp_urg { LANE_URG_NONE, LANE_URG_AHEAD, LANE_URG_HERE, LANE_URG_READ };
 
-#define LANE_START_MAX	    16384U /* bytes that a SYN offers: more than RFC 6928's initial window */
-#define LANE_START_HALVINGS 2	   /* and so many times half of it, with little memory */
+#define LANE_BASE_WND	    16384U /* what anyone may be told with frames enough: more than RFC 6928's initial window */
+#define LANE_START_LEVELS   4	   /* of the window that a SYN offers; the last is the least */
 #define LANE_QUICK_ACKS     16	   /* segments that are ACKed at once at the start and after loss */
 #define LANE_DACK_MAX_US    40000  /* tcp.md 1 */
 #define LANE_CORK_US	    200000 /* TCP_CORK holds no longer */
@@ -509,10 +509,10 @@ void lane_tcp_ooo_sack(struct lane *ln, struct lane_tcp *pcb, struct lane_tcp_op
 /* The window to advertise now, in bytes, scale applied; moves rcv_adv. */
 uint16_t lane_tcp_select_window(struct lane *ln, struct lane_tcp *pcb);
 uint32_t lane_tcp_rcv_space(const struct lane *ln, const struct lane_tcp *pcb);
-/* The first window: 16 KB or less, by how many connections there would be if there were 'times' as many;
- * it changes by halves. */
-/* It is LANE_START_MAX, or that halved up to LANE_START_HALVINGS times. */
-uint32_t lane_tcp_start_wnd(const struct lane *ln, uint32_t times);
+/* How much a SYN may offer now, if there were 'times' as many connections: below LANE_START_LEVELS, the most is 0. */
+uint8_t lane_tcp_start_level(const struct lane *ln, uint32_t times);
+/* And what it offers, by the options of 'pcb': as Linux whole segments of 'mss' bytes (0: any number) of the buffer. */
+uint32_t lane_tcp_start_wnd(const struct lane *ln, const struct lane_tcp *pcb, uint8_t level, uint32_t mss);
 /* The connection ends: what it was promised is free for others. */
 void lane_tcp_forget_promise(struct lane *ln, struct lane_tcp *pcb);
 /* True when few frames are left: buffers take less. */

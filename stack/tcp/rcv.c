@@ -139,16 +139,7 @@ static uint32_t part_of_eighth(const struct lane *ln, uint32_t times)
 	uint64_t all = (uint64_t)ln->st->bufs.nr * FRAME_TEXT / 8;
 	uint32_t n = (ln->st->tcp_pool.nr_used + 1) * times;
 
-	return (uint64_t)n * LANE_START_MAX <= all ? LANE_START_MAX : (uint32_t)(all / n);
-}
-
-uint32_t lane_tcp_start_wnd(const struct lane *ln, uint32_t times)
-{
-	uint32_t part = part_of_eighth(ln, times), wnd = LANE_START_MAX;
-
-	while (wnd > part && wnd > LANE_START_MAX >> LANE_START_HALVINGS)
-		wnd /= 2;
-	return wnd;
+	return (uint64_t)n * LANE_BASE_WND <= all ? LANE_BASE_WND : (uint32_t)(all / n);
 }
 
 /* Whoever it is may be told so much. */
@@ -159,21 +150,48 @@ static uint32_t base_promise(const struct lane *ln, const struct lane_tcp *pcb)
 	return part > least ? part : least;
 }
 
-/* Half of what frames hold until they are short and was promised to nobody else. */
-static uint64_t unclaimed(const struct lane *ln, const struct lane_tcp_x *x)
+/* Half of what frames hold until they are short and was promised to nobody else; 'own': KB promised to who asks. */
+static uint64_t unclaimed(const struct lane *ln, uint32_t own)
 {
 	const struct lane_buf_pool *p = &ln->st->bufs;
 	uint64_t spare = p->nr_free > p->nr / 4 ? (uint64_t)(p->nr_free - p->nr / 4) * FRAME_TEXT : 0;
-	uint64_t others = (ln->st->rcv_promised - x->rcv_promise) * 1024;
+	uint64_t others = (ln->st->rcv_promised - own) * 1024;
 
 	return spare > others ? (spare - others) / 2 : 0;
+}
+
+/* What a SYN offers at most: what the first ACK would, or the base of as many connections, in steps. */
+static const uint32_t start_most[LANE_START_LEVELS] = {UINT16_MAX, LANE_BASE_WND, LANE_BASE_WND / 2, LANE_BASE_WND / 4};
+
+uint8_t lane_tcp_start_level(const struct lane *ln, uint32_t times)
+{
+	uint32_t part = part_of_eighth(ln, times);
+	uint8_t level = 1;
+
+	if (part >= LANE_BASE_WND && unclaimed(ln, 0) >= start_most[0])
+		return 0;
+	while (level + 1 < LANE_START_LEVELS && start_most[level] > part)
+		level++;
+	return level;
+}
+
+uint32_t lane_tcp_start_wnd(const struct lane *ln, const struct lane_tcp *pcb, uint8_t level, uint32_t mss)
+{
+	const struct lane_tcp_opts_set *o = lane_tcp_opts(ln, pcb);
+	uint32_t most = start_most[level % LANE_START_LEVELS], wnd = o->rcvbuf / 2;
+
+	if (o->window_clamp && wnd > o->window_clamp)
+		wnd = o->window_clamp;
+	if (mss && wnd > mss)
+		wnd -= wnd % mss;
+	return wnd < most ? wnd : most;
 }
 
 uint32_t lane_tcp_rcv_space(const struct lane *ln, const struct lane_tcp *pcb)
 {
 	const struct lane_tcp_x *x = lane_tcp_x(ln, pcb);
 	uint32_t limit = pcb->rcv_limit, clamp = lane_tcp_opts(ln, pcb)->window_clamp, space;
-	uint64_t most = unclaimed(ln, x);
+	uint64_t most = unclaimed(ln, x->rcv_promise);
 
 	if (clamp && limit > clamp)
 		limit = clamp;

@@ -166,21 +166,7 @@ uint32_t lane_tcp_syn_stamp(const struct lane *ln, const struct lane_syn *r)
 
 uint32_t lane_tcp_syn_wnd(const struct lane *ln, const struct lane_syn *r)
 {
-	uint32_t wnd = lane_tcp_opts(ln, listener_of(ln, r))->rcvbuf / 2;
-	uint32_t most = LANE_START_MAX >> r->wnd_halvings;
-
-	return wnd < most ? wnd : most;
-}
-
-/* Twice as many connections may be there when it is one: what was told must not shrink. */
-static uint16_t wnd_halvings(const struct lane *ln)
-{
-	uint32_t wnd = lane_tcp_start_wnd(ln, 2);
-	uint16_t n = 0;
-
-	while (n < LANE_START_HALVINGS && LANE_START_MAX >> n > wnd)
-		n++;
-	return n;
+	return lane_tcp_start_wnd(ln, listener_of(ln, r), r->wnd_level, 0);
 }
 
 /* ---- making and ending them ---- */
@@ -210,7 +196,8 @@ void lane_tcp_syn_fill(struct lane *ln, const struct lane_tcp *l, const struct l
 		.irs = seg->ti.seq,
 		.start_us = (uint32_t)ln->now_us,
 		.mac = keep_mac(ln, pkt),
-		.wnd_halvings = wnd_halvings(ln),
+		/* Twice as many connections may be there when it is one: what was told must not shrink. */
+		.wnd_level = lane_tcp_start_level(ln, 2) & (LANE_START_LEVELS - 1),
 		.wscale = LANE_SYN_NO_WSCALE,
 		.sack = (o->have & LANE_OPT_SACK_OK) && cfg->sack,
 		.ecn = lane_tcp_ecn_wanted(ln, l, seg),
@@ -338,12 +325,13 @@ void lane_tcp_syn_answer(struct lane *ln, const struct lane_syn *r, const struct
 		.seq = iss,
 		.ack = r->irs + 1,
 		.flags = LANE_WIRE_SYN | LANE_WIRE_ACK,
-		.wnd = lane_tcp_syn_wnd(ln, r),
 		.opts.have = LANE_OPT_MSS,
 		.opts.mss = lane_tcp_offer_mss(path, &r->remote_ip, lane_tcp_opts(ln, l)->maxseg),
 	};
 	uint8_t tos = lane_tcp_opts(ln, l)->tos;
 
+	/* As Linux: timestamps come out of the MSS here, in a SYN they do not. */
+	info.wnd = (uint16_t)lane_tcp_start_wnd(ln, l, r->wnd_level, info.opts.mss - (r->ts ? 12U : 0));
 	if (r->wscale != LANE_SYN_NO_WSCALE) {
 		info.opts.have |= LANE_OPT_WSCALE;
 		info.opts.wscale = r->rcv_wscale;

@@ -20,7 +20,7 @@ struct lane_syn {
 	uint32_t ts_recent;
 	uint32_t start_us; /* when the SYN came, mod 2^32: gives our ISN, all deadlines, and the RTT */
 	uint16_t mac : 10; /* names the MAC that it came from (synq.c) */
-	uint16_t wnd_halvings : 2; /* of LANE_START_MAX: the window that was told */
+	uint16_t wnd_level : 2; /* lane_tcp_start_level(): of the window that was told */
 	uint16_t rcv_wscale : 4; /* ours */
 	uint8_t iss_page : 3;	 /* how far our ISN lies beyond what RFC 6528 gives, in 2^29 */
 	uint8_t nr_timeouts : 4; /* that have passed */
@@ -72,7 +72,7 @@ void lane_tcp_syn_answer_again(struct lane *ln, struct lane_syn *r, const struct
 uint32_t lane_tcp_syn_stamp(const struct lane *ln, const struct lane_syn *r);
 /* Sends an ACK that tells the peer where we are, within the limit for challenges. */
 void lane_tcp_syn_challenge(struct lane *ln, const struct lane_syn *r, const struct lane_seg *seg);
-/* The window that its SYN-ACK offers. */
+/* The window that its SYN-ACK offers, before it is cut to whole segments: what is enforced. */
 uint32_t lane_tcp_syn_wnd(const struct lane *ln, const struct lane_syn *r);
 
 /* ---- flood.c ---- */

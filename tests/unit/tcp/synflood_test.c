@@ -91,7 +91,7 @@ static void test_cookie__without_timestamps(void **state)
 	script_open(one_record);
 	fill_queue();
 	script_in("S 0 win 8000 mss 1450 ws 7 sackok");
-	script_out("S. 0 ack 1 mss 1460");
+	script_out("S. 0 ack 1 mss 1460 win 16384");
 	/* There is no place to keep them in. */
 	assert_int_equal(s.last.opts.have, LANE_OPT_MSS);
 	assert_int_equal(nr_half_open(), 1);
