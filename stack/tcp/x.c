@@ -5,7 +5,8 @@
  * congestion control) is in an extension from a pool that is smaller than that of pcbs. A connection takes
  * one when something is queued, sent or received, and gives it back when all of that is over: at
  * once while more than half of the pool is in use, else when another needs it. Then a hand goes round the
- * extensions and takes one whose owner is idle. What congestion control knows of the last
+ * extensions and takes one whose owner is idle, or has nothing but text behind a hole that the peer has long not
+ * filled: RFC 2018 8 allows to forget that, and the peer may be gone. What congestion control knows of the last
  * seconds is lost by that; what it knows of the path is kept (lane_cc_ops.park). Without an extension
  * lane_tcp_x() gives the one behind the last: empty queues, nothing armed; it is only read.
  *
@@ -21,12 +22,12 @@
 #include "stack/tcp/pcb.h"
 
 #define SEARCH_MAX 64 /* extensions that are looked at for one that may be taken */
+#define STALE_MS   5000 /* so long nothing came for a hole */
 
 /* While one of these is set, something is going on. */
 #define BUSY                                                                                       \
 	(LANE_TF_OUTPUT | LANE_TF_DEAD | LANE_TF_EMBRYO | LANE_TF_ACK_NOW |         \
-	 LANE_TF_SYN_DUE | LANE_TF_RTX_HEAD | LANE_TF_PROBE_DUE | LANE_TF_OOO_FIN |                \
-	 LANE_TF_URG_SND)
+	 LANE_TF_SYN_DUE | LANE_TF_RTX_HEAD | LANE_TF_PROBE_DUE | LANE_TF_URG_SND)
 
 size_t lane_tcp_x_size(void)
 {
@@ -73,21 +74,38 @@ static void fill(struct lane *ln, struct lane_tcp *pcb, struct lane_tcp_x *x)
 		lane_tcp_cc_change(ln, pcb);
 }
 
-/* Nothing of 'pcb' is queued, under way, armed or due: the pcb alone says all. */
-static bool is_idle(const struct lane *ln, const struct lane_tcp *pcb, const struct lane_tcp_x *x)
+/* Text, or a FIN, waits behind a hole. */
+static bool has_hole(const struct lane_tcp *pcb, const struct lane_tcp_x *x)
+{
+	return x->ooo_head != LANE_NIL || (pcb->flags & LANE_TF_OOO_FIN);
+}
+
+/* Nothing of 'pcb' is queued in order, under way, armed or due. */
+static bool is_still(const struct lane *ln, const struct lane_tcp *pcb, const struct lane_tcp_x *x)
 {
 	if ((pcb->flags & BUSY) || x->rcvq_head != LANE_NIL || x->rcv_used || x->urg_state)
 		return false;
 	if (!(pcb->flags & LANE_TF_HASHED))
 		return true;
 	if (pcb->state < LANE_TCP_ESTABLISHED || pcb->snd_una != pcb->snd_nxt ||
-	    x->sndq_head != LANE_NIL || x->ooo_head != LANE_NIL ||
-	    x->rcv_acked != pcb->rcv_nxt)
+	    x->sndq_head != LANE_NIL || x->rcv_acked != pcb->rcv_nxt)
 		return false;
 	/* A reduction for an echo ends with what was sent behind it, which may never be. */
 	return lane_tcp_loss_quiet(ln, pcb) && x->rec.dsack_start == x->rec.dsack_end && !x->retries &&
 	       !x->push && !(pcb->armed & ~(1U << LANE_TT_KEEP | 1U << LANE_TT_RETRY)) &&
 	       (!pcb->keep_probes || !lane_tcp_armed(pcb, LANE_TT_KEEP));
+}
+
+/* The pcb alone says all. */
+static bool is_idle(const struct lane *ln, const struct lane_tcp *pcb, const struct lane_tcp_x *x)
+{
+	return !has_hole(pcb, x) && is_still(ln, pcb, x);
+}
+
+/* The same but for what waits behind a hole, and the peer has sent nothing for long. */
+static bool is_stale(const struct lane *ln, const struct lane_tcp *pcb, const struct lane_tcp_x *x)
+{
+	return has_hole(pcb, x) && lane_now_ms(ln) - pcb->last_rx_ms >= STALE_MS && is_still(ln, pcb, x);
 }
 
 /* Nothing is lost if an idle connection's extension goes now. */
@@ -137,8 +155,13 @@ static bool take_back(struct lane *ln)
 
 		st->x_hand = (st->x_hand + 1) % st->x_pool.nr;
 		/* Who is at work is about to use it. */
-		if (!pcb || x->owner == st->pcb_at_work || lane_tcp_x(ln, pcb) != x ||
-		    !is_idle(ln, pcb, x))
+		if (!pcb || x->owner == st->pcb_at_work || lane_tcp_x(ln, pcb) != x)
+			continue;
+		if (is_stale(ln, pcb, x)) {
+			lane_tcp_ooo_free(ln, pcb);
+			st->stats.tcp_ooo_forgotten++;
+		}
+		if (!is_idle(ln, pcb, x))
 			continue;
 		lane_tcp_x_put(ln, pcb);
 		return true;

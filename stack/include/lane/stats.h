@@ -116,6 +116,7 @@ enum lane_drop {
 	X(tcp_supers, "super-segments sent, which the driver's edge cuts")                         \
 	X(tcp_merged, "segments merged with the one before them in a burst")                       \
 	X(tcp_ooo, "segments that arrived out of order")                                           \
+	X(tcp_ooo_forgotten, "times that text behind an old hole was forgotten for its extension") \
 	X(tcp_delayed_acks, "ACKs sent by the delayed-ACK timer")                                  \
 	X(tcp_keepalives, "keepalive probes sent")                                                 \
 	X(tcp_probes, "zero-window probes sent")                                                   \

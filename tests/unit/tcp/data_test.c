@@ -212,6 +212,45 @@ static void test_ooo__fin_waits(void **state)
 	script_close();
 }
 
+/* The window closes, text beyond it is refused, reading opens it by a worthwhile step. */
+static void few_extensions(struct lane_config *cfg)
+{
+	cfg->nr_tcp_x = 2;
+}
+
+/* A hole that the peer does not fill holds the extension that another needs, until it is old (RFC 2018 8). */
+static void test_ooo__forgotten_when_old(void **state)
+{
+	struct lane_tcp *first;
+	uint8_t byte = 0;
+
+	(void)state;
+	script_open(few_extensions);
+	script_accept("S 0 mss 1460 sackok");
+	first = s.pcb;
+	script_in(". 101 ack 1 len 100");
+	script_out(". 1 ack 1 sack 101-201");
+	s.peer++;
+	script_in("S 0 mss 1460");
+	script_out("S. 0 ack 1");
+	script_in(". 1 ack 1");
+	s.pcb = lane_tcp_accept(s.ln, s.listener, 3);
+	assert_int_equal(lane_tcp_write(s.ln, s.pcb, &byte, 1, false, NULL), -EAGAIN);
+	script_run_ms(3000);
+	assert_int_equal(lane_tcp_write(s.ln, s.pcb, &byte, 1, false, NULL), -EAGAIN);
+	script_run_ms(3000);
+	script_write(10);
+	script_out("P. 1 ack 1 len 10");
+	assert_int_equal(lane_stats(s.ln)->tcp_ooo_forgotten, 1);
+	script_in(". 1 ack 11");
+	lane_tcp_abort(s.ln, s.pcb);
+	script_skip();
+	s.pcb = first;
+	s.peer--;
+	script_skip();
+	script_close();
+}
+
 static void test_collapse__small_segments_share_a_frame(void **state)
 {
 	uint32_t before;
@@ -488,6 +527,7 @@ int main(void)
 		cmocka_unit_test(test_ooo__sack_and_fill),
 		cmocka_unit_test(test_ooo__overlaps),
 		cmocka_unit_test(test_ooo__fin_waits),
+		cmocka_unit_test(test_ooo__forgotten_when_old),
 		cmocka_unit_test(test_collapse__small_segments_share_a_frame),
 		cmocka_unit_test(test_nagle__minshall),
 		cmocka_unit_test(test_nagle__nodelay),
