@@ -52,18 +52,6 @@ void lane_tcp_black_hole(struct lane *ln, struct lane_tcp *pcb)
 	lane_tcp_update_mss(ln, pcb);
 }
 
-static int to_errno(enum lane_icmp_kind kind)
-{
-	switch (kind) {
-	case LANE_ICMP_UNREACH_PORT:
-		return ECONNREFUSED;
-	case LANE_ICMP_PROHIBITED:
-		return EACCES;
-	default:
-		return EHOSTUNREACH;
-	}
-}
-
 void lane_tcp_icmp(struct lane *ln, const struct lane_icmp_info *icmp)
 {
 	uint32_t hash =
@@ -82,9 +70,9 @@ void lane_tcp_icmp(struct lane *ln, const struct lane_icmp_info *icmp)
 		too_big(ln, pcb, icmp->mtu);
 	} else if (icmp->kind != LANE_ICMP_OTHER) {
 		if (pcb->state == LANE_TCP_SYN_SENT)
-			lane_tcp_fail(ln, pcb, to_errno(icmp->kind));
+			lane_tcp_fail(ln, pcb, icmp->err);
 		else
-			pcb->soft_err = (uint8_t)to_errno(icmp->kind);
+			pcb->soft_err = icmp->err;
 	}
 	ln->st->pcb_at_work = LANE_NIL;
 }

@@ -505,12 +505,13 @@ uint64_t lane_tcp_syn_next(const struct lane *ln)
 
 /* ---- ICMP ---- */
 
-/* As Linux: over IPv4 unreachable hosts and networks, over IPv6 what will not change. */
-static bool is_fatal(const struct lane_syn *r, enum lane_icmp_kind kind)
+/* As Linux: over IPv4 unreachable networks (code 0) and hosts (1), time exceeded, a wrong parameter; over IPv6 what
+ * will not get better. */
+static bool is_fatal(const struct lane_icmp_info *icmp)
 {
-	if (lane_ip_is4(&r->remote_ip))
-		return kind == LANE_ICMP_UNREACH_NET;
-	return kind == LANE_ICMP_UNREACH_PORT || kind == LANE_ICMP_PROHIBITED;
+	if (lane_ip_is4(&icmp->remote.ip))
+		return icmp->type != LANE_ICMP4_UNREACH || icmp->code <= 1;
+	return icmp->hard && icmp->kind != LANE_ICMP_TOO_BIG;
 }
 
 bool lane_tcp_syn_icmp(struct lane *ln, const struct lane_icmp_info *icmp, uint32_t hash)
@@ -520,7 +521,7 @@ bool lane_tcp_syn_icmp(struct lane *ln, const struct lane_icmp_info *icmp, uint3
 	if (!r || !icmp->has_seq || icmp->seq != lane_tcp_syn_iss(ln, r))
 		return false;
 	/* There is no program that could be told. */
-	if (is_fatal(r, icmp->kind))
+	if (is_fatal(icmp))
 		lane_tcp_syn_remove(ln, r);
 	return true;
 }

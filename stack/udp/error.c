@@ -14,44 +14,6 @@
 
 #define ERRORS_MAX 32 /* frames that wait for MSG_ERRQUEUE */
 
-struct meaning {
-	uint8_t err;
-	bool hard;
-};
-
-/* RFC 792, RFC 1812 5.2.7.1; Linux' icmp_err_convert. */
-static struct meaning meaning4(uint8_t type, uint8_t code)
-{
-	static const struct meaning unreach[] = {
-		[0] = {ENETUNREACH, false},  [1] = {EHOSTUNREACH, false}, [2] = {ENOPROTOOPT, true},
-		[3] = {ECONNREFUSED, true},  [4] = {EMSGSIZE, true},	  [5] = {EOPNOTSUPP, false},
-		[6] = {ENETUNREACH, true},   [7] = {EHOSTDOWN, true},	  [8] = {ENONET, true},
-		[9] = {ENETUNREACH, true},   [10] = {EHOSTUNREACH, true}, [11] = {ENETUNREACH, false},
-		[12] = {EHOSTUNREACH, false}, [13] = {EHOSTUNREACH, true}, [14] = {EHOSTUNREACH, true},
-		[15] = {EHOSTUNREACH, true},
-	};
-
-	if (type == 3 && code < sizeof(unreach) / sizeof(unreach[0]))
-		return unreach[code];
-	return (struct meaning){EHOSTUNREACH, false};
-}
-
-/* RFC 4443 3; Linux' icmpv6_err_convert(). */
-static struct meaning meaning6(uint8_t type, uint8_t code)
-{
-	static const struct meaning unreach[] = {
-		[0] = {ENETUNREACH, false}, [1] = {EACCES, true},	[2] = {EHOSTUNREACH, false},
-		[3] = {EHOSTUNREACH, false}, [4] = {ECONNREFUSED, true}, [5] = {EACCES, true},
-		[6] = {EACCES, true},
-	};
-
-	if (type == 1 && code < sizeof(unreach) / sizeof(unreach[0]))
-		return unreach[code];
-	if (type == 2)
-		return (struct meaning){EMSGSIZE, true};
-	return type == 3 ? (struct meaning){EHOSTUNREACH, false} : (struct meaning){EPROTO, true};
-}
-
 static bool wants_all(const struct lane_udp *pcb, bool is4)
 {
 	return is4 ? pcb->recverr4 : pcb->recverr6;
@@ -86,8 +48,6 @@ bool lane_udp_icmp(struct lane *ln, struct lane_pkt *pkt, const struct lane_icmp
 {
 	struct lane_udp *pcb = lane_udp_lookup(ln, &icmp->local, &icmp->remote);
 	bool is4 = lane_ip_is4(&icmp->local.ip), queued = false;
-	struct meaning m = is4 ? meaning4(icmp->type, icmp->code) :
-				 meaning6(icmp->type, icmp->code);
 
 	if (!pcb)
 		return false;
@@ -102,9 +62,9 @@ bool lane_udp_icmp(struct lane *ln, struct lane_pkt *pkt, const struct lane_icmp
 	}
 	if (wants_all(pcb, is4))
 		queued = enqueue(ln, pcb, pkt, icmp);
-	else if (!m.hard || !pcb->connected)
+	else if (!icmp->hard || !pcb->connected)
 		return false;
-	pcb->err = m.err;
+	pcb->err = icmp->err;
 	lane_udp_raise(ln, pcb, LANE_EV_ERROR);
 	return queued;
 }
@@ -124,7 +84,7 @@ static void get_error(const struct lane *ln, const struct lane_buf *b, struct la
 	if (lane_icmp_parse(frame + b->l4_off, b->user, &ip.src, &ip.dst, &icmp))
 		return;
 	e->is4 = lane_ip_is4(&icmp.local.ip);
-	e->err = (e->is4 ? meaning4(icmp.type, icmp.code) : meaning6(icmp.type, icmp.code)).err;
+	e->err = icmp.err;
 	e->type = icmp.type;
 	e->code = icmp.code;
 	e->info = icmp.kind == LANE_ICMP_TOO_BIG ? icmp.mtu : 0;

@@ -7,53 +7,74 @@
  */
 #include "stack/wire/icmp.h"
 
+#include <errno.h>
+
 #include "stack/base/csum.h"
 #include "stack/wire/ip.h"
+
+#define TYPE4_TIME_EXCEEDED 11
+#define TYPE4_PARAMETER	    12
+
+#define TYPE6_UNREACH	    1
+#define TYPE6_TOO_BIG	    2
+#define TYPE6_TIME_EXCEEDED 3
+#define TYPE6_PARAMETER	    4
+#define TYPE6_INFORMATION   0x80
 
 #define ICMP_HLEN 8U
 #define QUOTED_L4 8U /* RFC 792: at least that much of the L4 header */
 
-/* RFC 1122 3.2.2.1 and 4.2.3.9, RFC 1812 5.2.7.1: which codes are soft. */
-static enum lane_icmp_kind kind4(uint8_t type, uint8_t code)
+struct meaning {
+	uint8_t err; /* 0: no error about a flow */
+	bool hard;
+};
+
+/* RFC 792, RFC 1812 5.2.7.1; Linux' icmp_err_convert. Source quench is none: RFC 6633. */
+static struct meaning meaning4(uint8_t type, uint8_t code)
 {
-	/* Destination unreachable, by code. */
-	static const uint8_t unreach[] = {
-		[0] = LANE_ICMP_UNREACH_NET,  [1] = LANE_ICMP_UNREACH_NET,
-		[2] = LANE_ICMP_UNREACH_PORT, [3] = LANE_ICMP_UNREACH_PORT,
-		[4] = LANE_ICMP_TOO_BIG,      [5] = LANE_ICMP_UNREACH_NET,
-		[6] = LANE_ICMP_UNREACH_NET,  [7] = LANE_ICMP_UNREACH_NET,
-		[8] = LANE_ICMP_UNREACH_NET,  [9] = LANE_ICMP_PROHIBITED,
-		[10] = LANE_ICMP_PROHIBITED,  [11] = LANE_ICMP_UNREACH_NET,
-		[12] = LANE_ICMP_UNREACH_NET, [13] = LANE_ICMP_PROHIBITED,
+	static const struct meaning unreach[] = {
+		[0] = {ENETUNREACH, false},  [1] = {EHOSTUNREACH, false}, [2] = {ENOPROTOOPT, true},
+		[3] = {ECONNREFUSED, true},  [4] = {EMSGSIZE, true},	  [5] = {EOPNOTSUPP, false},
+		[6] = {ENETUNREACH, true},   [7] = {EHOSTDOWN, true},	  [8] = {ENONET, true},
+		[9] = {ENETUNREACH, true},   [10] = {EHOSTUNREACH, true}, [11] = {ENETUNREACH, false},
+		[12] = {EHOSTUNREACH, false}, [13] = {EHOSTUNREACH, true}, [14] = {EHOSTUNREACH, true},
+		[15] = {EHOSTUNREACH, true},
 	};
 
-	if (type == 3 && code < sizeof(unreach))
+	if (type == LANE_ICMP4_UNREACH && code < sizeof(unreach) / sizeof(unreach[0]))
 		return unreach[code];
-	if (type == 11) /* time exceeded */
-		return LANE_ICMP_UNREACH_NET;
-	return LANE_ICMP_OTHER; /* source quench too: RFC 6633 */
+	if (type == TYPE4_TIME_EXCEEDED)
+		return (struct meaning){EHOSTUNREACH, false};
+	return type == TYPE4_PARAMETER ? (struct meaning){EPROTO, true} : (struct meaning){0};
 }
 
-/* RFC 4443 3. */
-static enum lane_icmp_kind kind6(uint8_t type, uint8_t code)
+/* RFC 4443 3; Linux' icmpv6_err_convert(). 2.1: an error of an unknown type is one, too. */
+static struct meaning meaning6(uint8_t type, uint8_t code)
 {
-	/* Destination unreachable, by code. */
-	static const uint8_t unreach[] = {
-		[0] = LANE_ICMP_UNREACH_NET,  [1] = LANE_ICMP_PROHIBITED,
-		[2] = LANE_ICMP_UNREACH_NET,  [3] = LANE_ICMP_UNREACH_NET,
-		[4] = LANE_ICMP_UNREACH_PORT, [5] = LANE_ICMP_PROHIBITED,
-		[6] = LANE_ICMP_PROHIBITED,
+	static const struct meaning unreach[] = {
+		[0] = {ENETUNREACH, false}, [1] = {EACCES, true},	[2] = {EHOSTUNREACH, false},
+		[3] = {EHOSTUNREACH, false}, [4] = {ECONNREFUSED, true}, [5] = {EACCES, true},
+		[6] = {EACCES, true},
 	};
 
-	if (type == 1 && code < sizeof(unreach))
+	if (type & TYPE6_INFORMATION)
+		return (struct meaning){0};
+	if (type == TYPE6_UNREACH && code < sizeof(unreach) / sizeof(unreach[0]))
 		return unreach[code];
-	if (type == 2)
-		return LANE_ICMP_TOO_BIG;
-	if (type == 3) /* time exceeded */
-		return LANE_ICMP_UNREACH_NET;
-	if (type == 4 && code == 1) /* unrecognised next header */
-		return LANE_ICMP_UNREACH_PORT;
-	return LANE_ICMP_OTHER;
+	if (type == TYPE6_TOO_BIG)
+		return (struct meaning){EMSGSIZE, true};
+	if (type == TYPE6_TIME_EXCEEDED)
+		return (struct meaning){EHOSTUNREACH, false};
+	return (struct meaning){EPROTO, type == TYPE6_UNREACH || type == TYPE6_PARAMETER};
+}
+
+void lane_icmp_classify(bool is4, struct lane_icmp_info *info)
+{
+	struct meaning m = is4 ? meaning4(info->type, info->code) : meaning6(info->type, info->code);
+
+	info->err = m.err;
+	info->hard = m.hard;
+	info->kind = m.err == 0 ? LANE_ICMP_OTHER : m.err == EMSGSIZE ? LANE_ICMP_TOO_BIG : LANE_ICMP_ERROR;
 }
 
 /* Reads the IPv4 header of the quote; returns its length, 0: not usable. */
@@ -131,7 +152,7 @@ enum lane_drop lane_icmp_parse(const uint8_t *p, uint32_t len, const struct lane
 		return LANE_DROP_ICMP_CSUM;
 	out->type = p[0];
 	out->code = p[1];
-	out->kind = is4 ? kind4(p[0], p[1]) : kind6(p[0], p[1]);
+	lane_icmp_classify(is4, out);
 	if (out->kind == LANE_ICMP_OTHER)
 		return LANE_DROP_ICMP_IGNORED;
 	if (out->kind == LANE_ICMP_TOO_BIG)

@@ -9,17 +9,19 @@
 
 #include "wire.h"
 
+#define LANE_ICMP4_UNREACH 3 /* type: destination unreachable */
+
 enum lane_icmp_kind {
 	LANE_ICMP_OTHER,	/* no error about a flow */
 	LANE_ICMP_TOO_BIG,	/* fragmentation needed, packet too big: 'mtu' is set (0: unknown) */
-	LANE_ICMP_UNREACH_NET,	/* soft: network or host unreachable, time exceeded */
-	LANE_ICMP_UNREACH_PORT, /* port or protocol unreachable */
-	LANE_ICMP_PROHIBITED,	/* administratively prohibited */
+	LANE_ICMP_ERROR,	/* 'err' says what */
 };
 
 struct lane_icmp_info {
 	enum lane_icmp_kind kind;
 	uint8_t type, code;
+	uint8_t err; /* errno, as Linux has it */
+	bool hard;   /* it will not get better */
 	uint32_t mtu;
 	/* from the quoted packet, as we sent it: */
 	uint8_t proto;
@@ -29,6 +31,8 @@ struct lane_icmp_info {
 	uint16_t quote_off; /* of the quoted L4 header, from the ICMP header */
 };
 
+/* Sets kind, err and hard by type and code. */
+void lane_icmp_classify(bool is4, struct lane_icmp_info *info);
 /* 'p': the ICMP header, 'len' bytes in one frame; 'src', 'dst' of its IP header (for the v6 checksum). */
 enum lane_drop lane_icmp_parse(const uint8_t *p, uint32_t len, const struct lane_ip *src,
 			       const struct lane_ip *dst, struct lane_icmp_info *out);

@@ -117,7 +117,7 @@ static void fuzz_icmp(uint8_t *p, uint32_t len, uint8_t how)
 	}
 	if (lane_icmp_parse(p, len, &src, &dst, &i))
 		return;
-	FUZZ_CHECK(i.kind != LANE_ICMP_OTHER && i.kind <= LANE_ICMP_PROHIBITED);
+	FUZZ_CHECK(i.kind != LANE_ICMP_OTHER && i.kind <= LANE_ICMP_ERROR && i.err);
 	FUZZ_CHECK(i.proto == LANE_PROTO_TCP || i.proto == LANE_PROTO_UDP);
 	FUZZ_CHECK(i.has_seq == (i.proto == LANE_PROTO_TCP));
 	FUZZ_CHECK(lane_ip_equal(&i.local.ip, &dst));

@@ -225,15 +225,27 @@ static void test_active__times_out(void **state)
 
 static void test_active__icmp_is_hard(void **state)
 {
+	static const struct {
+		enum script_icmp what;
+		int err;
+	} k[] = {
+		{SCRIPT_ICMP_HOST, EHOSTUNREACH},
+		{SCRIPT_ICMP_NET, ENETUNREACH},
+		{SCRIPT_ICMP_PORT, ECONNREFUSED},
+		{SCRIPT_ICMP_PARAMETER, EPROTO},
+	};
+
 	(void)state;
-	script_open(NULL);
-	script_connect(NULL);
-	script_icmp(LANE_ICMP_UNREACH_NET, 5, 0); /* not in flight (RFC 5927) */
-	assert_int_equal(script_state(), LANE_TCP_SYN_SENT);
-	script_icmp(LANE_ICMP_UNREACH_NET, 0, 0);
-	assert_int_equal(script_state(), LANE_TCP_CLOSED);
-	assert_int_equal(lane_tcp_take_error(s.ln, s.pcb), EHOSTUNREACH);
-	script_close();
+	for (unsigned int i = 0; i < sizeof(k) / sizeof(k[0]); i++) {
+		script_open(NULL);
+		script_connect(NULL);
+		script_icmp(k[i].what, 5, 0); /* not in flight (RFC 5927) */
+		assert_int_equal(script_state(), LANE_TCP_SYN_SENT);
+		script_icmp(k[i].what, 0, 0);
+		assert_int_equal(script_state(), LANE_TCP_CLOSED);
+		assert_int_equal(lane_tcp_take_error(s.ln, s.pcb), k[i].err);
+		script_close();
+	}
 }
 
 /* RFC 9293 3.5, figure 8. */

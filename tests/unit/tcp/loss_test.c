@@ -196,9 +196,9 @@ static void test_icmp__too_big(void **state)
 	script_write(2920);
 	script_out(". 1 ack 1 len 1460");
 	script_out("P. 1461 ack 1 len 1460");
-	script_icmp(LANE_ICMP_TOO_BIG, 2921, 1300); /* not in flight */
+	script_icmp(SCRIPT_ICMP_TOO_BIG, 2921, 1300); /* not in flight */
 	script_silent();
-	script_icmp(LANE_ICMP_TOO_BIG, 1, 1300);
+	script_icmp(SCRIPT_ICMP_TOO_BIG, 1, 1300);
 	script_out(". 1 ack 1 len 1260");
 	script_out(". 1261 ack 1 len 200");
 	script_out(". 1461 ack 1 len 1260");
@@ -270,18 +270,24 @@ static void test_mtu__grows_after_a_timeout(void **state)
 	script_close();
 }
 
-static void test_icmp__soft_error_names_the_reason(void **state)
+static void names_the_reason(enum script_icmp what, int err)
 {
-	(void)state;
 	script_open(few_retries);
 	script_accept("S 0 mss 1000");
 	script_write(100);
-	script_icmp(LANE_ICMP_UNREACH_NET, 1, 0);
+	script_icmp(what, 1, 0);
 	assert_int_equal(script_state(), LANE_TCP_ESTABLISHED);
 	script_run_ms(3100);
-	assert_int_equal(lane_tcp_read(s.ln, s.pcb, NULL, 1, false, 0, NULL), -EHOSTUNREACH);
+	assert_int_equal(lane_tcp_read(s.ln, s.pcb, NULL, 1, false, 0, NULL), -err);
 	script_skip();
 	script_close();
+}
+
+static void test_icmp__soft_error_names_the_reason(void **state)
+{
+	(void)state;
+	names_the_reason(SCRIPT_ICMP_HOST, EHOSTUNREACH);
+	names_the_reason(SCRIPT_ICMP_PARAMETER, EPROTO);
 }
 
 static void test_karn__timestamps_measure_resent(void **state)

@@ -38,7 +38,7 @@ static void test_icmp__holds_for_the_destination_until_it_expires(void **state)
 	script_accept("S 0 mss 1460");
 	script_write(1460);
 	script_out(". 1 ack 1 len 1460");
-	script_icmp(LANE_ICMP_TOO_BIG, 1, 1300);
+	script_icmp(SCRIPT_ICMP_TOO_BIG, 1, 1300);
 	script_out(". 1 ack 1 len 1260");
 	script_out(". 1261 ack 1 len 200");
 	script_in(". 1 ack 1461");
@@ -62,7 +62,7 @@ static void test_icmp__not_below_the_least(void **state)
 	script_accept("S 0 mss 1460");
 	script_write(600);
 	script_out(". 1 ack 1 len 600");
-	script_icmp(LANE_ICMP_TOO_BIG, 1, 68);
+	script_icmp(SCRIPT_ICMP_TOO_BIG, 1, 68);
 	if (s.v6) {
 		script_silent(); /* RFC 8201 4 */
 	} else {

@@ -311,10 +311,17 @@ void script_in(const char *line)
 	script_flush();
 }
 
-void script_icmp(enum lane_icmp_kind kind, uint32_t seq, uint32_t mtu)
+void script_icmp(enum script_icmp what, uint32_t seq, uint32_t mtu)
 {
+	/* Type and code over IPv4, then over IPv6. */
+	static const uint8_t says[][4] = {
+		[SCRIPT_ICMP_NET] = {3, 0, 1, 0},	[SCRIPT_ICMP_HOST] = {3, 1, 1, 3},
+		[SCRIPT_ICMP_PORT] = {3, 3, 1, 4},	[SCRIPT_ICMP_TOO_BIG] = {3, 4, 2, 0},
+		[SCRIPT_ICMP_PARAMETER] = {12, 0, 4, 1},
+	};
 	struct lane_icmp_info icmp = {
-		.kind = kind,
+		.type = says[what][s.v6 ? 2 : 0],
+		.code = says[what][s.v6 ? 3 : 1],
 		.mtu = mtu ? script_mtu(mtu) : 0,
 		.proto = IPPROTO_TCP,
 		.local = {script_ip(1), s.port},
@@ -323,6 +330,7 @@ void script_icmp(enum lane_icmp_kind kind, uint32_t seq, uint32_t mtu)
 		.has_seq = true,
 	};
 
+	lane_icmp_classify(!s.v6, &icmp);
 	lane_tcp_icmp(s.ln, &icmp);
 	script_flush();
 }

@@ -80,7 +80,8 @@ void script_run_s(unsigned int seconds);
 unsigned int script_until_out(unsigned int max);
 void script_complete(void);
 /* An ICMP error as the network would say it. */
-void script_icmp(enum lane_icmp_kind kind, uint32_t seq, uint32_t mtu);
+enum script_icmp { SCRIPT_ICMP_NET, SCRIPT_ICMP_HOST, SCRIPT_ICMP_PORT, SCRIPT_ICMP_TOO_BIG, SCRIPT_ICMP_PARAMETER };
+void script_icmp(enum script_icmp what, uint32_t seq, uint32_t mtu);
 
 /* A listener, and a connection opened by the peer with these options: established, accepted,
  * the ACK of the handshake is ". 1 ack 1". */

@@ -180,13 +180,18 @@ static void test_record__icmp(void **state)
 	script_listen(5);
 	script_in("S 0 mss 1460");
 	script_out("S. 0 ack 1");
-	script_icmp(LANE_ICMP_UNREACH_NET, 1, 0); /* not what is in flight (RFC 5927) */
+	script_icmp(SCRIPT_ICMP_HOST, 1, 0); /* not what is in flight (RFC 5927) */
 	assert_int_equal(stats()->drops[LANE_DROP_ICMP_INVALID], 1);
-	script_icmp(s.v6 ? LANE_ICMP_UNREACH_NET : LANE_ICMP_UNREACH_PORT, 0, 0); /* advice */
+	script_icmp(s.v6 ? SCRIPT_ICMP_HOST : SCRIPT_ICMP_PORT, 0, 0); /* advice */
 	assert_int_equal(nr_half_open(), 1);
-	script_icmp(s.v6 ? LANE_ICMP_UNREACH_PORT : LANE_ICMP_UNREACH_NET, 0, 0);
+	script_icmp(s.v6 ? SCRIPT_ICMP_PORT : SCRIPT_ICMP_HOST, 0, 0);
 	assert_int_equal(nr_half_open(), 0);
 	assert_int_equal(stats()->drops[LANE_DROP_ICMP_INVALID], 1);
+	s.peer++;
+	script_in("S 0 mss 1460");
+	script_out("S. 0 ack 1");
+	script_icmp(SCRIPT_ICMP_PARAMETER, 0, 0);
+	assert_int_equal(nr_half_open(), 0);
 	script_close();
 }
 

@@ -268,7 +268,7 @@ static void test_icmp__refused_once_on_connected(void **state)
 	struct lane_ip ip = world_ip(1, false);
 	struct lane_ep remote = ep(&ip, 9);
 	struct lane_icmp_info icmp = {
-		.kind = LANE_ICMP_UNREACH_PORT, .type = 3, .code = 3, .proto = LANE_PROTO_UDP,
+		.kind = LANE_ICMP_ERROR, .err = ECONNREFUSED, .hard = true, .proto = LANE_PROTO_UDP,
 		.remote = remote};
 	struct lane_pkt pkt = {0};
 	struct lane_event ev;

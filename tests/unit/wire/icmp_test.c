@@ -10,6 +10,8 @@
 
 #include <cmocka.h>
 
+#include <errno.h>
+
 #include "guard.h"
 #include "stack/base/csum.h"
 #include "stack/base/rng.h"
@@ -97,28 +99,35 @@ static void test_parse__packet_too_big(void **state)
 	assert_false(info.has_seq);
 }
 
-static void test_parse__kinds(void **state)
+/* Linux' icmp_err_convert and icmpv6_err_convert(). */
+static void test_parse__meanings(void **state)
 {
 	static const struct {
 		bool is4;
-		uint8_t type, code;
-		enum lane_icmp_kind kind;
+		uint8_t type, code, err;
+		bool hard;
 	} k[] = {
-		{true, 3, 0, LANE_ICMP_UNREACH_NET},   {true, 3, 1, LANE_ICMP_UNREACH_NET},
-		{true, 3, 2, LANE_ICMP_UNREACH_PORT},  {true, 3, 3, LANE_ICMP_UNREACH_PORT},
-		{true, 3, 5, LANE_ICMP_UNREACH_NET},   {true, 3, 9, LANE_ICMP_PROHIBITED},
-		{true, 3, 10, LANE_ICMP_PROHIBITED},   {true, 3, 13, LANE_ICMP_PROHIBITED},
-		{true, 11, 0, LANE_ICMP_UNREACH_NET},  {false, 1, 0, LANE_ICMP_UNREACH_NET},
-		{false, 1, 1, LANE_ICMP_PROHIBITED},   {false, 1, 3, LANE_ICMP_UNREACH_NET},
-		{false, 1, 4, LANE_ICMP_UNREACH_PORT}, {false, 1, 6, LANE_ICMP_PROHIBITED},
-		{false, 3, 0, LANE_ICMP_UNREACH_NET},  {false, 4, 1, LANE_ICMP_UNREACH_PORT},
+		{true, 3, 0, ENETUNREACH, false},   {true, 3, 1, EHOSTUNREACH, false},
+		{true, 3, 2, ENOPROTOOPT, true},    {true, 3, 3, ECONNREFUSED, true},
+		{true, 3, 5, EOPNOTSUPP, false},    {true, 3, 9, ENETUNREACH, true},
+		{true, 3, 10, EHOSTUNREACH, true},  {true, 3, 13, EHOSTUNREACH, true},
+		{true, 3, 15, EHOSTUNREACH, true},  {true, 11, 0, EHOSTUNREACH, false},
+		{true, 11, 1, EHOSTUNREACH, false}, {true, 12, 0, EPROTO, true},
+		{true, 12, 1, EPROTO, true},	    {false, 1, 0, ENETUNREACH, false},
+		{false, 1, 1, EACCES, true},	    {false, 1, 3, EHOSTUNREACH, false},
+		{false, 1, 4, ECONNREFUSED, true},  {false, 1, 6, EACCES, true},
+		{false, 1, 99, EPROTO, true},	    {false, 3, 0, EHOSTUNREACH, false},
+		{false, 4, 0, EPROTO, true},	    {false, 4, 1, EPROTO, true},
+		{false, 100, 0, EPROTO, false},
 	};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(k) / sizeof(k[0]); i++) {
 		make(k[i].is4, k[i].type, k[i].code, 0, LANE_PROTO_TCP);
 		assert_int_equal(parse(msg_len), LANE_OK);
-		assert_int_equal(info.kind, k[i].kind);
+		assert_int_equal(info.kind, LANE_ICMP_ERROR);
+		assert_int_equal(info.err, k[i].err);
+		assert_int_equal(info.hard, k[i].hard);
 		assert_int_equal(info.type, k[i].type);
 		assert_int_equal(info.code, k[i].code);
 		assert_flow(LANE_PROTO_TCP);
@@ -137,8 +146,6 @@ static void test_parse__no_errors(void **state)
 		assert_int_equal(info.kind, LANE_ICMP_OTHER);
 	}
 	make(false, 136, 0, 0, LANE_PROTO_TCP);
-	assert_int_equal(parse(msg_len), LANE_DROP_ICMP_IGNORED);
-	make(false, 4, 0, 0, LANE_PROTO_TCP);
 	assert_int_equal(parse(msg_len), LANE_DROP_ICMP_IGNORED);
 	make(true, 3, 3, 0, LANE_PROTO_ICMP); /* about no flow of ours */
 	assert_int_equal(parse(msg_len), LANE_DROP_ICMP_IGNORED);
@@ -232,7 +239,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_parse__needs_fragmentation),
 		cmocka_unit_test(test_parse__packet_too_big),
-		cmocka_unit_test(test_parse__kinds),
+		cmocka_unit_test(test_parse__meanings),
 		cmocka_unit_test(test_parse__no_errors),
 		cmocka_unit_test(test_parse__wrong_checksum),
 		cmocka_unit_test(test_parse__every_truncation),
