@@ -390,7 +390,8 @@ static void fill_info(struct tcp_info *i, const struct lane_tcp_info_out *o)
 	i->tcpi_snd_cwnd = o->cwnd;
 	i->tcpi_advmss = o->advmss;
 	i->tcpi_reordering = o->reordering;
-	i->tcpi_rcv_space = o->rcv_wnd;
+	i->tcpi_rcv_rtt = o->rcv_rtt_us;
+	i->tcpi_rcv_space = o->rcv_space;
 	i->tcpi_total_retrans = o->total_retrans;
 	i->tcpi_pacing_rate = o->pacing_rate ? o->pacing_rate : UINT64_MAX;
 	i->tcpi_max_pacing_rate = o->max_pacing_rate ? o->max_pacing_rate : UINT64_MAX;

@@ -1,7 +1,7 @@
 /*
  * api.c - what a program asks about a pcb: status, options, figures
  */
-#include "stack/tcp/pcb.h"
+#include "stack/tcp/tune.h"
 
 #include "lane-int/tcp_info.h"
 
@@ -208,6 +208,8 @@ void lane_tcp_get_info(const struct lane *ln, const struct lane_tcp *pcb, struct
 		.last_data_recv_us = ago_us(ln, pcb->last_rxtext_ms),
 		.last_ack_recv_us = ago_us(ln, pcb->last_rx_ms),
 		.rcv_wnd = pcb->rcv_adv - pcb->rcv_nxt,
+		.rcv_rtt_us = x->rcv_rtt_us,
+		.rcv_space = lane_tcp_tune_space(ln, pcb),
 		.snd_wnd = pcb->snd_wnd,
 		.bytes_acked = pcb->bytes_acked,
 		.bytes_received = pcb->bytes_received,

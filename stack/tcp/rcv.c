@@ -9,7 +9,7 @@
  * then promised only what is left, and a base that an eighth of the frames is for. So the frames last
  * for what was told, and the peers of those who do not read see a window that closes in time.
  */
-#include "stack/tcp/pcb.h"
+#include "stack/tcp/tune.h"
 
 #define FRAME_TEXT 1024 /* bytes of text that a frame holds at least, taken together */
 
@@ -106,6 +106,7 @@ enum lane_drop lane_tcp_text_in(struct lane *ln, struct lane_tcp *pcb, struct la
 		lane_tcp_ack_now(ln, pcb);
 		return r;
 	}
+	lane_tcp_tune_rtt(ln, pcb, seg);
 	lane_tcp_rcvq_append(ln, pcb, b);
 	if (lane_tcp_ooo_deliver(ln, pcb))
 		lane_tcp_ack_now(ln, pcb);
@@ -259,26 +260,6 @@ uint16_t lane_tcp_select_window(struct lane *ln, struct lane_tcp *pcb)
 	return (uint16_t)field;
 }
 
-/* Grows the buffer to twice what the program took in one round trip. */
-static void autotune(struct lane *ln, struct lane_tcp *pcb)
-{
-	struct lane_tcp_x *x = lane_tcp_x(ln, pcb);
-	uint32_t max = ln->st->cfg.tcp_rmem[2] / 2;
-	uint32_t now = (uint32_t)ln->now_us, copied = lane_tcp_copied_seq(ln, pcb);
-	uint32_t want;
-
-	if ((pcb->flags & LANE_TF_RCVBUF_SET) || !ln->st->cfg.moderate_rcvbuf ||
-	    now - x->tune_us < pcb->rto.srtt_us)
-		return;
-	want = 2 * (copied - x->tune_seq) + 16 * pcb->rcv_mss;
-	if (want > max)
-		want = max;
-	if (want > pcb->rcv_limit && !lane_tcp_frames_short(ln))
-		pcb->rcv_limit = want;
-	x->tune_seq = copied;
-	x->tune_us = now;
-}
-
 /* Tells the peer of space that came back: worth a packet when the window at least doubles. */
 static void update_window(struct lane *ln, struct lane_tcp *pcb)
 {
@@ -326,7 +307,7 @@ void lane_tcp_received(struct lane *ln, struct lane_tcp *pcb, size_t bytes)
 		lane_tcp_forget_promise(ln, pcb);
 	if (!(pcb->flags & LANE_TF_HASHED) || (pcb->flags & LANE_TF_PEER_FIN))
 		return;
-	autotune(ln, pcb);
+	lane_tcp_tune(ln, pcb);
 	update_window(ln, pcb);
 	lane_tcp_ack_read(ln, pcb);
 }

@@ -108,7 +108,11 @@ struct lane_tcp_x {
 	uint32_t fin_seq;  /* LANE_TF_OOO_FIN */
 	uint32_t urg_seq;  /* of the urgent byte, while urg_state is not NONE */
 	uint32_t snd_up;
-	uint32_t tune_seq, tune_us; /* receive autotuning: start of this round */
+	uint32_t tune_seq, tune_us; /* receive autotuning (tune.c): start of this round */
+	uint32_t tune_space;	    /* bytes that the program took in the last one, 0: not yet */
+	uint32_t tune_mark;	    /* the last echo, or the edge that a window is measured to */
+	uint32_t tune_since_us;	    /* when that was set, mod 2^32; 0: never */
+	uint32_t rcv_rtt_us;	    /* the receiver's round trip, 0: unknown */
 	uint64_t delivered;	    /* bytes, SACKed ones included */
 	struct lane_cc cc;
 	struct lane_tcp_rec rec;

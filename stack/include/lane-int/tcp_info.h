@@ -22,6 +22,8 @@ struct lane_tcp_info_out {
 	uint32_t unacked, lost, retrans, sacked, reordering; /* segments */
 	uint32_t last_data_sent_us, last_data_recv_us, last_ack_recv_us; /* ago */
 	uint32_t rcv_wnd, snd_wnd;
+	uint32_t rcv_rtt_us; /* the receiver's, 0: unknown */
+	uint32_t rcv_space;  /* bytes that the program took in a round trip */
 	uint64_t bytes_acked, bytes_received, bytes_sent, bytes_retrans;
 	uint32_t segs_out, segs_in, total_retrans;
 	uint32_t notsent_bytes;

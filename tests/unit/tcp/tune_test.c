@@ -3,6 +3,9 @@
  */
 #include "tests/unit/tcp/script.h"
 
+#include "lane-int/tcp_info.h"
+#include "stack/tcp/pcb.h"
+
 static void many_frames(struct lane_config *cfg)
 {
 	cfg->nr_bufs = 8192;
@@ -62,11 +65,110 @@ static void test_first_window__few_frames(void **state)
 	script_close();
 }
 
+/* ---- tune.c ---- */
+
+static struct lane_tcp_info_out info(void)
+{
+	struct lane_tcp_info_out i;
+
+	lane_tcp_get_info(s.ln, s.pcb, &i);
+	return i;
+}
+
+/* Segments of 1,000 bytes from 'seq' on, each of which the program takes; 'echo' (or 0) as TSecr behind our TSval. */
+static void brings(unsigned int seq, unsigned int nr, uint32_t echo)
+{
+	char line[80];
+
+	for (unsigned int i = 0; i < nr; i++) {
+		int n = snprintf(line, sizeof(line), ". %u ack 1 len 1000", seq + i * 1000);
+
+		if (echo)
+			snprintf(line + n, sizeof(line) - (size_t)n, " ts %u:%u", 2000 + seq + i, echo);
+		script_in(line);
+		script_read(1000);
+	}
+	script_skip();
+}
+
+/* The echo of our timestamp in a segment that is as large as they come. */
+static void test_tune_rtt__by_echo(void **state)
+{
+	uint32_t tsval;
+
+	(void)state;
+	script_open(many_frames);
+	script_accept("S 0 mss 1000 ts 1000:0");
+	script_in(". 1 ack 1 len 1000 ts 1002:0");
+	script_out(". 1 ack 1001 ts 0:1002");
+	tsval = s.last.opts.tsval;
+	script_read(1000);
+	assert_int_equal(info().rcv_rtt_us, 0);
+	script_run_ms(40);
+	brings(1001, 1, tsval);
+	assert_int_equal(info().rcv_rtt_us, 40000);
+	/* The same echo again tells nothing, nor does a small segment. */
+	script_run_ms(100);
+	brings(2001, 1, tsval);
+	assert_int_equal(info().rcv_rtt_us, 40000);
+	/* An eighth of what is new. */
+	brings(3001, 1, tsval + 20);
+	assert_int_equal(info().rcv_rtt_us, 40000 - 40000 / 8 + 120000 / 8);
+	/* A peer that echoes what we have not said yet. */
+	brings(4001, 1, tsval + 100000);
+	assert_int_equal(info().rcv_rtt_us, 50000);
+	script_close();
+}
+
+/* Without timestamps the time in which a window arrives; the shortest counts. */
+static void test_tune_rtt__by_window(void **state)
+{
+	(void)state;
+	script_open(many_frames);
+	script_accept("S 0 mss 1000");
+	brings(1, 1, 0);
+	assert_int_equal(info().rcv_rtt_us, 0);
+	script_run_ms(30);
+	brings(1001, 66, 0);
+	assert_int_equal(info().rcv_rtt_us, 30000);
+	script_run_ms(10);
+	brings(67001, 66, 0);
+	assert_int_equal(info().rcv_rtt_us, 10000);
+	script_run_ms(50);
+	brings(133001, 66, 0);
+	assert_int_equal(info().rcv_rtt_us, 10000);
+	script_close();
+}
+
+/* The round is the receiver's: the handshake took no time here, the path takes 40 ms. */
+static void test_tune__by_the_receivers_round(void **state)
+{
+	uint32_t before, echo = 0;
+
+	(void)state;
+	script_open(many_frames);
+	script_accept("S 0 mss 1000 ws 7 ts 1000:0");
+	before = s.pcb->rcv_limit;
+	for (unsigned int round = 0; round < 6; round++) {
+		brings(1 + round * 60000, 60, echo);
+		echo = lane_now_ms(s.ln) + s.pcb->ts_offset;
+		script_run_ms(40);
+	}
+	assert_int_equal(info().rcv_rtt_us, 40000);
+	assert_in_range(info().rcv_space, 60000, 62000);
+	/* 16 segments more, and twice as much again by the growth from the first round's ten. */
+	assert_in_range(s.pcb->rcv_limit, before + 1, 16 * before);
+	script_close();
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_first_window__as_linux),
 		cmocka_unit_test(test_first_window__few_frames),
+		cmocka_unit_test(test_tune_rtt__by_echo),
+		cmocka_unit_test(test_tune_rtt__by_window),
+		cmocka_unit_test(test_tune__by_the_receivers_round),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

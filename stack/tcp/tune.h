@@ -1,0 +1,16 @@
+/*
+ * tune.h - the receive buffer grows with what a round trip brings
+ */
+#ifndef LANE_TCP_TUNE_H
+#define LANE_TCP_TUNE_H
+
+#include "stack/tcp/pcb.h"
+
+/* 'seg' with text comes in order: it may tell the round trip. */
+void lane_tcp_tune_rtt(const struct lane *ln, const struct lane_tcp *pcb, const struct lane_seg *seg);
+/* The program has taken text: the receive buffer may grow. */
+void lane_tcp_tune(struct lane *ln, struct lane_tcp *pcb);
+/* Bytes that it took in a round (tcpi_rcv_space). */
+uint32_t lane_tcp_tune_space(const struct lane *ln, const struct lane_tcp *pcb);
+
+#endif
