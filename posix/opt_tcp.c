@@ -395,8 +395,9 @@ static void fill_info(struct tcp_info *i, const struct lane_tcp_info_out *o)
 	i->tcpi_total_retrans = o->total_retrans;
 	i->tcpi_pacing_rate = o->pacing_rate ? o->pacing_rate : UINT64_MAX;
 	i->tcpi_max_pacing_rate = o->max_pacing_rate ? o->max_pacing_rate : UINT64_MAX;
-	i->tcpi_bytes_acked = o->bytes_acked;
-	i->tcpi_bytes_received = o->bytes_received;
+	/* Linux counts sequence numbers here. */
+	i->tcpi_bytes_acked = o->bytes_acked + o->ctl_acked;
+	i->tcpi_bytes_received = o->bytes_received + o->ctl_received;
 	i->tcpi_segs_out = o->segs_out;
 	i->tcpi_segs_in = o->segs_in;
 	i->tcpi_notsent_bytes = o->notsent_bytes;

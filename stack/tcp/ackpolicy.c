@@ -8,7 +8,7 @@
  * A delayed ACK waits for the program's answer. One that has read all of what the peer wrote and is not in
  * such a dialogue has none: then the ACK leaves with the read, as the peer's Nagle may wait for it.
  */
-#include "stack/tcp/pcb.h"
+#include "stack/tcp/tune.h"
 
 #define CHALLENGES_PER_S 1000
 
@@ -49,7 +49,7 @@ static uint32_t threshold(const struct lane_tcp *pcb)
 void lane_tcp_ack_text(struct lane *ln, struct lane_tcp *pcb, uint32_t len, bool push)
 {
 	uint32_t now = lane_now_ms(ln);
-	uint32_t mss = lane_tcp_adv_mss(ln, pcb);
+	uint32_t mss = lane_tcp_peer_text(ln, pcb);
 
 	if (len > pcb->rcv_mss)
 		pcb->rcv_mss = len < mss ? len : mss;

@@ -176,6 +176,8 @@ void lane_tcp_get_info(const struct lane *ln, const struct lane_tcp *pcb, struct
 	uint32_t mss = pcb->snd_mss ? pcb->snd_mss : 1;
 	uint32_t end = lane_tcp_snd_end(ln, pcb);
 	uint32_t flight = pcb->flags & LANE_TF_CONNECTED ? pcb->snd_nxt - pcb->snd_una : 0;
+	uint32_t ssthresh = lane_tcp_ssthresh(ln, pcb), mtu = pcb->path.mtu;
+	bool opened = (pcb->flags & (LANE_TF_CONNECTED | LANE_TF_PASSIVE)) == LANE_TF_CONNECTED;
 
 	*out = (struct lane_tcp_info_out){
 		.state = pcb->state,
@@ -191,16 +193,17 @@ void lane_tcp_get_info(const struct lane *ln, const struct lane_tcp *pcb, struct
 		.ecn_ok = !!(pcb->ecn & LANE_ECN_OK),
 		.ecn_seen = !!(pcb->ecn & LANE_ECN_SEEN),
 		.rto_us = pcb->rto.rto_us,
-		.ato_us = LANE_DACK_MAX_US,
+		.ato_us = pcb->bytes_received ? LANE_DACK_MAX_US : 0,
 		.rtt_us = pcb->rto.srtt_us,
 		.rttvar_us = pcb->rto.rttvar_us,
 		.min_rtt_us = pcb->min_rtt_us,
 		.snd_mss = pcb->snd_mss,
 		.rcv_mss = pcb->rcv_mss,
-		.advmss = lane_tcp_adv_mss(ln, pcb),
-		.pmtu = pcb->path.mtu,
+		.advmss = lane_tcp_peer_text(ln, pcb),
+		/* An IPv4 packet is no longer. */
+		.pmtu = lane_tcp_is_v4(pcb) && mtu > UINT16_MAX ? UINT16_MAX : mtu,
 		.cwnd = lane_tcp_cwnd(ln, pcb) / mss,
-		.ssthresh = lane_tcp_ssthresh(ln, pcb) / mss,
+		.ssthresh = ssthresh == LANE_CC_INFINITE ? ssthresh : ssthresh / mss,
 		.unacked = (flight + mss - 1) / mss,
 		.sacked = x->rec.nr_sacked,
 		.reordering = pcb->reordering,
@@ -213,6 +216,8 @@ void lane_tcp_get_info(const struct lane *ln, const struct lane_tcp *pcb, struct
 		.snd_wnd = pcb->snd_wnd,
 		.bytes_acked = pcb->bytes_acked,
 		.bytes_received = pcb->bytes_received,
+		.ctl_acked = opened + lane_tcp_fin_acked(pcb),
+		.ctl_received = !!(pcb->flags & LANE_TF_PEER_FIN),
 		.bytes_sent = lane_tcp_bytes_sent(pcb),
 		.bytes_retrans = pcb->bytes_retrans,
 		.segs_out = pcb->segs_out,

@@ -216,6 +216,7 @@ static struct lane_tcp *open_conn(struct lane *ln, struct lane_tcp *l, const str
 		return NULL;
 	}
 	pcb->rcv_wscale = r->rcv_wscale;
+	pcb->segs_in = 1; /* the SYN */
 	if (pcb->rcv_adv - pcb->rcv_nxt < lane_tcp_syn_wnd(ln, r))
 		pcb->rcv_adv = pcb->rcv_nxt + lane_tcp_syn_wnd(ln, r);
 	lane_tcp_take_syn(ln, pcb, &syn);

@@ -50,11 +50,18 @@ void lane_tcp_tune_rtt(const struct lane *ln, const struct lane_tcp *pcb, const 
 		by_window(ln, pcb, x);
 }
 
+uint16_t lane_tcp_peer_text(const struct lane *ln, const struct lane_tcp *pcb)
+{
+	uint16_t m = lane_tcp_adv_mss(ln, pcb), ts = pcb->flags & LANE_TF_TS ? 12 : 0;
+
+	return m > ts ? m - ts : 1;
+}
+
 uint32_t lane_tcp_tune_space(const struct lane *ln, const struct lane_tcp *pcb)
 {
 	const struct lane_tcp_x *x = lane_tcp_x(ln, pcb);
 
-	return x->tune_space ? x->tune_space : TUNE_START * lane_tcp_adv_mss(ln, pcb);
+	return x->tune_space ? x->tune_space : TUNE_START * lane_tcp_peer_text(ln, pcb);
 }
 
 /* Twice what came in this round, and as much more as it was more than in the last: the peer may be in slow start. */

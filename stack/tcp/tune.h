@@ -6,6 +6,8 @@
 
 #include "stack/tcp/pcb.h"
 
+/* Text bytes of a full segment of the peer's. */
+uint16_t lane_tcp_peer_text(const struct lane *ln, const struct lane_tcp *pcb);
 /* 'seg' with text comes in order: it may tell the round trip. */
 void lane_tcp_tune_rtt(const struct lane *ln, const struct lane_tcp *pcb, const struct lane_seg *seg);
 /* The program has taken text: the receive buffer may grow. */

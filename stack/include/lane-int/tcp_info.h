@@ -18,13 +18,14 @@ struct lane_tcp_info_out {
 	uint8_t ts_ok, sack_ok, wscale_ok, ecn_ok, ecn_seen;
 	uint32_t rto_us, ato_us, rtt_us, rttvar_us, min_rtt_us;
 	uint32_t snd_mss, rcv_mss, advmss, pmtu;
-	uint32_t cwnd, ssthresh; /* segments of snd_mss */
+	uint32_t cwnd, ssthresh; /* segments of snd_mss; a ssthresh of 2^31 - 1: none */
 	uint32_t unacked, lost, retrans, sacked, reordering; /* segments */
 	uint32_t last_data_sent_us, last_data_recv_us, last_ack_recv_us; /* ago */
 	uint32_t rcv_wnd, snd_wnd;
 	uint32_t rcv_rtt_us; /* the receiver's, 0: unknown */
 	uint32_t rcv_space;  /* bytes that the program took in a round trip */
-	uint64_t bytes_acked, bytes_received, bytes_sent, bytes_retrans;
+	uint64_t bytes_acked, bytes_received, bytes_sent, bytes_retrans; /* of text */
+	uint8_t ctl_acked, ctl_received; /* our SYN (of an active open) and FIN; the peer's FIN */
 	uint32_t segs_out, segs_in, total_retrans;
 	uint32_t notsent_bytes;
 	uint64_t pacing_rate, max_pacing_rate; /* bytes a second, 0: none */

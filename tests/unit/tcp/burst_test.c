@@ -22,7 +22,7 @@ static void test_merge__text(void **state)
 	script_out(". 1 ack 4001");
 	script_silent();
 	assert_int_equal(nr_merged(), 3);
-	assert_int_equal(s.pcb->segs_in, 1 + 4);
+	assert_int_equal(s.pcb->segs_in, 2 + 4);
 	assert_int_equal(s.pcb->rcv_mss, 1460);
 	script_read(4000);
 	script_close();
