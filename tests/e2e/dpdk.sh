@@ -233,8 +233,12 @@ case_ af_packet-tcp tcp_af_packet
 case_ af_packet-udp udp_af_packet
 case_ af_xdp-tcp tcp_af_xdp
 case_ af_xdp-udp udp_af_xdp
-case_ tap-tcp tcp_tap
-case_ tap-udp udp_tap
+if [ -c /dev/net/tun ]; then
+	case_ tap-tcp tcp_tap
+	case_ tap-udp udp_tap
+else
+	say "SKIP tap: there is no /dev/net/tun"
+fi
 case_ memif-tcp-one tcp_memif 1 64 5000 "$S4"
 case_ memif-tcp-many tcp_memif 1000 64 20000 "$S4"
 case_ memif-tcp-large tcp_memif 20 100000 400 "$S6"
