@@ -233,6 +233,69 @@ static void test_out__txq_is_bounded(void **state)
 	close_world();
 }
 
+/* A driver that gathers what a turn sends. */
+static struct {
+	struct lane_buf *buf[8];
+	unsigned int nr, nr_flushes;
+	const struct lane_driver *inner;
+} gathered;
+
+static uint16_t gather(struct lane_queue *q, struct lane_buf *bufs[], uint16_t n)
+{
+	assert_true(gathered.nr + n <= 8);
+	for (uint16_t i = 0; i < n; i++) {
+		bufs[i]->flags |= LANE_BUF_TX;
+		gathered.buf[gathered.nr++] = bufs[i];
+	}
+	q->nr_unkicked = gathered.nr;
+	return n;
+}
+
+/* One at a time, as if the device had no more room. */
+static void flush_one(struct lane_queue *q)
+{
+	gathered.nr_flushes++;
+	assert_int_equal(gathered.inner->tx_burst(q, gathered.buf, 1), 1);
+	gathered.nr--;
+	memmove(gathered.buf, gathered.buf + 1, gathered.nr * sizeof(gathered.buf[0]));
+	q->nr_unkicked = gathered.nr;
+}
+
+/* Once a turn, under the lock; what is left then brings the lane back, with nothing new to send. */
+static void test_flush__gathered_frames(void **state)
+{
+	struct lane_driver gathering;
+	struct world_config cfg;
+	struct lane_queue *q;
+
+	world_config_default(&cfg);
+	open_world(&cfg);
+	q = lane_queue(w.ln[0], 0);
+	memset(&gathered, 0, sizeof(gathered));
+	gathered.inner = q->drv;
+	gathering = *q->drv;
+	gathering.tx_burst = gather;
+	gathering.flush = flush_one;
+	gathering.kick = NULL;
+	q->drv = &gathering;
+	lane_flush(w.ln[0]);
+	assert_int_equal(gathered.nr_flushes, 0);
+	assert_int_equal(send_to(0, false, 10), 10);
+	assert_int_equal(send_to(0, true, 20), 20);
+	assert_int_equal(gathered.nr, 2);
+	lane_flush(w.ln[0]);
+	assert_int_equal(gathered.nr, 1);
+	assert_true(lane_next_timer(w.ln[0]) <= w.ln[0]->now_us + 10000);
+	lane_flush(w.ln[0]);
+	lane_flush(w.ln[0]);
+	assert_int_equal(gathered.nr_flushes, 2);
+	q->drv = gathered.inner;
+	q->nr_unkicked = 0;
+	world_run(&w, 1000);
+	assert_int_equal(lane_udp_nr_queued(udp[1]), 2);
+	close_world();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -244,6 +307,7 @@ int main(void)
 		cmocka_unit_test(test_out__checksums),
 		cmocka_unit_test(test_out__no_udp_sum_of_0),
 		cmocka_unit_test(test_out__txq_is_bounded),
+		cmocka_unit_test(test_flush__gathered_frames),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
