@@ -3,7 +3,7 @@
  *
  * The address is lwIP's, and so answered for and published, once the probes had no answer. The
  * RFC's times would hold a server's start up for seven seconds; these are shorter, as its 1.1
- * allows where links are quick (decision 0020). While we have the address a claim of another
+ * allows where links are quick (decision 0017). While we have the address a claim of another
  * station is answered by one announcement in ten seconds (2.4(c)): a server does not give its
  * address up.
  */
