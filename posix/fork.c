@@ -275,12 +275,13 @@ static bool is_still_fork(pid_t pid)
  * it has that too, and for long: so it is asked after now and then. */
 static void wait_for_exec(const int ends[2], pid_t pid)
 {
-	struct timespec ts = {.tv_nsec = ASK_EVERY_MS * 1000000};
 	struct pollfd p = {.fd = ends[0], .events = POLLIN};
+	struct timespec ts; /* the system call leaves in it what was left */
 	long r;
 
 	sys_close(ends[1]);
 	do {
+		ts = (struct timespec){.tv_nsec = ASK_EVERY_MS * 1000000};
 		r = sys_call(SYS_ppoll, (long)&p, 1, (long)&ts, 0, 0);
 	} while (r == -EINTR || (r == 0 && is_still_fork(pid)));
 	sys_close(ends[0]);

@@ -3,8 +3,10 @@
  *
  * The number of a lane socket is a kernel socket bound to what the program asked for, so that ports conflict and
  * getsockname(2) tells as ever. The kernel lets a socket be bound to an address that it does not have when
- * IP_FREEBIND is on; it is on for the length of the bind only. Nobody reaches such a socket by the kernel.
+ * IP_FREEBIND is on; it is on for the length of the bind only. A socket that is bound to any hears the kernel's
+ * interfaces as well; one that is connected hears nobody but its peer.
  */
+#include <linux/filter.h>
 #include <netinet/in.h>
 
 #include "lane-int/ifs.h"
@@ -53,13 +55,25 @@ int shim_own_bind(int fd, const struct shim_local *l, const struct sockaddr *add
 
 int shim_own_port(int fd, const struct shim_local *l)
 {
+	static struct sock_filter drop = BPF_STMT(BPF_RET | BPF_K, 0);
+	const struct sock_fprog none = {.len = 1, .filter = &drop};
 	struct sockaddr_storage any = {.ss_family = l->v6 ? AF_INET6 : AF_INET};
 	struct lane_ep local;
 	int r = shim_addr_of_kernel(fd, &local);
 
-	if (r < 0 || local.port)
+	if (r < 0)
 		return r;
-	r = shim_libc()->bind(fd, (struct sockaddr *)&any,
-			      l->v6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in));
-	return r < 0 ? -errno : 0;
+	if (!local.port && shim_libc()->bind(fd, (struct sockaddr *)&any,
+					     l->v6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in)) < 0)
+		return -errno;
+	/* It is not connected: what anybody sends to its port by the kernel's interfaces is not the peer's. */
+	return shim_libc()->setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &none, sizeof(none)) < 0 ? -errno : 0;
+}
+
+void shim_own_hear(int fd)
+{
+	int off = 0;
+
+	if (lane_settings_own(&shim.settings))
+		shim_libc()->setsockopt(fd, SOL_SOCKET, SO_DETACH_FILTER, &off, sizeof(off));
 }

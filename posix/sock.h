@@ -39,8 +39,10 @@ bool shim_own_mode(void);
 bool shim_own_reaches(const struct lane_ip *ip);
 /* bind() has failed with EADDRNOTAVAIL: once more if the address is the lane's. 0 or -errno. */
 int shim_own_bind(int fd, const struct shim_local *l, const struct sockaddr *addr, socklen_t len);
-/* The kernel socket gets a port if it has none. 0 or -errno. */
+/* The kernel socket, which is to have no peer, gets a port if it has none, and hears nobody. 0 or -errno. */
 int shim_own_port(int fd, const struct shim_local *l);
+/* It hears again. */
+void shim_own_hear(int fd);
 
 /* ---- sock.c ---- */
 /* Under the lock: a sock with this member's bit; LANE_NIL when full. Its cookie in *cookie. */

@@ -142,10 +142,12 @@ int shim_udp_connect(int fd, struct shim_local *l, const struct sockaddr *addr, 
 
 	/* The kernel has no way there, and no part in it. */
 	if (shim_addr_get(&a, addr, len) == 0 && a.family != AF_UNSPEC && a.ep.port &&
-	    lane_settings_own(&shim.settings) && shim_join() && shim_own_reaches(&a.ep.ip))
+	    lane_settings_own(&shim.settings) && shim_join() && shim_own_reaches(&a.ep.ip)) {
 		r = shim_own_port(fd, l);
-	else
+	} else {
+		shim_own_hear(fd);
 		r = (int)sys_call(SYS_connect, fd, (long)addr, (long)len, 0, 0);
+	}
 	if (r < 0)
 		return r;
 	if (l->kind == SHIM_FRESH && !shim_join()) {
@@ -302,8 +304,9 @@ ssize_t shim_udp_send(struct shim_local *l, const struct msghdr *m, int flags)
 		return kernel_send(l, m, flags);
 	for (;;) {
 		r = lane_send(l, &t);
+		/* In own-address mode the kernel's socket is not connected to the peer: its answer says nothing. */
 		if (for_kernel(r))
-			return kernel_send(l, m, flags);
+			return t.remote || r == -EDESTADDRREQ || !shim_own_mode() ? kernel_send(l, m, flags) : r;
 		if (r == -E2BIG)
 			return -EMSGSIZE;
 		if (r != -EAGAIN || !shim_may_block(l, flags))

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "lane-int/nettab.h"
 #include "tool.h"
 
 /* As env(1) and nohup(1) end: the tool failed, not executable, not found. */
@@ -153,6 +154,22 @@ static int set_sanitizer(void)
 
 /* The keeper serves, this pid is known to it, the environment is set. 0, maybe with a word in err[], or
  * -errno with err[]. */
+/* A keeper that was there before may have been opened otherwise. */
+static int check_mode(const struct lane_settings *s, char *err)
+{
+	struct shim_view v;
+	int r = keeper_observe(s->ifname, &v, err);
+
+	if (r)
+		return r;
+	if (lane_settings_own(s) == !!lane_nettab(v.ln)->own && v.a->driver == (uint32_t)s->driver)
+		return 0;
+	snprintf(err, TOOL_ERR,
+		 "the keeper of %s (pid %d) was opened %s addresses of its own or by another driver: 'lane stop -i %s' ends it",
+		 s->ifname, keeper_pid(s->ifname), lane_nettab(v.ln)->own ? "with" : "without", s->ifname);
+	return -EBUSY;
+}
+
 static int prepare(struct lane_settings *s, bool strict, char *err)
 {
 	char library[PATH_MAX];
@@ -170,6 +187,8 @@ static int prepare(struct lane_settings *s, bool strict, char *err)
 		if (!r)
 			r = keeper_register(s->ifname, getpid(), err);
 	}
+	if (!r)
+		r = check_mode(s, err);
 	if (!r && s->without_ifs[0]) {
 		snprintf(err, TOOL_ERR,
 			 "sockets of %s stay with the kernel: the keeper of %s (pid %d) was opened "

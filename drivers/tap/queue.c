@@ -87,10 +87,12 @@ static bool read_one(struct tap_queue *q, struct lane_buf *b)
 static uint16_t rx_burst(struct lane_queue *lq, struct lane_buf *bufs[], uint16_t n)
 {
 	struct tap_queue *q = (struct tap_queue *)lq;
-	int saved = errno;
+	int saved = errno, state;
 	uint16_t i;
 
 	reap(q);
+	/* A cancelled thread must not end in read(2): it holds the lane. */
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
 	for (i = 0; i < n; i++) {
 		bufs[i] = lane_buf_alloc(lq->bufs);
 		if (!bufs[i])
@@ -100,6 +102,7 @@ static uint16_t rx_burst(struct lane_queue *lq, struct lane_buf *bufs[], uint16_
 			break;
 		}
 	}
+	pthread_setcancelstate(state, NULL);
 	note_unkicked(q);
 	errno = saved;
 	return i;

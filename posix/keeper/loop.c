@@ -188,6 +188,14 @@ static void judge_busy(struct keeper *k, uint64_t polls)
 		set_queues(k, !busy);
 }
 
+/* Frames wait; a driver that cannot tell without a system call (tap) was looked at by epoll. */
+static bool frames_wait(const struct keeper *k)
+{
+	const struct lane_queue *q = lane_queue(k->v.ln, 0);
+
+	return shim_rings_pending(k->v.ln) || (k->xsk_ready && q && !q->drv->pending);
+}
+
 static void nap(struct keeper *k)
 {
 	uint64_t us = k->blind && !k->deferring ? LOOP_BUSY_NAP_US : LOOP_NAP_US;
@@ -200,7 +208,7 @@ static void nap(struct keeper *k)
 	nanosleep(&ts, NULL);
 	look(k, 0);
 	polls = st->stats.polls - polls;
-	if (!polls && (shim_rings_pending(k->v.ln) || timer_due(k)))
+	if (!polls && (frames_wait(k) || timer_due(k)))
 		keeper_turn(k);
 	else
 		kick_left(k);

@@ -91,7 +91,8 @@ static void pause_ms(long ms)
 /* Takes the name of interface 'i'. -EALREADY: a keeper that we may believe serves it. */
 static int take_name(struct keeper *k, unsigned int i, char *err)
 {
-	uint64_t end = shim_now_us() + 3ULL * KEEPER_RETRY_US;
+	/* With addresses of its own another starter answers only when it has them. */
+	uint64_t end = shim_now_us() + (k->own_mode ? 12ULL : 3ULL) * KEEPER_RETRY_US;
 	const char *ifname = k->s.ifs[i];
 	struct sockaddr_un sun;
 	socklen_t len = keeper_address(&sun, ifname);

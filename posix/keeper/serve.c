@@ -209,6 +209,7 @@ static void mapped(struct keeper *k, struct keeper_conn *c)
 		r = keeper_own_wait(k, SERVE_ADDRESS_US, err);
 	}
 	if (r) {
+		k->bound = false; /* the next member hears of it too */
 		snprintf(k->v.a->keeper_error, sizeof(k->v.a->keeper_error), "%.255s", err);
 		refuse(k, c, SHIM_FB_NO_LANE, "%.255s", err);
 		keeper_row_gone(k, c->row);

@@ -20,7 +20,7 @@
 #include "proto.h"
 #include "sys.h"
 
-#define SPAWN_WAIT_MS 10000
+#define SPAWN_WAIT_MS 15000
 #define SPAWN_ENV_MAX (LANE_NR_SETTINGS + 3)
 
 /* Where the tool is from where the library is: the build tree, beside it, and /usr/lib/lane. */

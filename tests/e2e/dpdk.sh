@@ -233,7 +233,7 @@ case_ af_packet-tcp tcp_af_packet
 case_ af_packet-udp udp_af_packet
 case_ af_xdp-tcp tcp_af_xdp
 case_ af_xdp-udp udp_af_xdp
-if [ -c /dev/net/tun ]; then
+if (: <>/dev/net/tun) 2>/dev/null; then
 	case_ tap-tcp tcp_tap
 	case_ tap-udp udp_tap
 else

@@ -98,7 +98,7 @@ serves()
 	answer=$(in_peer redis-benchmark -h $A4 -c 20 -n 5000 -t get,set -q 2>&1) || no "redis-benchmark: $answer" || return 1
 	in_peer ping -c 2 -i 0.2 -W 2 -s 4000 $A4 || no "no answer to an echo in fragments" || return 1
 	in_peer ping -6 -c 2 -i 0.2 -W 2 -s 4000 $A6 || no "no answer to an IPv6 echo in fragments" || return 1
-	in_peer ping -q -f -c 2000 -W 2 $A4 | grep -q ' 0% packet loss' || no "a ping flood loses echoes" || return 1
+	in_peer ping -q -f -c 2000 -W 2 $A4 | grep -Eq ' 0(\.[0-9]+)?% packet loss' || no "a ping flood loses echoes" || return 1
 	pong $A4 || return 1
 	in_ns "$ns_own" "$LANE" stat -i "$if_own" | grep -q 'control .*lwIP assertions 0' || no "lane stat tells nothing of the control plane" || return 1
 	ended
@@ -113,6 +113,25 @@ sockets()
 	in_peer /usr/bin/python3 "$here/own_client.py" $A4 $A6 || return 1
 	until_line "$lane_tmp/server" "bye" 50 || no "$(tail -n 1 "$lane_tmp/server")" || return 1
 	keeper_gone
+}
+
+# A member that computes or sleeps: the keeper answers for it. And who would use its interface otherwise is told.
+sleeps()
+{
+	local text
+	own --address $A4/24 -- /usr/bin/python3 -c 'import socket, time
+s = socket.socket()
+s.bind(("'$A4'", 7003))
+s.listen()
+print("listens", flush=True)
+time.sleep(60)'
+	until_line "$lane_tmp/server" "listens" 150 || no "$(tail -n 1 "$lane_tmp/server")" || return 1
+	sleep 0.3
+	in_peer ping -c 3 -i 0.3 -W 3 $A4 || no "nobody answers while the program sleeps" || return 1
+	in_peer socat -u OPEN:/dev/null "TCP:$A4:7003,connect-timeout=5" || no "no handshake while the program sleeps" || return 1
+	text=$(in_ns "$ns_own" timeout 20 "$LANE" run --strict -i "$if_own" -- true 2>&1) && no "another mode is taken for this one" && return 1
+	[[ $text == *"was opened with addresses of its own"* ]] || no "another mode: $text" || return 1
+	ended
 }
 
 # The same MAC again, and who remembers another one hears of ours.
@@ -135,7 +154,7 @@ announces()
 conflict()
 {
 	ip -n "$ns_peer" addr add $A4/24 dev "$if_peer"
-	own --address $A4/24 -- true
+	own --address $A4/24 -- /usr/bin/python3 -c 'import socket; socket.socket().bind(("'$A4'", 7003))'
 	until_line "$lane_tmp/server" "has $A4 already" 100
 	local rc=$?
 	ip -n "$ns_peer" addr del $A4/24 dev "$if_peer"
@@ -162,7 +181,7 @@ link_flaps()
 
 dnsmasq_start()
 {
-	out=$lane_tmp/dnsmasq start "$ns_peer" dnsmasq -k -C /dev/null --port=0 --interface="$if_peer" --bind-dynamic \
+	out=$lane_tmp/dnsmasq start "$ns_peer" dnsmasq -k -C /dev/null --port=0 --no-ping --interface="$if_peer" --bind-dynamic \
 		--dhcp-range=10.77.0.50,10.77.0.60,255.255.255.0,2m --dhcp-option="3,$peer4" --leasefile-ro \
 		--dhcp-script=/bin/true --pid-file= --log-dhcp --log-facility="$lane_tmp/dnsmasq.log"
 	dnsmasq=$pid
@@ -264,13 +283,16 @@ slaac()
 }
 
 begin
-"$LANE" run --strict -d tap -i none --address $A4/24 -- true 2>&1 | grep -q 'built without lwIP' && {
+grep -qa 'lane was built without lwIP' "$LANE" && {
 	say "lane was built without lwIP (scripts/setup fetches it)"
 	exit 77
 }
 hows=xdp
-[ -e /dev/net/tun ] && hows="tap xdp" || say "SKIP tap: no /dev/net/tun"
-[ "$hows" = xdp ] || tap_up || die "cannot make a TAP device"
+if (: <>/dev/net/tun) 2>/dev/null && tap_up; then
+	hows="tap xdp"
+else
+	say "SKIP tap: no /dev/net/tun"
+fi
 net_up
 ip -n "$ns_s" addr flush dev "$if_s"
 for how in $hows; do
@@ -279,6 +301,7 @@ for how in $hows; do
 	[ $how = xdp ] && peer4=$C4 peer6=$C6 if_peer=$if_c
 	own_case serves
 	own_case sockets
+	own_case sleeps
 	own_case conflict
 	own_case announces
 	own_case dhcp
