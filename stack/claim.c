@@ -122,7 +122,8 @@ void lane_unclaim(struct lane *ln, uint8_t proto, uint16_t port, enum lane_claim
 uint32_t lane_claim_spare(const struct lane *ln)
 {
 	const struct lane_pool *p = &ln->st->tcp_pool;
-	uint32_t taken = p->nr_used + ln->st->syn_pool.nr_used;
+	/* Where there is no kernel to turn to, who is half open takes nothing from the others. */
+	uint32_t taken = p->nr_used + (ln->st->cfg.listen_spill ? ln->st->syn_pool.nr_used : 0);
 
 	return p->nr > taken ? p->nr - taken : 0;
 }

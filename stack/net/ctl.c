@@ -11,9 +11,13 @@
 
 #include "lane-int/engine.h"
 #include "stack/wire/eth.h"
+#include "stack/wire/udp.h"
 
 #define ERRORS_PER_S 1000 /* net.ipv4.icmp_msgs_per_sec */
 #define ERRORS_BURST 50   /* net.ipv4.icmp_msgs_burst */
+#define DHCP_CLIENT  68   /* RFC 2131 4.1 */
+#define ND_FIRST     133  /* RFC 4861 4: router solicitation */
+#define ND_LAST      137  /* redirect */
 
 bool lane_ctl_waiting(const struct lane *ln)
 {
@@ -72,6 +76,18 @@ static bool is_icmp_fragment(const struct lane_pkt *pkt)
 	       (pkt->ip.proto == LANE_PROTO_ICMP || pkt->ip.proto == LANE_PROTO_ICMP6);
 }
 
+/* To a DHCP client, whose lease hangs on it. */
+static bool is_dhcp(const struct lane *ln, const struct lane_pkt *pkt)
+{
+	struct lane_udp_hdr h;
+
+	if (pkt->ip.proto != LANE_PROTO_UDP || pkt->ip.is_frag || !lane_ip_is4(&pkt->ip.dst) ||
+	    (uint32_t)pkt->b->l4_off + sizeof(h) > (uint32_t)pkt->b->off + pkt->b->len)
+		return false;
+	memcpy(&h, lane_buf_frame(&ln->bufs, pkt->b) + pkt->b->l4_off, sizeof(h));
+	return lane_be16_get(h.dport) == DHCP_CLIENT;
+}
+
 static bool wants(struct lane *ln, struct lane_pkt *pkt, enum lane_drop why)
 {
 	switch (why) {
@@ -86,10 +102,26 @@ static bool wants(struct lane *ln, struct lane_pkt *pkt, enum lane_drop why)
 	case LANE_DROP_IP_PROTO:
 		return is_icmp_fragment(pkt) || may_answer(ln->st);
 	case LANE_DROP_UDP_NO_PORT:
-		return may_answer(ln->st);
+		return is_dhcp(ln, pkt) || may_answer(ln->st);
 	default:
 		return false;
 	}
+}
+
+/* Echoes and what only asks for an error leave half of the queue to ARP, ND and DHCP. */
+static uint32_t room_for(const struct lane *ln, const struct lane_pkt *pkt, enum lane_drop why)
+{
+	const struct lane_buf *b = pkt->b;
+	uint8_t type;
+
+	if (why == LANE_DROP_UDP_NO_PORT)
+		return is_dhcp(ln, pkt) ? LANE_NR_CTL : LANE_NR_CTL / 2;
+	if (why != LANE_DROP_ICMP_IGNORED && why != LANE_DROP_IP_PROTO)
+		return LANE_NR_CTL;
+	if (pkt->ip.proto != LANE_PROTO_ICMP6 || pkt->ip.is_frag || b->l4_off >= (uint32_t)b->off + b->len)
+		return LANE_NR_CTL / 2;
+	type = lane_buf_frame(&ln->bufs, b)[b->l4_off];
+	return type >= ND_FIRST && type <= ND_LAST ? LANE_NR_CTL : LANE_NR_CTL / 2;
 }
 
 bool lane_ctl_in(struct lane *ln, struct lane_pkt *pkt, enum lane_drop why)
@@ -98,7 +130,7 @@ bool lane_ctl_in(struct lane *ln, struct lane_pkt *pkt, enum lane_drop why)
 
 	if (!wants(ln, pkt, why))
 		return false;
-	if (st->ctl_head - st->ctl_tail >= LANE_NR_CTL) {
+	if (st->ctl_head - st->ctl_tail >= room_for(ln, pkt, why)) {
 		lane_count_drop(ln, LANE_DROP_CTL_FULL);
 		lane_buf_free_packet(&ln->bufs, pkt->b);
 		return true;

@@ -162,18 +162,30 @@ static bool nd_slot(unsigned int i, struct slot *s)
 	return true;
 }
 
-/* A slot may be another neighbour's by now: the old one goes first, unless a slot has it too. */
+static bool other_slot_has(const struct lane_lwip *lw, unsigned int i, const struct lane_ip *ip)
+{
+	for (unsigned int k = 0; k < LANE_LWIP_SLOTS; k++)
+		if (k != i && lw->slot[k].used && lane_ip_equal(&lw->slot[k].ip, ip))
+			return true;
+	return false;
+}
+
+/* A slot may be another neighbour's by now: the old one goes first, unless a slot has it too. What finds no
+ * room is tried again. */
 static void write_slot(struct lane_lwip *lw, unsigned int i, const struct slot *now)
 {
 	struct slot *s = &lw->slot[i];
+	bool gone = s->used && (!now->used || !lane_ip_equal(&s->ip, &now->ip)) && !other_slot_has(lw, i, &s->ip);
+	int r = 0;
 
 	lane_net_write_begin(lw->net);
-	if (s->used && (!now->used || !lane_ip_equal(&s->ip, &now->ip)))
+	if (gone)
 		lane_net_neigh_set(lw->net, &s->ip, NULL, false);
 	if (now->used)
-		lane_net_neigh_set(lw->net, &now->ip, &now->mac, false);
+		r = lane_net_neigh_set(lw->net, &now->ip, &now->mac, false);
 	lane_net_write_end(lw->net, false);
 	*s = *now;
+	s->used = now->used && r == 0;
 }
 
 static void publish_neighs(struct lane_lwip *lw)

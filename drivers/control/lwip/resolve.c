@@ -22,6 +22,22 @@ static struct want *find_want(struct lane_lwip *lw, const struct lane_ip *ip)
 	return NULL;
 }
 
+static bool is_known(const struct lane_lwip *lw, const struct lane_ip *ip)
+{
+	for (unsigned int i = 0; i < LANE_LWIP_SLOTS; i++)
+		if (lw->slot[i].used && lane_ip_equal(&lw->slot[i].ip, ip))
+			return true;
+	return false;
+}
+
+static void publish_failed(struct lane_lwip *lw, struct want *w, bool failed)
+{
+	lane_net_write_begin(lw->net);
+	lane_net_neigh_set(lw->net, &w->ip, NULL, failed);
+	lane_net_write_end(lw->net, false);
+	w->failed = failed;
+}
+
 /* A free place, or that of the one that was refreshed longest ago. */
 static struct want *new_want(struct lane_lwip *lw, const struct lane_ip *ip)
 {
@@ -35,16 +51,11 @@ static struct want *new_want(struct lane_lwip *lw, const struct lane_ip *ip)
 		if (lw->want[i].refresh_us < w->refresh_us)
 			w = &lw->want[i];
 	}
+	/* Nobody would take its failure out of the table any more. */
+	if (w->used && w->failed && !is_known(lw, &w->ip))
+		publish_failed(lw, w, false);
 	*w = (struct want){.ip = *ip, .used = true};
 	return w;
-}
-
-static bool is_known(const struct lane_lwip *lw, const struct lane_ip *ip)
-{
-	for (unsigned int i = 0; i < LANE_LWIP_SLOTS; i++)
-		if (lw->slot[i].used && lane_ip_equal(&lw->slot[i].ip, ip))
-			return true;
-	return false;
 }
 
 /* lwIP resolves for a packet; it is taken from it again, for the lane keeps its own. */
@@ -93,14 +104,6 @@ static void take_wanted(struct lane_lwip *lw)
 		w->until_us = lw->now_us + RESOLVE_US;
 		ask(lw, w);
 	}
-}
-
-static void publish_failed(struct lane_lwip *lw, struct want *w, bool failed)
-{
-	lane_net_write_begin(lw->net);
-	lane_net_neigh_set(lw->net, &w->ip, NULL, failed);
-	lane_net_write_end(lw->net, false);
-	w->failed = failed;
 }
 
 static void look_after(struct lane_lwip *lw, struct want *w)

@@ -6,6 +6,7 @@
 #include <stddef.h>
 
 #include <cmocka.h>
+#include <arpa/inet.h>
 #include <errno.h>
 
 #include "rig.h"
@@ -158,6 +159,33 @@ static void test_resolve__on_demand_and_given_up_after_three_seconds(void **stat
 	rig_clear(&rig);
 	rig_run(&rig, 61000000);
 	assert_true(rig_count(&rig, ETH_ARP, 0) >= 2);
+	rig_close(&rig);
+}
+
+/* Who asks for neighbours that are not there, one after the other, does not fill the table with failures. */
+static void test_resolve__failures_do_not_pile_up(void **state)
+{
+	unsigned int nr_failed = 0, nr_asked = 0;
+	struct lane_nettab *t;
+	struct lane_mac mac;
+
+	(void)state;
+	open_ready();
+	t = lane_nettab(rig.w.ln[0]);
+	for (unsigned int round = 0; round < 10; round++) {
+		for (unsigned int i = 0; i < 60; i++, nr_asked++) {
+			struct lane_ip absent = lane_ip4(htonl(0x0a010000 + nr_asked));
+
+			assert_int_equal(lane_net_neigh(t, &absent, &mac), -EAGAIN);
+		}
+		rig_run(&rig, 3200000);
+	}
+	for (unsigned int i = 0; i < nr_asked; i++) {
+		struct lane_ip absent = lane_ip4(htonl(0x0a010000 + i));
+
+		nr_failed += lane_net_neigh(t, &absent, &mac) == -EHOSTUNREACH;
+	}
+	assert_in_range(nr_failed, 60, 128);
 	rig_close(&rig);
 }
 
@@ -375,6 +403,7 @@ int main(void)
 		cmocka_unit_test(test_dad__a_claim_is_answered_once_in_ten_seconds),
 		cmocka_unit_test(test_arp__a_request_is_answered_and_the_asker_known),
 		cmocka_unit_test(test_resolve__on_demand_and_given_up_after_three_seconds),
+		cmocka_unit_test(test_resolve__failures_do_not_pile_up),
 		cmocka_unit_test(test_resolve__ipv6),
 		cmocka_unit_test(test_echo__is_answered),
 		cmocka_unit_test(test_echo__in_fragments),
