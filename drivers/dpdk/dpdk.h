@@ -69,7 +69,8 @@ struct lane_dpdk_plugin {
 	void *(*memory)(size_t bytes);
 	/*
 	 * Opens cfg->port with 'nr' queues, the i-th over the frames of bufs[i] (borrowed), none of which was taken yet.
-	 * queues[i] is to be added to that lane; it is freed by its close(), with the last of them the port. 0 or -errno
+	 * queues[i] is to be added to that lane; it is freed by its close(), with the last of them the port: until then
+	 * no lane may be detached. 0 or -errno
 	 * and err.
 	 */
 	int (*open)(const struct lane_dpdk_config *cfg, struct lane_bufs *const bufs[], uint32_t nr,
