@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "drivers/robust.h"
 #include "hdr.h"
 #include "tap.h"
 
@@ -23,19 +24,8 @@ static int fail(char *err, int r, const char *what, const char *ifname)
 
 int lane_tap_init(struct lane_tap_share *s)
 {
-	pthread_mutexattr_t attr;
-	int r = pthread_mutexattr_init(&attr);
-
 	memset(s, 0, sizeof(*s));
-	if (r)
-		return -r;
-	r = pthread_mutexattr_setpshared(&attr, PTHREAD_PROCESS_SHARED);
-	if (!r)
-		r = pthread_mutexattr_setrobust(&attr, PTHREAD_MUTEX_ROBUST);
-	if (!r)
-		r = pthread_mutex_init(&s->busy, &attr);
-	pthread_mutexattr_destroy(&attr);
-	return -r;
+	return lane_robust_init(&s->busy);
 }
 
 /* The kernel's end has a MAC; ours is another one, and the same each time as long as that is. */

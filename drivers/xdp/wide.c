@@ -27,6 +27,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "drivers/robust.h"
 #include "dev.h"
 #include "queue.h"
 
@@ -62,18 +63,7 @@ static int make_sender(int fd, uint32_t ifindex)
 
 int lane_xdp_wide_init(struct lane_xdp_wide *w)
 {
-	pthread_mutexattr_t attr;
-	int r = pthread_mutexattr_init(&attr);
-
-	if (r)
-		return -r;
-	r = pthread_mutexattr_setpshared(&attr, PTHREAD_PROCESS_SHARED);
-	if (!r)
-		r = pthread_mutexattr_setrobust(&attr, PTHREAD_MUTEX_ROBUST);
-	if (!r)
-		r = pthread_mutex_init(&w->busy, &attr);
-	pthread_mutexattr_destroy(&attr);
-	return -r;
+	return lane_robust_init(&w->busy);
 }
 
 int lane_xdp_wide_open(struct lane_xdp_dev *dev)

@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "drivers/robust.h"
 #include "keeper.h"
 #include "lane-int/state.h"
 #include "sys.h"
@@ -47,22 +48,6 @@ static uint64_t arena_layout(struct shim_arena *a, size_t memory)
 	a->ep_off = a->sock_off + page_round((uint64_t)a->nr_socks * sizeof(struct shim_sock));
 	a->watch_off = a->ep_off + page_round((uint64_t)a->nr_eps * sizeof(struct shim_ep));
 	return a->watch_off + page_round((uint64_t)a->nr_watches * sizeof(struct shim_watch));
-}
-
-/* Without priority inheritance: decision 0009. */
-static int lock_init(pthread_mutex_t *lock)
-{
-	pthread_mutexattr_t attr;
-	int r = pthread_mutexattr_init(&attr);
-
-	if (!r)
-		r = pthread_mutexattr_setpshared(&attr, PTHREAD_PROCESS_SHARED);
-	if (!r)
-		r = pthread_mutexattr_setrobust(&attr, PTHREAD_MUTEX_ROBUST);
-	if (!r)
-		r = pthread_mutex_init(lock, &attr);
-	pthread_mutexattr_destroy(&attr);
-	return -r;
 }
 
 /* A memfd of 'size' bytes that nobody can shrink under the others. */
@@ -194,7 +179,7 @@ int shim_arena_create(const struct shim_arena_config *cfg, struct shim_view *v)
 	view_set_tables(v);
 	tables_init(v);
 	v->ln = lane_create(&lc, (uint8_t *)mem + plan->lane_off, shim_now_us());
-	r = v->ln ? lock_init(&v->a->lock) : -ENOMEM;
+	r = v->ln ? lane_robust_init(&v->a->lock) : -ENOMEM;
 	if (r)
 		goto out_memfd;
 	shim_lock_allow();
@@ -238,7 +223,7 @@ int shim_arena_leave(struct shim_view *v)
 	/* Callers hold the handle; it has no queues any more. */
 	*v->ln = *ln;
 	lane_detach(ln);
-	return lock_init(&v->a->lock);
+	return lane_robust_init(&v->a->lock);
 }
 
 /* True if [off, off + size) lies in the arena, on a page, behind the header. */

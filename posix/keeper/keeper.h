@@ -127,9 +127,6 @@ int keeper_register(const char *ifname, int32_t pid, char *err);
 /* Joins: connects (starts a keeper from beside the library when none serves), receives descriptors,
  * maps, becomes a row. 0 and *v, or a negative errno with *why and err[256]. */
 int keeper_join(const struct lane_settings *s, struct shim_view *v, enum shim_fallback *why, char *err);
-/* How a joiner moves each received descriptor out of the program's way, before anything is mapped
- * from it: returns the new number. NULL (the tool): it stays. start.c sets it. */
-extern int (*keeper_hide_fd)(int fd);
 /* The shim's: called for each descriptor that a join receives, before anything is mapped; returns the
  * number that it has now; and before such a number is closed. NULL: they stay where they are. */
 extern int (*keeper_hide_fd)(int fd);

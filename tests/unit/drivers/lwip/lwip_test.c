@@ -348,32 +348,77 @@ static void test_udp__closed_port_is_unreachable_at_a_limited_rate(void **state)
 	rig_close(&rig);
 }
 
+/* 'f' comes 'n' times, and the control plane does not look. */
+static void pour(uint32_t len, unsigned int n)
+{
+	struct lane_queue *q = lane_pair_queue(rig.w.pair, 1);
+	struct lane *ln = rig.w.ln[0];
+
+	for (unsigned int i = 0; i < n; i++) {
+		struct lane_buf *b = lane_buf_alloc(q->bufs);
+
+		memcpy(lane_buf_data(q->bufs, b), f, len);
+		b->len = (uint16_t)len;
+		b->pkt_len = len;
+		assert_int_equal(q->drv->tx_burst(q, &b, 1), 1);
+		lane_poll(ln, rig.now_us);
+		lane_check(ln);
+	}
+}
+
 /* A full queue of frames for the control plane: the rest is counted, and no frame is lost to the
  * pool. */
 static void test_ctl__queue_full(void **state)
 {
 	const struct lane_ip ours = rig_ip(1), peer = rig_ip(2);
 	struct lane *ln;
-	struct lane_queue *q;
 
 	(void)state;
 	open_ready();
 	ln = rig.w.ln[0];
-	q = lane_pair_queue(rig.w.pair, 1);
 	rig_arp(f, ARP_REQUEST, 1, &peer, &ours);
-	for (unsigned int i = 0; i < LANE_NR_CTL + 10; i++) {
-		struct lane_buf *b = lane_buf_alloc(q->bufs);
-
-		memcpy(lane_buf_data(q->bufs, b), f, 60);
-		b->len = 60;
-		b->pkt_len = 60;
-		assert_int_equal(q->drv->tx_burst(q, &b, 1), 1);
-		lane_poll(ln, rig.now_us);
-		lane_check(ln);
-	}
+	pour(60, LANE_NR_CTL + 10);
 	assert_int_equal(lane_stats(ln)->drops[LANE_DROP_CTL_FULL], 10);
 	rig_run(&rig, 10000);
 	assert_false(lane_ctl_waiting(ln));
+	rig_close(&rig);
+}
+
+static void test_ctl__echoes_leave_room_for_arp(void **state)
+{
+	const struct lane_ip ours = rig_ip(1), peer = rig_ip(2);
+	const uint64_t *full;
+	uint8_t echo[16] = {8};
+
+	(void)state;
+	open_ready();
+	full = &lane_stats(rig.w.ln[0])->drops[LANE_DROP_CTL_FULL];
+	rig_sum(echo, &peer, &ours, 1, sizeof(echo));
+	pour(rig_ip_frame(f, 1, &peer, &ours, 1, echo, sizeof(echo)), LANE_NR_CTL);
+	assert_int_equal(*full, LANE_NR_CTL / 2);
+	rig_arp(f, ARP_REQUEST, 1, &peer, &ours);
+	pour(60, 10);
+	assert_int_equal(*full, LANE_NR_CTL / 2);
+	rig_close(&rig);
+}
+
+/* Datagrams to closed ports use up what may be answered, not what a lease hangs on. */
+static void test_ctl__dhcp_beside_closed_ports(void **state)
+{
+	const struct lane_ip ours = rig_ip(1), peer = rig_ip(2);
+	uint8_t closed[16] = {0x30, 0x39, 0, 7, 0, 16}, dhcp[16] = {0, 67, 0, 68, 0, 16};
+	const struct lane_stats *st;
+	uint64_t in;
+
+	(void)state;
+	open_ready();
+	st = lane_stats(rig.w.ln[0]);
+	pour(rig_ip_frame(f, 1, &peer, &ours, 17, closed, sizeof(closed)), 100);
+	in = st->ctl_in;
+	pour(rig_ip_frame(f, 1, &peer, &ours, 17, closed, sizeof(closed)), 1);
+	assert_int_equal(st->ctl_in, in);
+	pour(rig_ip_frame(f, 1, &peer, &ours, 17, dhcp, sizeof(dhcp)), 1);
+	assert_int_equal(st->ctl_in, in + 1);
 	rig_close(&rig);
 }
 
@@ -411,6 +456,8 @@ int main(void)
 		cmocka_unit_test(test_nd__a_solicitation_is_answered),
 		cmocka_unit_test(test_udp__closed_port_is_unreachable_at_a_limited_rate),
 		cmocka_unit_test(test_ctl__queue_full),
+		cmocka_unit_test(test_ctl__echoes_leave_room_for_arp),
+		cmocka_unit_test(test_ctl__dhcp_beside_closed_ports),
 		cmocka_unit_test(test_link__down_is_published_and_up_announces_again),
 	};
 
