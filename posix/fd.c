@@ -398,10 +398,19 @@ static int hidden_base(void)
 	return base;
 }
 
+void shim_fd_mark(int fd)
+{
+	slot *s = slot_make(fd);
+
+	if (s)
+		atomic_store(s, &hidden);
+	if ((unsigned int)fd >= atomic_load(&hidden_top))
+		atomic_store(&hidden_top, (unsigned int)fd + 1);
+}
+
 int shim_fd_hide(int fd)
 {
 	int high;
-	slot *s;
 
 	if (fd < 0)
 		return fd;
@@ -410,11 +419,7 @@ int shim_fd_hide(int fd)
 		high = fd;
 	else
 		sys_close(fd);
-	s = slot_make(high);
-	if (s)
-		atomic_store(s, &hidden);
-	if ((unsigned int)high >= atomic_load(&hidden_top))
-		atomic_store(&hidden_top, (unsigned int)high + 1);
+	shim_fd_mark(high);
 	return high;
 }
 

@@ -108,6 +108,12 @@ bool shim_join(void);
 /* Counts a socket that stays with the kernel. */
 void shim_count_fallback(enum shim_fallback why);
 
+/* ---- eal.c: a DPDK port, in this process ---- */
+/* As keeper_join(). Says on descriptor 2 why not. */
+int shim_eal_join(const struct lane_settings *s, struct shim_view *v, enum shim_fallback *why);
+/* The process has joined: a port that cannot be slept on is looked after. */
+void shim_eal_joined(void);
+
 /* ---- fd.c: the table ---- */
 /* Holds what 'fd' stands for, or NULL: not ours. Lock-free. */
 struct shim_local *shim_get(int fd);
@@ -126,6 +132,8 @@ void shim_fd_recount(void);
 /* A descriptor of ours, moved to a high number with CLOEXEC; the program never sees or closes it.
  * Returns the new number; 'fd' itself where there is no room above. */
 int shim_fd_hide(int fd);
+/* The same, under the number that it has. */
+void shim_fd_mark(int fd);
 /* No longer ours: before libc's close. */
 void shim_fd_unhide(int fd);
 /* 'fd' is known to be a new number for 'l': takes one more hold for it. */

@@ -98,7 +98,7 @@ static void lock_lost(struct shim_view *v)
 static void join(void)
 {
 	enum shim_fallback why = SHIM_FB_NO_LANE;
-	int saved = errno;
+	int saved = errno, r;
 	char err[256];
 
 	if (shim.state != READY)
@@ -107,7 +107,11 @@ static void join(void)
 	keeper_hide_fd = shim_fd_hide;
 	keeper_unhide_fd = shim_fd_unhide;
 	shim_lock_lost = lock_lost;
-	if (keeper_join(&shim.settings, &shim.view, &why, err) < 0) {
+	if (shim.settings.driver == LANE_DEV_DPDK)
+		r = shim_eal_join(&shim.settings, &shim.view, &why);
+	else
+		r = keeper_join(&shim.settings, &shim.view, &why, err);
+	if (r < 0) {
 		shim.why = why;
 		settle(NO_LANE);
 		errno = saved;
@@ -122,6 +126,7 @@ static void join(void)
 		shim_sig_init();
 		shim_fork_init();
 		settle(JOINED);
+		shim_eal_joined();
 		shim_look(); /* a first turn fills the driver's rings: the first frame finds room */
 	}
 	errno = saved;

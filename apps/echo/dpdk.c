@@ -16,9 +16,10 @@ int echo_open_dpdk(struct echo *e)
 
 	if (e->fixed.nr_addrs == 0)
 		return echo_fail("address", "name the lane's own with --address 10.0.0.2/24");
-	plugin = lane_dpdk_load(text);
+	plugin = lane_dpdk_load(NULL, text);
 	if (!plugin || plugin->start(e->eal, 66u << 20, text) < 0)
 		return echo_fail("DPDK", text);
+	fputs(text, stderr);
 	e->dpdk = plugin;
 	if (echo_create_lane(e, LANE_DPDK_STRIDE, LANE_DPDK_FRAME) < 0)
 		return -1;

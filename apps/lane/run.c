@@ -12,6 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "drivers/dpdk/dpdk.h"
 #include "lane-int/nettab.h"
 #include "tool.h"
 
@@ -34,6 +35,7 @@ static const struct option options[] = {
 	{"address", required_argument, NULL, OPT_SET + LANE_SET_ADDRESS},
 	{"gateway", required_argument, NULL, OPT_SET + LANE_SET_GATEWAY},
 	{"dhcp", no_argument, NULL, OPT_SET + LANE_SET_DHCP},
+	{"eal", required_argument, NULL, OPT_SET + LANE_SET_EAL},
 	{"strict", no_argument, NULL, OPT_STRICT},
 	{"help", no_argument, NULL, 'h'},
 	{NULL, 0, NULL, 0},
@@ -52,8 +54,10 @@ static void help(void)
 	     "      --memory N       bytes of the arena (K, M, G); 64M\n"
 	     "      --ports LIST     serve these local ports only: 80,443,8000-8100\n"
 	     "      --congestion C   cubic, reno, dctcp or bbr; else net.ipv4.tcp_congestion_control\n"
-	     "  -d, --driver D       xdp or tap; tap, --address and --dhcp: the lane has an address of\n"
-	     "                       its own, and the interface to itself (docs/own-address.md)\n"
+	     "  -d, --driver D       xdp, tap or dpdk; these two, --address and --dhcp: the lane has an\n"
+	     "                       address of its own, and the interface to itself\n"
+	     "                       (docs/own-address.md)\n"
+	     "      --eal OPTIONS    dpdk: EAL's: '--vdev net_af_packet0,iface=eth1' (docs/drivers.md)\n"
 	     "      --address A      10.0.0.2/24, fd00::2/64 or a list\n"
 	     "      --gateway G      10.0.0.1, fd00::1 or both\n"
 	     "      --dhcp           IPv4 address and gateway by DHCP\n"
@@ -152,8 +156,6 @@ static int set_sanitizer(void)
 	return r;
 }
 
-/* The keeper serves, this pid is known to it, the environment is set. 0, maybe with a word in err[], or
- * -errno with err[]. */
 /* A keeper that was there before may have been opened otherwise. */
 static int check_mode(const struct lane_settings *s, char *err)
 {
@@ -170,15 +172,29 @@ static int check_mode(const struct lane_settings *s, char *err)
 	return -EBUSY;
 }
 
-static int prepare(struct lane_settings *s, bool strict, char *err)
+/* The program opens a DPDK port itself, and has a keeper of its own. */
+static int check_dpdk(const struct lane_settings *s, char *err)
 {
-	char library[PATH_MAX];
-	int r = find_preload(library, sizeof(library), err);
+	int32_t pid = keeper_pid(s->ifname);
+	char text[LANE_DPDK_ERR];
 
-	if (!r)
-		r = lane_settings_ifname(s, err);
-	if (!r)
-		r = keeper_start(s, err);
+	if (pid) {
+		snprintf(err, TOOL_ERR, "%s is served already (keeper pid %d), and a DPDK port is for one program and its forks",
+			 s->ifname, pid);
+		return -EBUSY;
+	}
+	if (!lane_dpdk_load(NULL, text)) {
+		snprintf(err, TOOL_ERR, "%.200s", text);
+		return -ENOENT;
+	}
+	return 0;
+}
+
+/* A keeper serves, and knows this pid. */
+static int find_keeper(struct lane_settings *s, bool strict, char *err)
+{
+	int r = keeper_start(s, err);
+
 	if (!r)
 		r = keeper_register(s->ifname, getpid(), err);
 	if (r == -EPIPE || r == -ECONNREFUSED || r == -ECONNRESET) {
@@ -196,6 +212,21 @@ static int prepare(struct lane_settings *s, bool strict, char *err)
 			 s->without_ifs, s->ifname, keeper_pid(s->ifname));
 		r = strict ? -EBUSY : 0;
 	}
+	return r;
+}
+
+/* All is ready for the program, and the environment is set. 0, maybe with a word in err[], or -errno with err[]. */
+static int prepare(struct lane_settings *s, bool strict, char *err)
+{
+	char library[PATH_MAX];
+	int r = find_preload(library, sizeof(library), err);
+
+	if (!r)
+		r = lane_settings_ifname(s, err);
+	if (!r)
+		r = s->driver == LANE_DEV_DPDK ? check_dpdk(s, err) : find_keeper(s, strict, err);
+	if (!r && strict && s->driver == LANE_DEV_DPDK)
+		r = setenv("LANE_STRICT", "1", 1) ? -errno : 0; /* what fails, fails in the program */
 	if (!r)
 		r = set_preload(library, err);
 	if (!r)

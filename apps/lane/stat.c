@@ -97,7 +97,9 @@ static void put_interfaces(struct out *o, const struct shim_view *v)
 /* Of the first interface; a TAP device has no other beside it. */
 static void describe_device(const struct shim_arena *a, char *out, size_t size)
 {
-	if (a->driver == LANE_DEV_TAP)
+	if (a->driver == LANE_DEV_DPDK)
+		snprintf(out, size, "%.255s", a->dpdk.device);
+	else if (a->driver == LANE_DEV_TAP)
 		snprintf(out, size, "tap, frames lost %llu", (unsigned long long)a->tap.nr_lost);
 	else
 		lane_xdp_describe(&a->xdp[0], out, size);
@@ -124,6 +126,8 @@ static void put_keeper(struct out *o, const struct shim_view *v)
 		out_string(o, "keeper_error", a->keeper_error);
 	if (a->warning[0])
 		out_string(o, "warning", a->warning);
+	if (a->dpdk.said[0])
+		out_string(o, "eal", a->dpdk.said);
 	if (!a->control[0] && netfilter_is_used())
 		out_string(o, "netfilter",
 			   "input or output rules exist: claimed traffic passes by them");
@@ -254,7 +258,9 @@ static void put_device(struct out *o, const struct shim_view *v, unsigned int i)
 {
 	char text[4096], title[32] = "device", *line, *next, *space;
 
-	if (lane_xdp_stats(&v->a->xdp[i], &v->xdp[i], text, sizeof(text)) <= 0)
+	if (v->a->driver == LANE_DEV_DPDK)
+		snprintf(text, sizeof(text), "%.4095s", v->a->dpdk.stats);
+	else if (lane_xdp_stats(&v->a->xdp[i], &v->xdp[i], text, sizeof(text)) <= 0)
 		return;
 	if (lane_nr_ifs(v->ln) > 1)
 		snprintf(title, sizeof(title), "device %.15s", lane_nettab_at(v->ln, i)->ifname);

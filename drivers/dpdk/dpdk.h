@@ -38,6 +38,7 @@ struct lane_dpdk_config {
 	uint32_t ring_size;		/* descriptors each way, 0: 512 */
 	enum lane_dpdk_tri partial_ok;	/* a peer on this host may leave checksums partial; auto: by the PMD */
 	uint8_t ifi;			/* which of the lanes' interfaces it becomes */
+	bool forks; /* processes forked from this one use the queues too, one at a time */
 };
 
 struct lane_dpdk_info {
@@ -51,27 +52,29 @@ struct lane_dpdk_info {
 	bool interrupts; /* a lane may sleep on it */
 	bool partial_ok;
 	bool link; /* the port's is up, now */
+	int sleep_fd; /* readable when frames wait: the PMD's own, -1: it has none */
+	bool alone;   /* only the process that opened the port may use it */
 };
 
 struct lane_dpdk_port;
 
-#define LANE_DPDK_VERSION 1
+#define LANE_DPDK_VERSION 2
 
 struct lane_dpdk_plugin {
 	uint32_t version; /* LANE_DPDK_VERSION */
 	/*
 	 * Starts EAL with the options in 'eal' ("--vdev net_memif0,id=0 ..."; "-a 0000:03:00.0") and our own, with
 	 * 'bytes' for memory(). 0 or -errno with a sentence in err[LANE_DPDK_ERR]. Blocks for 150 ms. While it works the
-	 * process' descriptors 1 and 2 are EAL's, whose complaints become that sentence.
+	 * process' descriptors 1 and 2 are EAL's, whose complaints become that sentence; 0 with what it wrote otherwise.
+	 * Signal handlers, signal mask, CPUs and name of the calling thread are afterwards as they were.
 	 */
 	int (*start)(const char *eal, size_t bytes, char *err);
 	/* Zeroed memory for a lane, which a device can reach; NULL: there is no more. It is there until stop(). */
 	void *(*memory)(size_t bytes);
 	/*
 	 * Opens cfg->port with 'nr' queues, the i-th over the frames of bufs[i] (borrowed), none of which was taken yet.
-	 * queues[i] is to be added to that lane; it is freed by its close(), with the last of them the port: until then
-	 * no lane may be detached. 0 or -errno
-	 * and err.
+	 * queues[i] is to be added to that lane. After its close() that lane may be detached; its memory is in use until
+	 * the last queue is closed, and the port with it. Closing is for any thread. 0 or -errno and err.
 	 */
 	int (*open)(const struct lane_dpdk_config *cfg, struct lane_bufs *const bufs[], uint32_t nr,
 		    struct lane_queue *queues[], char *err);
@@ -82,7 +85,8 @@ struct lane_dpdk_plugin {
 	void (*stop)(void);
 };
 
-/* The plugin from beside the program, or $LANE_DPDK. NULL with a sentence in err[LANE_DPDK_ERR]. */
-const struct lane_dpdk_plugin *lane_dpdk_load(char *err);
+/* The plugin from beside the program or the preloaded library, or $LANE_DPDK; what it has for that library in *family
+ * (may be NULL). NULL with a sentence in err[LANE_DPDK_ERR]. */
+const struct lane_dpdk_plugin *lane_dpdk_load(const void **family, char *err);
 
 #endif

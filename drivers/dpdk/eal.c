@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include <rte_eal.h>
@@ -27,6 +28,7 @@
 #define MORE	  (32u << 20) /* bytes for queues and the like beside the lanes */
 #define TEXT	  4096
 #define CPUS_TEXT 1024
+#define REGIONS	  64 /* of memory(), at most */
 
 struct args {
 	char *v[ARGS_MAX + 1];
@@ -193,19 +195,51 @@ static int fail(int e, char *text, char *err)
 	return r;
 }
 
+/* What EAL and PMDs change of the process, and it is not theirs. */
+struct kept {
+	struct sigaction act[NSIG];
+	sigset_t mask;
+	cpu_set_t cpus;
+	bool has_cpus;
+	char comm[16];
+};
+
+static void keep(struct kept *k)
+{
+	for (int i = 1; i < NSIG; i++)
+		sigaction(i, NULL, &k->act[i]);
+	k->has_cpus = sched_getaffinity(0, sizeof(k->cpus), &k->cpus) == 0;
+	prctl(PR_GET_NAME, k->comm);
+}
+
+static void put_back(const struct kept *k)
+{
+	struct sigaction now;
+
+	for (int i = 1; i < NSIG; i++)
+		if (sigaction(i, NULL, &now) == 0 && now.sa_handler != k->act[i].sa_handler)
+			sigaction(i, &k->act[i], NULL);
+	if (k->has_cpus)
+		sched_setaffinity(0, sizeof(k->cpus), &k->cpus);
+	prctl(PR_SET_NAME, k->comm);
+}
+
 /* EAL's threads shall get none of the program's signals. */
 static int init(struct args *a, char *text)
 {
 	struct capture c;
-	sigset_t all, old;
+	struct kept k;
+	sigset_t all;
 	int r;
 
+	keep(&k);
 	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
+	pthread_sigmask(SIG_SETMASK, &all, &k.mask);
 	capture_begin(&c);
 	r = rte_eal_init(a->n, a->v);
 	capture_end(&c, text);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	put_back(&k);
+	pthread_sigmask(SIG_SETMASK, &k.mask, NULL);
 	return r;
 }
 
@@ -221,7 +255,7 @@ int lane_dpdk_start(const char *eal, size_t bytes, char *err)
 		r = fail(rte_errno, text, err);
 	} else {
 		r = 0;
-		fputs(text, stderr);
+		snprintf(err, LANE_DPDK_ERR, "%.500s", text);
 	}
 	if (a)
 		free(a->text);
@@ -234,7 +268,7 @@ void *lane_dpdk_memory(size_t bytes)
 	const struct rte_memzone *mz;
 	char name[RTE_MEMZONE_NAMESIZE];
 
-	for (unsigned int i = 0; i < LANE_QUEUES_MAX; i++) {
+	for (unsigned int i = 0; i < REGIONS; i++) {
 		snprintf(name, sizeof(name), "lane.memory.%u", i);
 		if (rte_memzone_lookup(name))
 			continue;

@@ -10,17 +10,24 @@
 
 #include "dpdk.h"
 
-/* From where the program is: the build tree (its top, apps/x, bench/x, tests/x/y), beside it, installed. */
+/* From where the program or the preloaded library is: the build tree (its top, posix, apps/x, bench/x, tests/x/y),
+ * beside it, installed. */
 static const char *const places[] = {
-	"drivers/dpdk/", "../../drivers/dpdk/", "../../../drivers/dpdk/", "", "../lib/lane/", "../lib/",
+	"posix/keeper/", "keeper/", "../../posix/keeper/", "../../../posix/keeper/", "", "../lib/lane/", "../lib/",
 };
 
-/* The directory of the program, with the slash. */
+/* The directory of the library that this is in, or of the program, with the slash. */
 static bool own_dir(char *dir, size_t size)
 {
-	ssize_t n = readlink("/proc/self/exe", dir, size - 1);
+	ssize_t n;
+	Dl_info info;
 
-	if (n <= 0)
+	if (dladdr((void *)(uintptr_t)lane_dpdk_load, &info) && info.dli_fname && strstr(info.dli_fname, ".so") &&
+	    info.dli_fname[0] == '/')
+		n = snprintf(dir, size, "%s", info.dli_fname);
+	else
+		n = readlink("/proc/self/exe", dir, size - 1);
+	if (n <= 0 || n >= (ssize_t)size)
 		return false;
 	dir[n] = 0;
 	strrchr(dir, '/')[1] = 0;
@@ -42,7 +49,7 @@ static void find(char *path, size_t size)
 	snprintf(path, size, "liblane-dpdk.so");
 }
 
-const struct lane_dpdk_plugin *lane_dpdk_load(char *err)
+const struct lane_dpdk_plugin *lane_dpdk_load(const void **family, char *err)
 {
 	const struct lane_dpdk_plugin *p;
 	char path[PATH_MAX + 64];
@@ -55,8 +62,11 @@ const struct lane_dpdk_plugin *lane_dpdk_load(char *err)
 		return NULL;
 	}
 	p = dlsym(so, "lane_dpdk_plugin");
-	if (p && p->version == LANE_DPDK_VERSION)
+	if (p && p->version == LANE_DPDK_VERSION) {
+		if (family)
+			*family = dlsym(so, "lane_dpdk_family");
 		return p;
+	}
 	snprintf(err, LANE_DPDK_ERR, "%.400s is of another version of lane", path);
 	dlclose(so);
 	return NULL;

@@ -5,7 +5,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
+
+#include <rte_malloc.h>
 
 #include "queue.h"
 
@@ -211,7 +214,8 @@ static int configure(struct lane_dpdk_port *p, const struct lane_dpdk_config *cf
 static struct lane_dpdk_queue *create_queue(struct lane_dpdk_port *p, uint16_t idx, struct lane_bufs *bufs,
 					    uint8_t ifi)
 {
-	struct lane_dpdk_queue *q = calloc(1, sizeof(*q));
+	/* Shared with processes that are forked, as all of EAL's memory is. */
+	struct lane_dpdk_queue *q = rte_zmalloc("lane-queue", sizeof(*q), RTE_CACHE_LINE_SIZE);
 
 	if (!q)
 		return NULL;
@@ -220,7 +224,7 @@ static struct lane_dpdk_queue *create_queue(struct lane_dpdk_port *p, uint16_t i
 	q->q.ifi = ifi;
 	q->port = p;
 	q->idx = idx;
-	q->epoll_fd = q->now_fd = -1;
+	q->epoll_fd = q->now_fd = q->sleep_fd = -1;
 	p->queue[p->nr_open++] = q;
 	return q;
 }
@@ -246,8 +250,11 @@ static int set_up_queue(struct lane_dpdk_queue *q, const struct lane_dpdk_config
 static int start(struct lane_dpdk_port *p, const struct rte_eth_dev_info *di, char *err)
 {
 	struct rte_ether_addr mac;
-	int r = rte_eth_dev_start(p->id);
+	int r;
 
+	if (p->forks)
+		lane_dpdk_quiet(p);
+	r = rte_eth_dev_start(p->id);
 	if (r < 0)
 		return complain(err, "starting the port", r);
 	p->started = true;
@@ -257,12 +264,18 @@ static int start(struct lane_dpdk_port *p, const struct rte_eth_dev_info *di, ch
 	rte_eth_macaddr_get(p->id, &mac);
 	memcpy(p->info.mac.b, mac.addr_bytes, sizeof(p->info.mac.b));
 	p->count = rte_eth_rx_queue_count(p->id, 0) >= 0;
-	for (uint16_t i = 0; i < p->nr_open; i++) {
-		lane_dpdk_wait_open(p->queue[i]);
-		p->queue[i]->q.drv = p->count ? &lane_dpdk_driver_counting : &lane_dpdk_driver;
+	lane_dpdk_driver(p, &p->drv);
+	for (uint16_t i = 0; r == 0 && i < p->nr_open; i++) {
+		p->queue[i]->q.drv = &p->drv;
+		if (p->forks)
+			r = lane_dpdk_forks_open(p->queue[i]);
+		else
+			lane_dpdk_wait_open(p->queue[i]);
 	}
 	p->info.interrupts = p->queue[0]->epoll_fd >= 0;
-	return 0;
+	p->info.sleep_fd = p->queue[0]->sleep_fd;
+	p->info.alone = p->queue[0]->here;
+	return r < 0 ? complain(err, "sharing the port with forks", r) : 0;
 }
 
 /* ---- its end ---- */
@@ -274,6 +287,8 @@ static void close_port(struct lane_dpdk_port *p)
 			continue;
 		lane_dpdk_unstage(p->queue[i]);
 		lane_dpdk_wait_close(p->queue[i]);
+		if (p->queue[i]->here)
+			munmap((void *)(uintptr_t)p->queue[i]->here, sysconf(_SC_PAGESIZE));
 	}
 	if (p->started)
 		rte_eth_dev_stop(p->id);
@@ -283,16 +298,23 @@ static void close_port(struct lane_dpdk_port *p)
 		if (!p->queue[i])
 			continue;
 		lane_dpdk_pool_destroy(p->queue[i]);
-		free(p->queue[i]);
+		rte_free(p->queue[i]);
 	}
-	free(p);
+	rte_free(p);
 }
 
 void lane_dpdk_queue_close(struct lane_queue *lq)
 {
 	struct lane_dpdk_queue *q = (struct lane_dpdk_queue *)lq;
 
-	if (q && --q->port->nr_open == 0)
+	if (!q)
+		return;
+	/* Its lane's handle may go; frames that the device still has come back to the lane's memory. */
+	lane_dpdk_unstage(q);
+	lane_dpdk_wait_close(q);
+	q->last_bufs = *q->q.bufs;
+	q->q.bufs = &q->last_bufs;
+	if (__atomic_sub_fetch(&q->port->nr_open, 1, __ATOMIC_ACQ_REL) == 0)
 		close_port(q->port);
 }
 
@@ -330,10 +352,11 @@ int lane_dpdk_open(const struct lane_dpdk_config *cfg, struct lane_bufs *const b
 
 	if (r < 0)
 		return r;
-	p = calloc(1, sizeof(*p));
+	p = rte_zmalloc("lane-port", sizeof(*p), RTE_CACHE_LINE_SIZE);
 	if (!p)
 		return complain(err, "a port", -ENOMEM);
 	p->id = id;
+	p->forks = cfg->forks;
 	p->nr_queues = (uint16_t)nr;
 	p->info.nr_queues = nr;
 	rte_eth_dev_get_name_by_port(id, p->info.name);

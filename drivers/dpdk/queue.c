@@ -9,6 +9,7 @@
  * stage; flush(), at the end of the lane's turn, hands them over. What the device's ring has no room for stays.
  */
 #include <errno.h>
+#include <pthread.h>
 
 #include <rte_mbuf.h>
 
@@ -127,20 +128,58 @@ static struct lane_buf *take_copy(struct lane_dpdk_queue *q, struct rte_mbuf *m)
 	return b;
 }
 
+/* A PMD makes system calls in a program's thread: one that is cancelled must not end there, where it holds the
+ * lane, and errno is the program's. */
+struct pmd_call {
+	int cancel, saved;
+};
+
+static inline void begin(const struct lane_dpdk_queue *q, struct pmd_call *c)
+{
+	if (!q->port->forks)
+		return;
+	c->saved = errno;
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &c->cancel);
+}
+
+static inline void end(const struct lane_dpdk_queue *q, const struct pmd_call *c)
+{
+	if (!q->port->forks)
+		return;
+	pthread_setcancelstate(c->cancel, NULL);
+	errno = c->saved;
+}
+
+static uint16_t receive(struct lane_dpdk_queue *q, struct rte_mbuf *m[], uint16_t n)
+{
+	struct pmd_call c;
+	uint16_t got;
+
+	begin(q, &c);
+	if (q->armed)
+		lane_dpdk_disarm(q);
+	if (q->counted)
+		lane_dpdk_uncount(q);
+	/* What was sent long ago may be all that is missing. */
+	if (unlikely(q->q.bufs->pool->nr_free < LANE_DPDK_SPARE))
+		rte_eth_tx_done_cleanup(q->port->id, q->idx, 0);
+	got = rte_eth_rx_burst(q->port->id, q->idx, m, n < LANE_BURST ? n : LANE_BURST);
+	q->counted = q->counter && got > 0;
+	end(q, &c);
+	return got;
+}
+
 static uint16_t rx_burst(struct lane_queue *lq, struct lane_buf *bufs[], uint16_t n)
 {
 	struct lane_dpdk_queue *q = (struct lane_dpdk_queue *)lq;
 	struct rte_mbuf *m[LANE_BURST];
 	uint16_t got, nr = 0;
 
-	if (q->armed)
-		lane_dpdk_disarm(q);
+	if (unlikely(!lane_dpdk_is_here(q)))
+		return 0;
 	if (q->nr_spare < LANE_DPDK_SPARE)
 		lane_dpdk_pool_save(q);
-	/* What was sent long ago may be all that is missing. */
-	if (unlikely(lq->bufs->pool->nr_free < LANE_DPDK_SPARE))
-		rte_eth_tx_done_cleanup(q->port->id, q->idx, 0);
-	got = rte_eth_rx_burst(q->port->id, q->idx, m, n < LANE_BURST ? n : LANE_BURST);
+	got = receive(q, m, n);
 	for (uint16_t i = 0; i < got; i++) {
 		struct lane_buf *b;
 
@@ -157,7 +196,7 @@ static bool pending(const struct lane_queue *lq)
 {
 	const struct lane_dpdk_queue *q = (const struct lane_dpdk_queue *)lq;
 
-	return rte_eth_rx_queue_count(q->port->id, q->idx) > 0;
+	return lane_dpdk_is_here(q) && rte_eth_rx_queue_count(q->port->id, q->idx) > 0;
 }
 
 /* ---- sending ---- */
@@ -275,13 +314,18 @@ static void prepare(struct lane_dpdk_queue *q)
 static void flush(struct lane_queue *lq)
 {
 	struct lane_dpdk_queue *q = (struct lane_dpdk_queue *)lq;
+	struct pmd_call c;
 	uint16_t sent;
 
+	if (unlikely(!lane_dpdk_is_here(q)))
+		return; /* it waits for who may */
+	begin(q, &c);
 	prepare(q);
 	sent = q->nr_staged ? rte_eth_tx_burst(q->port->id, q->idx, q->stage, q->nr_staged) : 0;
 	if (sent)
 		shift(q, sent);
 	lq->nr_unkicked = q->nr_staged;
+	end(q, &c);
 }
 
 static uint16_t tx_burst(struct lane_queue *lq, struct lane_buf *bufs[], uint16_t n)
@@ -321,25 +365,17 @@ void lane_dpdk_unstage(struct lane_dpdk_queue *q)
 	q->nr_staged = q->nr_ready = 0;
 }
 
-const struct lane_driver lane_dpdk_driver = {
-	.name = "dpdk",
-	.rx_burst = rx_burst,
-	.tx_burst = tx_burst,
-	.room = room,
-	.flush = flush,
-	.arm = lane_dpdk_arm,
-	.home = home,
-	.close = lane_dpdk_queue_close,
-};
-
-const struct lane_driver lane_dpdk_driver_counting = {
-	.name = "dpdk",
-	.rx_burst = rx_burst,
-	.tx_burst = tx_burst,
-	.room = room,
-	.flush = flush,
-	.pending = pending,
-	.arm = lane_dpdk_arm,
-	.home = home,
-	.close = lane_dpdk_queue_close,
-};
+void lane_dpdk_driver(const struct lane_dpdk_port *p, struct lane_driver *drv)
+{
+	*drv = (struct lane_driver){
+		.name = "dpdk",
+		.rx_burst = rx_burst,
+		.tx_burst = tx_burst,
+		.room = room,
+		.flush = flush,
+		.pending = p->count ? pending : NULL,
+		.arm = p->forks ? lane_dpdk_sleep_fd : lane_dpdk_arm,
+		.home = home,
+		.close = lane_dpdk_queue_close,
+	};
+}

@@ -15,12 +15,14 @@
 
 struct lane_dpdk_port {
 	uint16_t id;
-	uint16_t nr_queues, nr_open;
+	uint16_t nr_queues, nr_open; /* open: atomic */
 	struct lane_dpdk_info info;
+	struct lane_driver drv; /* its queues' */
 	struct lane_rss rss;
 	uint64_t tx_offloads;
 	bool started;
 	bool count; /* the PMD counts frames that wait */
+	bool forks; /* lane_dpdk_config.forks */
 	struct lane_dpdk_queue *queue[LANE_QUEUES_MAX];
 };
 
@@ -34,6 +36,11 @@ struct lane_dpdk_queue {
 	bool reserved; /* frame 0 is ours */
 	bool armed;
 	int epoll_fd, now_fd; /* -1: the PMD has no interrupt */
+	int sleep_fd;	      /* 'forks': the PMD's own, -1: none */
+	bool counter;	      /* it is an eventfd: to be read */
+	bool counted;	      /* and may be readable */
+	const uint32_t *here; /* 0 where the queue must not be touched: in another process; NULL: it may */
+	struct lane_bufs last_bufs; /* closed: the lane's, which may be gone */
 	uint64_t nr_copied;   /* packets received in frames that are not the lane's */
 	uint64_t nr_no_frame; /* times that there were no frames to receive into */
 	uint64_t nr_refused;  /* packets that the PMD would not send */
@@ -41,7 +48,6 @@ struct lane_dpdk_queue {
 	struct rte_mbuf *stage[LANE_DPDK_STAGE];
 };
 
-extern const struct lane_driver lane_dpdk_driver, lane_dpdk_driver_counting;
 
 /* ---- pool.c ---- */
 struct lane_buf *lane_dpdk_buf(const struct lane_dpdk_queue *q, const struct rte_mbuf *m);
@@ -58,6 +64,19 @@ int lane_dpdk_arm(struct lane_queue *lq);
 void lane_dpdk_disarm(struct lane_dpdk_queue *q);
 void lane_dpdk_wait_close(struct lane_dpdk_queue *q);
 
+/* ---- forks.c ---- */
+/* Between setting the queues up and starting the port: what a PMD does by signals it is to do without. */
+void lane_dpdk_quiet(const struct lane_dpdk_port *p);
+/* After it: what to sleep on, and who may use the queue. 0 or -errno. */
+int lane_dpdk_forks_open(struct lane_dpdk_queue *q);
+int lane_dpdk_sleep_fd(struct lane_queue *lq);
+/* Empties an eventfd, before the queue is looked at. */
+void lane_dpdk_uncount(struct lane_dpdk_queue *q);
+static inline bool lane_dpdk_is_here(const struct lane_dpdk_queue *q)
+{
+	return !q->here || *q->here;
+}
+
 /* ---- eal.c ---- */
 int lane_dpdk_start(const char *eal, size_t bytes, char *err);
 void *lane_dpdk_memory(size_t bytes);
@@ -71,6 +90,8 @@ int lane_dpdk_stats(const struct lane_queue *lq, char *out, size_t size);
 void lane_dpdk_queue_close(struct lane_queue *lq);
 
 /* ---- queue.c ---- */
+/* What this port can do. */
+void lane_dpdk_driver(const struct lane_dpdk_port *p, struct lane_driver *drv);
 /* Gives up what waits to be sent. */
 void lane_dpdk_unstage(struct lane_dpdk_queue *q);
 

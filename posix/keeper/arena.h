@@ -27,7 +27,7 @@
 #include "drivers/xdp/xdp.h"
 
 #define SHIM_ARENA_MAGIC 0x616e65726165616cULL
-#define SHIM_ARENA_VERSION 2
+#define SHIM_ARENA_VERSION 3
 /* Each member holds a doorbell of every other, and they come in one message: 253 descriptors at most. */
 #define SHIM_ROWS 128
 
@@ -61,6 +61,7 @@ static inline shim_rows shim_row_bit(int row)
 	X(KERNEL_HALF, "accepted by the kernel's half of a listener: by another way than the lane")\
 	X(RAW_FORK, "child of a raw fork or clone")                                                \
 	X(NETNS, "the program went to another network namespace than the lane's")                 \
+	X(EAL, "a DPDK port is for the program that started EAL, and its forks")                  \
 	X(SECCOMP, "the program gave up the system calls that lane cannot do without")                                                \
 	X(KEEPER_GONE, "the keeper has ended: new sockets stay with the kernel")
 
@@ -177,7 +178,16 @@ struct shim_watch {
 };
 
 /* What drives the interfaces; the value of driver= */
-enum shim_device { LANE_DEV_XDP, LANE_DEV_TAP };
+enum shim_device { LANE_DEV_XDP, LANE_DEV_TAP, LANE_DEV_DPDK };
+
+#define SHIM_DPDK_STATS 4096 /* bytes of text */
+
+/* Of a port of DPDK's, for `lane stat`. */
+struct shim_dpdk {
+	char device[256]; /* what it is and can do */
+	char said[256];	  /* by EAL and its PMDs at the start, "": nothing */
+	char stats[SHIM_DPDK_STATS]; /* "name value" a line, as of the last question */
+};
 
 struct shim_arena {
 	uint64_t magic;
@@ -210,6 +220,7 @@ struct shim_arena {
 	uint32_t driver; /* enum shim_device */
 	struct lane_xdp_share xdp[LANE_IFS_MAX]; /* of the lane's interfaces */
 	struct lane_tap_share tap;
+	struct shim_dpdk dpdk;
 	char control[256]; /* what the control plane of own-address mode does, for `lane stat`; "": none */
 	pthread_mutex_t lock __attribute__((aligned(64))); /* robust, process-shared */
 };

@@ -47,6 +47,7 @@ static const struct {
 	[LANE_SET_ADDRESS] = {"address", "LANE_ADDRESS"},
 	[LANE_SET_GATEWAY] = {"gateway", "LANE_GATEWAY"},
 	[LANE_SET_DHCP] = {"dhcp", "LANE_DHCP"},
+	[LANE_SET_EAL] = {"eal", "LANE_EAL"},
 };
 
 const char *lane_setting_name(enum lane_setting which)
@@ -285,6 +286,7 @@ int lane_settings_set(struct lane_settings *s, enum lane_setting which, const ch
 		[LANE_SET_CONGESTION] = set_congestion,
 		[LANE_SET_DRIVER] = lane_config_driver, [LANE_SET_ADDRESS] = lane_config_address,
 		[LANE_SET_GATEWAY] = lane_config_gateway, [LANE_SET_DHCP] = lane_config_dhcp,
+		[LANE_SET_EAL] = lane_config_eal,
 	};
 	int r = set[which](s, value, err);
 

@@ -1,5 +1,5 @@
 /*
- * config_own.c - settings of own-address mode: driver, address, gateway, dhcp
+ * config_own.c - settings of own-address mode: driver, address, gateway, dhcp, eal
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -8,7 +8,7 @@
 
 #include "config.h"
 
-static const char *const driver_names[] = {"xdp", "tap", NULL};
+static const char *const driver_names[] = {"xdp", "tap", "dpdk", NULL};
 static const char *const switch_names[] = {"off", "on", NULL};
 
 static int name_index(const char *const names[], const char *value)
@@ -63,7 +63,7 @@ int lane_config_driver(struct lane_settings *s, const char *value, char *err)
 	int i = name_index(driver_names, value);
 
 	if (i < 0)
-		return lane_config_fail(err, "driver: xdp or tap", value);
+		return lane_config_fail(err, "driver: xdp, tap or dpdk", value);
 	s->driver = i;
 	return 0;
 }
@@ -126,6 +126,46 @@ int lane_config_dhcp(struct lane_settings *s, const char *value, char *err)
 	return 0;
 }
 
+int lane_config_eal(struct lane_settings *s, const char *value, char *err)
+{
+	if (strlen(value) >= sizeof(s->eal))
+		return lane_config_fail(err, "eal: more than 255 characters", value);
+	if (strchr(value, '\n'))
+		return lane_config_fail(err, "eal: one line of options", value);
+	snprintf(s->eal, sizeof(s->eal), "%s", value);
+	return 0;
+}
+
+/* Options that name a device, with what may stand between them and the name. */
+static const char *device_of(const char *word)
+{
+	static const char *const names[] = {"--vdev", "--allow", "-a"};
+	size_t i, len;
+
+	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		len = strlen(names[i]);
+		if (strncmp(word, names[i], len) != 0)
+			continue;
+		word += len;
+		return word + strspn(word, "= \t");
+	}
+	return NULL;
+}
+
+void lane_config_eal_device(const char *eal, char name[16])
+{
+	const char *device = NULL;
+
+	name[0] = 0;
+	while (*eal && !device) {
+		eal += strspn(eal, " \t");
+		device = device_of(eal);
+		eal += strcspn(eal, " \t");
+	}
+	if (device)
+		snprintf(name, 16, "%.*s", (int)strcspn(device, ", \t"), device);
+}
+
 void lane_config_own_get(const struct lane_settings *s, enum lane_setting which, char *out,
 			 size_t size)
 {
@@ -137,6 +177,8 @@ void lane_config_own_get(const struct lane_settings *s, enum lane_setting which,
 		snprintf(out, size, "%s", s->gateway);
 	else if (which == LANE_SET_DHCP)
 		snprintf(out, size, "%s", switch_names[s->own.dhcp]);
+	else if (which == LANE_SET_EAL)
+		snprintf(out, size, "%s", s->eal);
 }
 
 bool lane_settings_own(const struct lane_settings *s)

@@ -6,10 +6,14 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <unistd.h>
 
 #include "k.h"
+#include "lane-int/nettab.h"
+
+#define CLOSE_S 3 /* for a port to close */
 
 static int open_xdp(struct keeper *k, unsigned int i, char *err)
 {
@@ -40,12 +44,79 @@ static int open_tap(struct keeper *k, unsigned int i, char *err)
 	return -EMFILE;
 }
 
+/* Frames lie in EAL's memory, where a device can reach them; not in the arena, whose part for them is never touched. */
+static int start_eal(struct keeper *k, char *err)
+{
+	struct lane_bufs *bufs = lane_bufs(k->v.ln);
+	size_t bytes = (size_t)bufs->nr * bufs->stride;
+	char text[LANE_DPDK_ERR] = "";
+	int r;
+
+	if (!k->dpdk) {
+		snprintf(err, KEEPER_ERR, "a DPDK port is opened by the program that uses it");
+		return -EPERM;
+	}
+	r = k->dpdk->start(k->s.eal, bytes, text);
+	snprintf(r ? err : k->v.a->dpdk.said, KEEPER_ERR, "%.255s", text);
+	if (r)
+		return r;
+	bufs->frames = k->dpdk->memory(bytes);
+	if (bufs->frames)
+		return 0;
+	snprintf(err, KEEPER_ERR, "EAL: no memory for frames (%zu bytes): memory= or -m", bytes);
+	return -ENOMEM;
+}
+
+static void describe_dpdk(struct keeper *k, const struct lane_dpdk_info *i)
+{
+	snprintf(k->v.a->dpdk.device, sizeof(k->v.a->dpdk.device), "dpdk %s (%s)%s%s%s, %s%s", i->name, i->driver,
+		 i->rx_csum ? ", rx checksum" : "", i->caps & LANE_CAP_TX_CSUM ? ", tx checksum" : "",
+		 i->caps & LANE_CAP_TSO ? ", TSO" : "", i->sleep_fd >= 0 ? "slept on" : "polled",
+		 i->alone ? ", by its first process alone" : "");
+}
+
+static int open_dpdk(struct keeper *k, unsigned int i, char *err)
+{
+	struct lane_dpdk_config cfg = {.forks = true};
+	struct lane_bufs *bufs = lane_bufs(k->v.ln);
+	struct lane_xdp_fds *f = &k->v.xdp[i];
+	struct lane_dpdk_info info;
+	struct lane_queue *q;
+	char text[LANE_DPDK_ERR];
+	int r = start_eal(k, err);
+
+	if (r)
+		return r;
+	if (k->s.from[LANE_SET_IF] != LANE_FROM_DEFAULT)
+		cfg.port = k->s.ifs[i];
+	r = k->dpdk->open(&cfg, &bufs, 1, &q, text);
+	if (!r)
+		r = lane_add_queue(k->v.ln, q);
+	if (r) {
+		snprintf(err, KEEPER_ERR, "%.255s", text);
+		return r;
+	}
+	k->dpdk->info(q, &info);
+	describe_dpdk(k, &info);
+	k->mac = info.mac;
+	k->link_net->mtu = info.mtu;
+	f->xsk[0] = info.sleep_fd;
+	/* Observers are handed these; they mean nothing here. */
+	f->claims = fcntl(k->v.memfd, F_DUPFD_CLOEXEC, 3);
+	f->link = fcntl(k->v.memfd, F_DUPFD_CLOEXEC, 3);
+	k->v.a->xdp[i].nr_queues = 1;
+	return 0;
+}
+
 int keeper_device_open(struct keeper *k, unsigned int i, char *err)
 {
 	int r;
 
 	k->v.a->driver = (uint32_t)k->s.driver;
-	r = k->s.driver == LANE_DEV_TAP ? open_tap(k, i, err) : open_xdp(k, i, err);
+	if (k->s.driver == LANE_DEV_DPDK)
+		r = open_dpdk(k, i, err);
+	else
+		r = k->s.driver == LANE_DEV_TAP ? open_tap(k, i, err) : open_xdp(k, i, err);
 	if (r)
 		return r;
 	r = shim_device_map(&k->v, i);
@@ -80,6 +151,8 @@ uint32_t keeper_device_unkicked(const struct keeper *k)
 
 	if (a->driver == LANE_DEV_TAP)
 		return a->tap.nr_unkicked != 0;
+	if (a->driver == LANE_DEV_DPDK)
+		return 0; /* there is no kick: the next turn hands over */
 	for (i = 0; i < k->s.nr_ifs; i++) {
 		const struct lane_xdp_share *x = &a->xdp[i];
 
@@ -91,10 +164,49 @@ uint32_t keeper_device_unkicked(const struct keeper *k)
 	return mask;
 }
 
+bool keeper_device_link(struct keeper *k)
+{
+	struct lane_dpdk_info info;
+
+	if (k->s.driver != LANE_DEV_DPDK)
+		return k->link_net->up;
+	k->dpdk->info(lane_queue(k->v.ln, 0), &info);
+	/* Nobody but the first process sees its peer come; what is sent before waits. */
+	return info.link || info.alone;
+}
+
+void keeper_device_stats(struct keeper *k)
+{
+	if (k->s.driver == LANE_DEV_DPDK)
+		k->dpdk->stats(lane_queue(k->v.ln, 0), k->v.a->dpdk.stats, sizeof(k->v.a->dpdk.stats));
+}
+
+/* A PMD may have left something on the interface, as af_xdp its program. One that waits for EAL's threads, which
+ * are not here, is given up after a while. */
+static void close_dpdk(struct keeper *k)
+{
+	struct lane_queue *q = k->v.ln ? lane_queue(k->v.ln, 0) : NULL;
+	struct lane_dpdk_info info;
+	sigset_t alarms;
+
+	if (!q)
+		return;
+	k->dpdk->info(q, &info);
+	if (info.alone)
+		return;
+	sigemptyset(&alarms);
+	sigaddset(&alarms, SIGALRM);
+	sigprocmask(SIG_UNBLOCK, &alarms, NULL);
+	alarm(CLOSE_S);
+	q->drv->close(q);
+}
+
 void keeper_device_close_all(struct keeper *k)
 {
 	unsigned int i;
 
+	if (k->s.driver == LANE_DEV_DPDK && k->dpdk)
+		close_dpdk(k);
 	for (i = 0; i < LANE_IFS_MAX; i++)
 		lane_xdp_close(k->dev[i]);
 }

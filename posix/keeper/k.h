@@ -7,6 +7,7 @@
 #include <sys/types.h>
 
 #include "drivers/control/netlink/netlink.h"
+#include "drivers/dpdk/dpdk.h"
 #include "proto.h"
 
 #define K_CONNS      256
@@ -49,8 +50,10 @@ struct keeper {
 	bool own_mode; /* the address is the lane's own: */
 	struct lane_lwip *lw;
 	struct lane_nettab *link_net; /* nl[0] writes here */
-	struct lane_mac mac;	      /* of a TAP device's end */
+	struct lane_mac mac;	      /* of a TAP device's end, or a DPDK port */
+	const struct lane_dpdk_plugin *dpdk; /* where the keeper was forked from a program (family.c) */
 	uint32_t neigh_seen;
+	bool link_up; /* as the control plane was told */
 	int listen_fd[LANE_IFS_MAX];
 	int epfd;
 	uid_t uid;
@@ -72,6 +75,15 @@ struct keeper {
 };
 
 /* ---- open.c ---- */
+/* The parts of keeper_open(), which a keeper that is forked (family.c) has made on both sides of the fork. */
+void keeper_init(struct keeper *k);
+int keeper_open_shared(struct keeper *k, char *err);
+int keeper_open_own(struct keeper *k, char *err);
+/* A session of its own, no terminal, no signal, no priority; the descriptors are the caller's affair. */
+void keeper_be_alone(void);
+void keeper_raise_limits(void);
+/* Says on 'ready_fd' how opening ended, 'r' and 'err', and serves or ends. */
+void keeper_run(struct keeper *k, int r, const char *err, int ready_fd) __attribute__((noreturn));
 /* Makes everything: name, arena, device, mirror, doorbells. 0 or -errno with err[]. -EALREADY:
  * another keeper serves the interface. */
 int keeper_open(struct keeper *k, char *err);
@@ -87,6 +99,10 @@ void keeper_device_set_addrs(struct keeper *k, unsigned int i);
 /* Queues with frames that nobody has kicked. */
 uint32_t keeper_device_unkicked(const struct keeper *k);
 void keeper_device_close_all(struct keeper *k);
+/* Own-address mode: the device's link is up. */
+bool keeper_device_link(struct keeper *k);
+/* A DPDK port's figures are as of now. */
+void keeper_device_stats(struct keeper *k);
 
 /* ---- own.c ---- */
 int keeper_own_open(struct keeper *k, char *err);

@@ -58,6 +58,7 @@ enum lane_setting {
 	LANE_SET_ADDRESS,
 	LANE_SET_GATEWAY,
 	LANE_SET_DHCP,
+	LANE_SET_EAL,
 	LANE_NR_SETTINGS
 };
 enum lane_setting_from { LANE_FROM_DEFAULT, LANE_FROM_FILE, LANE_FROM_ENV, LANE_FROM_OPTION };
@@ -76,6 +77,7 @@ struct lane_settings {
 	char congestion[16]; /* default congestion control; empty: net.ipv4.tcp_congestion_control */
 	int driver;	   /* enum shim_device */
 	char address[256], gateway[128]; /* own-address mode, as they were given */
+	char eal[256];			 /* DPDK's options */
 	struct lane_lwip_config own;	 /* the same, read */
 	uint8_t from[LANE_NR_SETTINGS];	 /* enum lane_setting_from */
 	uint16_t line[LANE_NR_SETTINGS]; /* LANE_FROM_FILE: in lane.conf */

@@ -23,6 +23,7 @@
 #include <unistd.h>
 
 #include "k.h"
+#include "lane-int/nettab.h"
 #include "lane-int/tcp_info.h"
 #include "sys.h"
 
@@ -30,7 +31,7 @@
 #define OPEN_FILES   2048 /* descriptors: a doorbell, a connection and a pidfd for each member, and more */
 
 /* Nothing of the starter's: no terminal, no pipe, no signal, no priority, no CPU mask. */
-static void be_alone(int ready_fd)
+void keeper_be_alone(void)
 {
 	struct sched_param sp = {0};
 	cpu_set_t all;
@@ -38,9 +39,6 @@ static void be_alone(int ready_fd)
 	int fd;
 
 	setsid();
-	if (ready_fd > 3)
-		close_range(3, (unsigned int)ready_fd - 1, 0);
-	close_range((unsigned int)(ready_fd > 2 ? ready_fd + 1 : 3), ~0u, 0);
 	fd = open("/dev/null", O_RDWR);
 	if (fd >= 0) {
 		dup2(fd, 0);
@@ -49,7 +47,6 @@ static void be_alone(int ready_fd)
 		if (fd > 2)
 			close(fd);
 	}
-	fcntl(ready_fd, F_SETFD, FD_CLOEXEC);
 	sigfillset(&set);
 	sigprocmask(SIG_SETMASK, &set, NULL);
 	sched_setscheduler(0, SCHED_OTHER, &sp);
@@ -162,6 +159,10 @@ static int open_arena(struct keeper *k, char *err)
 	cfg.lane.hash_key[0] = secrets[1];
 	cfg.lane.hash_key[1] = secrets[2];
 	cfg.lane.buf_stride = lane_xdp_stride(&k->s.xdp);
+	if (k->s.driver == LANE_DEV_DPDK) {
+		cfg.lane.buf_stride = LANE_DPDK_STRIDE;
+		cfg.lane.buf_size = LANE_DPDK_FRAME;
+	}
 	r = shim_arena_create(&cfg, &k->v);
 	if (r) {
 		snprintf(err, KEEPER_ERR, "an arena of %zu bytes cannot be made: %s", k->s.memory,
@@ -189,8 +190,15 @@ static int open_bells(struct keeper *k, char *err)
 
 static int open_device(struct keeper *k, unsigned int i, char *err)
 {
-	int r = keeper_device_open(k, i, err);
+	int r;
 
+	if (k->own_mode) {
+		k->link_net = calloc(1, sizeof(*k->link_net));
+		if (!k->link_net)
+			return -ENOMEM;
+		lane_net_init(k->link_net);
+	}
+	r = keeper_device_open(k, i, err);
 	if (r)
 		return r;
 	if (k->own_mode)
@@ -235,7 +243,7 @@ static int open_loop(struct keeper *k, char *err)
 			r = -errno;
 		if (!r)
 			r = keeper_watch(k, k->listen_fd[i], EPOLLIN, K_LISTEN, i);
-		if (!r)
+		if (!r && k->nl[i])
 			r = keeper_watch(k, lane_netlink_fd(k->nl[i]), EPOLLIN, K_NETLINK, i);
 	}
 	if (!r)
@@ -246,7 +254,7 @@ static int open_loop(struct keeper *k, char *err)
 }
 
 /* Limits of its own, or as far as the caller's go. */
-static void raise_limits(void)
+void keeper_raise_limits(void)
 {
 	struct rlimit files = {OPEN_FILES, OPEN_FILES}, lock = {RLIM_INFINITY, RLIM_INFINITY};
 
@@ -255,43 +263,6 @@ static void raise_limits(void)
 		setrlimit(RLIMIT_NOFILE, &files);
 	}
 	setrlimit(RLIMIT_MEMLOCK, &lock);
-}
-
-int keeper_open(struct keeper *k, char *err)
-{
-	int i, r;
-
-	shim_view_init(&k->v);
-	for (i = 0; i < K_CONNS; i++)
-		k->conn[i].fd = -1;
-	for (i = 0; i < SHIM_ROWS; i++)
-		k->row[i].pidfd = k->row[i].conn = -1;
-	for (i = 0; i < K_REGISTERED; i++)
-		k->reg[i].pidfd = -1;
-	k->uid = getuid();
-	k->started_us = shim_now_us();
-	raise_limits();
-	r = lane_settings_ifname(&k->s, err);
-	k->own_mode = lane_settings_own(&k->s);
-	if (!r && k->own_mode && k->s.nr_ifs > 1) {
-		snprintf(err, KEEPER_ERR, "own-address mode serves one interface, not %u", k->s.nr_ifs);
-		r = -EINVAL;
-	}
-	if (!r)
-		r = take_names(k, err);
-	if (!r)
-		r = open_arena(k, err);
-	if (!r)
-		r = open_bells(k, err);
-	if (!r)
-		r = open_devices(k, err);
-	if (!r && k->own_mode)
-		r = keeper_own_start(k, err);
-	if (!r && drop_caps() < 0) {
-		snprintf(err, KEEPER_ERR, "privileges cannot be dropped");
-		r = -EPERM;
-	}
-	return r ? r : open_loop(k, err);
 }
 
 /* Without the lock no promise can be kept: the interface is the kernel's again. */
@@ -304,6 +275,78 @@ static void lock_lost(struct shim_view *v)
 	_exit(1);
 }
 
+void keeper_init(struct keeper *k)
+{
+	int i;
+
+	shim_view_init(&k->v);
+	for (i = 0; i < K_CONNS; i++)
+		k->conn[i].fd = -1;
+	for (i = 0; i < SHIM_ROWS; i++)
+		k->row[i].pidfd = k->row[i].conn = -1;
+	for (i = 0; i < K_REGISTERED; i++)
+		k->reg[i].pidfd = -1;
+	k->uid = getuid();
+	k->started_us = shim_now_us();
+	shim_lock_lost = lock_lost;
+}
+
+int keeper_open_shared(struct keeper *k, char *err)
+{
+	int r = lane_settings_ifname(&k->s, err);
+
+	k->own_mode = lane_settings_own(&k->s);
+	if (!r && k->own_mode && k->s.nr_ifs > 1) {
+		snprintf(err, KEEPER_ERR, "own-address mode serves one interface, not %u", k->s.nr_ifs);
+		r = -EINVAL;
+	}
+	if (!r)
+		r = take_names(k, err);
+	if (!r)
+		r = open_arena(k, err);
+	if (!r)
+		r = open_bells(k, err);
+	return r ? r : open_devices(k, err);
+}
+
+int keeper_open_own(struct keeper *k, char *err)
+{
+	int r = k->own_mode ? keeper_own_start(k, err) : 0;
+
+	if (!r && drop_caps() < 0) {
+		snprintf(err, KEEPER_ERR, "privileges cannot be dropped");
+		r = -EPERM;
+	}
+	return r ? r : open_loop(k, err);
+}
+
+int keeper_open(struct keeper *k, char *err)
+{
+	int r;
+
+	keeper_init(k);
+	keeper_raise_limits();
+	r = keeper_open_shared(k, err);
+	return r ? r : keeper_open_own(k, err);
+}
+
+void keeper_run(struct keeper *k, int r, const char *err, int ready_fd)
+{
+	char ifs[KEEPER_ERR];
+
+	if (r && r != -EALREADY) {
+		dprintf(ready_fd, "%s\n", err[0] ? err : strerror(-r));
+		keeper_device_close_all(k);
+		_exit(1);
+	}
+	lane_settings_get(&k->s, LANE_SET_IF, ifs, sizeof(ifs));
+	dprintf(ready_fd, "ok %s\n", ifs);
+	close(ready_fd);
+	if (r)
+		_exit(0);
+	keeper_loop(k);
+}
+
 void keeper_main(const struct lane_settings *s, int ready_fd)
 {
 	static struct keeper k;
@@ -312,19 +355,12 @@ void keeper_main(const struct lane_settings *s, int ready_fd)
 
 	if (ready_fd < 3)
 		ready_fd = fcntl(ready_fd, F_DUPFD, 3);
-	be_alone(ready_fd);
+	if (ready_fd > 3)
+		close_range(3, (unsigned int)ready_fd - 1, 0);
+	close_range((unsigned int)ready_fd + 1, ~0u, 0);
+	fcntl(ready_fd, F_SETFD, FD_CLOEXEC);
+	keeper_be_alone();
 	k.s = *s;
-	shim_lock_lost = lock_lost;
 	r = keeper_open(&k, err);
-	if (r && r != -EALREADY) {
-		dprintf(ready_fd, "%s\n", err[0] ? err : strerror(-r));
-		keeper_device_close_all(&k);
-		_exit(1);
-	}
-	lane_settings_get(&k.s, LANE_SET_IF, err, sizeof(err));
-	dprintf(ready_fd, "ok %s\n", err);
-	close(ready_fd);
-	if (r)
-		_exit(0);
-	keeper_loop(&k);
+	keeper_run(&k, r, err, ready_fd);
 }

@@ -34,10 +34,9 @@ static void send_frame(void *arg, const uint8_t *frame, uint32_t len)
 
 static int open_link(struct keeper *k, char *err)
 {
-	k->link_net = calloc(1, sizeof(*k->link_net));
-	if (!k->link_net)
-		return -ENOMEM;
-	lane_net_init(k->link_net);
+	/* The kernel has no part in a port of DPDK's. */
+	if (k->s.driver == LANE_DEV_DPDK)
+		return 0;
 	return lane_netlink_open(k->s.ifs[0], k->link_net, &k->nl[0], err);
 }
 
@@ -64,7 +63,7 @@ int keeper_own_open(struct keeper *k, char *err)
 		hear_groups(k->link_net->ifindex);
 	memcpy(cfg.ifname, k->s.ifs[0], sizeof(cfg.ifname));
 	cfg.ifindex = k->link_net->ifindex;
-	cfg.mac = k->s.driver == LANE_DEV_TAP ? k->mac : k->link_net->mac;
+	cfg.mac = k->s.driver == LANE_DEV_XDP ? k->link_net->mac : k->mac;
 	cfg.mtu = k->link_net->mtu < 1500 ? k->link_net->mtu : 1500;
 	cfg.slaac = true;
 	cfg.send = send_frame;
@@ -77,10 +76,10 @@ int keeper_own_open(struct keeper *k, char *err)
 
 void keeper_own_link(struct keeper *k)
 {
-	if (k->link_net->up && k->bound)
-		lane_lwip_link(k->lw, shim_now_us(), true);
-	else
-		lane_lwip_link(k->lw, shim_now_us(), false);
+	bool up = keeper_device_link(k) && k->bound;
+
+	k->link_up = up;
+	lane_lwip_link(k->lw, shim_now_us(), up);
 }
 
 static void take_frames(struct keeper *k)
@@ -114,6 +113,9 @@ void keeper_own_step(struct keeper *k)
 {
 	uint32_t before = k->neigh_seen;
 
+	/* Nobody tells of a port's link. */
+	if (k->s.driver == LANE_DEV_DPDK && keeper_device_link(k) != k->link_up)
+		keeper_own_link(k);
 	take_frames(k);
 	if (lane_lwip_step(k->lw, shim_now_us())) {
 		keeper_device_set_addrs(k, 0);
@@ -140,7 +142,7 @@ static void wait_a_little(struct keeper *k)
 	struct pollfd p = {.fd = k->v.xdp[0].xsk[0], .events = POLLIN};
 
 	poll(&p, 1, 5);
-	if (lane_netlink_read(k->nl[0]) > 0)
+	if (k->nl[0] && lane_netlink_read(k->nl[0]) > 0)
 		keeper_own_link(k);
 	keeper_turn(k);
 	keeper_own_step(k);
@@ -157,7 +159,7 @@ int keeper_own_wait(struct keeper *k, uint64_t us, char *err)
 		if (r != -EAGAIN)
 			return r;
 		wait_a_little(k);
-	} while (k->link_net->up && shim_now_us() < end);
+	} while (keeper_device_link(k) && shim_now_us() < end);
 	warn(k);
 	return 0;
 }

@@ -173,6 +173,12 @@ static void join(struct keeper *k, unsigned int index)
 	struct keeper_conn *c = &k->conn[index];
 	int row;
 
+	if (k->s.driver == LANE_DEV_DPDK) {
+		refuse(k, c, SHIM_FB_EAL,
+		       "%.15s is a DPDK port of another program (keeper pid %d): only that one and its forks can use it",
+		       k->s.ifname, getpid());
+		return;
+	}
 	keeper_knobs(k);
 	/* It was a member and has executed another program since. */
 	for (row = 0; row < SHIM_ROWS; row++)
@@ -228,6 +234,7 @@ static void observe(struct keeper *k, struct keeper_conn *c)
 	struct keeper_msg m;
 	unsigned int n = 0;
 
+	keeper_device_stats(k);
 	keeper_msg_init(&m, KEEPER_WELCOME, k->s.ifname);
 	fds[n++] = k->v.memfd;
 	n = put_devices(k, &m, fds, n);

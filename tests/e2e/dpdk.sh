@@ -5,7 +5,7 @@ MB=${MB:-8}
 MAC_S=02:00:00:00:00:01 MAC_C=02:00:00:00:00:02
 
 begin
-if [ ! -e "$(dirname "$ECHO")/../../drivers/dpdk/liblane-dpdk.so" ]; then
+if [ ! -e "$(dirname "$ECHO")/../../posix/keeper/liblane-dpdk.so" ]; then
 	say "built without DPDK"
 	exit 77
 fi

@@ -14,7 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "posix/keeper/keeper.h"
+#include "posix/keeper/config.h"
 
 static char conf[64];
 
@@ -203,7 +203,7 @@ static void test_get__gives_what_set_takes(void **state)
 		[LANE_SET_WITHOUT] = "sg,zerocopy", [LANE_SET_PORTS] = "80,8000-8100",
 		[LANE_SET_CONGESTION] = "dctcp", [LANE_SET_DRIVER] = "tap",
 		[LANE_SET_ADDRESS] = "10.0.0.2/24,fd00::2/64", [LANE_SET_GATEWAY] = "10.0.0.1,fd00::1",
-		[LANE_SET_DHCP] = "on",
+		[LANE_SET_DHCP] = "on",	      [LANE_SET_EAL] = "--vdev net_tap0,iface=t0 -m 64",
 	};
 	struct lane_settings s;
 	char err[256], text[256];
@@ -239,6 +239,29 @@ static void test_own__which_settings_make_it(void **state)
 	lane_settings_default(&s);
 	assert_int_equal(lane_settings_set(&s, LANE_SET_DRIVER, "tap", LANE_FROM_OPTION, err), 0);
 	assert_true(lane_settings_own(&s));
+}
+
+static void test_eal_device__names_it(void **state)
+{
+	static const char *const of[][2] = {
+		{"--vdev net_memif0,role=server,socket=/tmp/m", "net_memif0"},
+		{"-m 64 --vdev=net_tap0 --vdev net_tap1", "net_tap0"},
+		{"-a 0000:03:00.0", "0000:03:00.0"},
+		{"-a0000:03:00.1,x=1 --log-level=7", "0000:03:00.1"},
+		{"--allow 0000:04:00.0", "0000:04:00.0"},
+		{"--vdev net_virtio_user0,path=/tmp/v", "net_virtio_user"}, /* 15 characters */
+		{"--no-pci -m 64", ""},
+		{"", ""},
+		{"--vdev", ""},
+	};
+	char name[16];
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(of) / sizeof(of[0]); i++) {
+		lane_config_eal_device(of[i][0], name);
+		assert_string_equal(name, of[i][1]);
+	}
 }
 
 static void test_port_ok__ranges(void **state)
@@ -342,6 +365,7 @@ int main(void)
 		cmocka_unit_test_teardown(test_load__bad_environment_names_the_variable, teardown),
 		cmocka_unit_test_teardown(test_set__bad_values, teardown),
 		cmocka_unit_test_teardown(test_get__gives_what_set_takes, teardown),
+		cmocka_unit_test_teardown(test_eal_device__names_it, teardown),
 		cmocka_unit_test_teardown(test_port_ok__ranges, teardown),
 		cmocka_unit_test_teardown(test_own__which_settings_make_it, teardown),
 		cmocka_unit_test_teardown(test_export__is_loaded_again, teardown),

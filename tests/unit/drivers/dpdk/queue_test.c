@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include <netinet/in.h>
+#include <pthread.h>
 #include <string.h>
 
 #include "drivers/dpdk/queue.h"
@@ -31,7 +32,7 @@ static int start_eal(void **state)
 	char err[LANE_DPDK_ERR];
 
 	if (lane_dpdk_plugin.start("--vdev net_null0,size=100 --vdev net_null1 --vdev net_null2,size=64 --vdev net_null3 "
-				   "--vdev net_null4 --vdev net_null5 --vdev net_ring0 --vdev net_ring1 --vdev net_ring2",
+				   "--vdev net_null4 --vdev net_null5 --vdev net_null6 --vdev net_null7 --vdev net_ring0 --vdev net_ring1 --vdev net_ring2",
 				   64u << 20, err) == 0)
 		return 0;
 	print_error("%s\n", err);
@@ -355,6 +356,64 @@ static void test_home__two_lanes(void **state)
 	assert_int_equal(f[1].pool.nr_free, NR);
 }
 
+/* A lane is detached behind its queue's close, while the port and other lanes' queues go on. */
+static void test_close__lane_goes_first(void **state)
+{
+	struct lane_dpdk_config cfg = {.port = "net_null6"};
+	struct frames f[2];
+	struct lane_bufs *bufs[2] = {&f[0].bs, &f[1].bs};
+	struct lane_buf *b, *got[LANE_BURST];
+	struct lane_queue *q[2];
+	char err[LANE_DPDK_ERR];
+
+	make_frames(&f[0]);
+	make_frames(&f[1]);
+	assert_int_equal(lane_dpdk_plugin.open(&cfg, bufs, 2, q, err), 0);
+	b = packet(&f[0], 60);
+	assert_int_equal(q[0]->drv->tx_burst(q[0], &b, 1), 1);
+	q[0]->drv->close(q[0]);
+	memset(&f[0].bs, 0xff, sizeof(f[0].bs));
+	assert_int_equal(q[1]->drv->rx_burst(q[1], got, LANE_BURST), LANE_BURST);
+	for (unsigned int i = 0; i < LANE_BURST; i++)
+		lane_buf_free(&f[1].bs, got[i]);
+	q[1]->drv->close(q[1]);
+	assert_int_equal(f[0].pool.nr_free, NR);
+	assert_int_equal(f[1].pool.nr_free, NR);
+}
+
+#define CLOSERS 4
+
+static void *close_one(void *arg)
+{
+	struct lane_queue *q = arg;
+
+	q->drv->close(q);
+	return NULL;
+}
+
+/* Each by its own thread: the last one closes the port, once. */
+static void test_close__by_threads(void **state)
+{
+	struct lane_dpdk_config cfg = {.port = "net_null7"};
+	struct frames f[CLOSERS];
+	struct lane_bufs *bufs[CLOSERS];
+	struct lane_queue *q[CLOSERS];
+	pthread_t t[CLOSERS];
+	char err[LANE_DPDK_ERR];
+
+	for (int i = 0; i < CLOSERS; i++) {
+		make_frames(&f[i]);
+		bufs[i] = &f[i].bs;
+	}
+	assert_int_equal(lane_dpdk_plugin.open(&cfg, bufs, CLOSERS, q, err), 0);
+	for (int i = 0; i < CLOSERS; i++)
+		assert_int_equal(pthread_create(&t[i], NULL, close_one, q[i]), 0);
+	for (int i = 0; i < CLOSERS; i++)
+		pthread_join(t[i], NULL);
+	for (int i = 0; i < CLOSERS; i++)
+		assert_int_equal(f[i].pool.nr_free, NR);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -367,6 +426,8 @@ int main(void)
 		cmocka_unit_test(test_close__staged),
 		cmocka_unit_test(test_tx__what_the_device_does),
 		cmocka_unit_test(test_home__two_lanes),
+		cmocka_unit_test(test_close__lane_goes_first),
+		cmocka_unit_test(test_close__by_threads),
 	};
 
 	return cmocka_run_group_tests(tests, start_eal, NULL);
