@@ -17,6 +17,7 @@ static void map_arrays(struct lane *ln, struct lane_state *st)
 
 	ln->st = st;
 	ln->now_us = st->now_us;
+	ln->now_ms = (uint32_t)(st->now_us / 1000);
 	ln->net = (void *)(base + st->at.nettab);
 	ln->nr_ifs = lane_config_ifs(&st->cfg);
 	ln->claims = (void *)(base + st->at.claims);
@@ -177,6 +178,7 @@ void lane_set_now(struct lane *ln, uint64_t now_us)
 	if (now_us > ln->st->now_us)
 		ln->st->now_us = now_us;
 	ln->now_us = ln->st->now_us;
+	ln->now_ms = (uint32_t)(ln->now_us / 1000);
 }
 
 unsigned int lane_poll(struct lane *ln, uint64_t now_us)

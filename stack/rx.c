@@ -124,6 +124,11 @@ static enum lane_drop check_src(const struct lane_nettab *net, const struct lane
 	return lane_net_addr(net, src) >= 0 ? LANE_DROP_IP_SRC : LANE_OK;
 }
 
+bool lane_rx_addrs_ok(const struct lane *ln, unsigned int ifi, struct lane_ip src, struct lane_ip dst)
+{
+	return lane_net_addr(&ln->net[ifi], &dst) >= 0 && check_src(&ln->net[ifi], &src) == LANE_OK;
+}
+
 /* RFC 1122 3.3.6: what came to many stations is for a group, and only UDP has groups. */
 static bool is_for_us(const struct lane *ln, const struct lane_pkt *pkt)
 {
@@ -276,6 +281,8 @@ void lane_rx(struct lane *ln, struct lane_buf *bufs[], unsigned int n)
 	unsigned int nr = 0;
 
 	assert(n <= LANE_BURST);
+	if (n == 1 && lane_tcp_plain_rx(ln, bufs[0]))
+		return;
 	for (unsigned int i = 0; i < n; i++) {
 		pkt[nr].b = bufs[i];
 		pkt[nr].ifi = (uint8_t)lane_ifs_of_queue(ln, bufs[i]->queue);

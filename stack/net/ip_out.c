@@ -24,8 +24,7 @@ static void complete_csum(struct lane *ln, struct lane_buf *b)
 	b->flags &= (uint8_t)~LANE_BUF_CSUM;
 }
 
-/* Hands 'b' to its queue; false: the ring is full and nothing changed. */
-static bool tx_one(struct lane *ln, struct lane_buf *b)
+bool lane_ip_tx(struct lane *ln, struct lane_buf *b)
 {
 	struct lane_queue *q = ln->queues[b->queue];
 	uint32_t len = b->pkt_len;
@@ -76,7 +75,7 @@ static void txq_run(struct lane *ln)
 	while ((b = lane_buf_at(&ln->bufs, st->txq.head)) != NULL) {
 		uint32_t next = b->next;
 
-		if (b->queue >= ln->nr_queues || !tx_one(ln, b))
+		if (b->queue >= ln->nr_queues || !lane_ip_tx(ln, b))
 			return;
 		st->txq.head = next;
 		if (next == LANE_NIL)
@@ -92,7 +91,7 @@ static void send(struct lane *ln, struct lane_buf *b)
 	if (st->nr_txq)
 		txq_run(ln);
 	/* Behind a packet that waits there is no room for ours either. */
-	if (st->nr_txq == 0 && tx_one(ln, b))
+	if (st->nr_txq == 0 && lane_ip_tx(ln, b))
 		return;
 	if ((b->flags & LANE_BUF_SNDQ) || st->nr_txq >= TXQ_MAX)
 		drop(ln, b, LANE_DROP_TX_FULL);

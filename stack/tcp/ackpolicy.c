@@ -49,10 +49,12 @@ static uint32_t threshold(const struct lane_tcp *pcb)
 void lane_tcp_ack_text(struct lane *ln, struct lane_tcp *pcb, uint32_t len, bool push)
 {
 	uint32_t now = lane_now_ms(ln);
-	uint32_t mss = lane_tcp_peer_text(ln, pcb);
 
-	if (len > pcb->rcv_mss)
+	if (len > pcb->rcv_mss) {
+		uint32_t mss = lane_tcp_peer_text(ln, pcb);
+
 		pcb->rcv_mss = len < mss ? len : mss;
+	}
 	/* A full segment with PSH ends a write, but never is the second of two small ones (as Linux). */
 	if (len < pcb->rcv_mss)
 		pcb->pushed = pcb->pushed ? 2 : 1;

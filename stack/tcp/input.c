@@ -11,6 +11,7 @@
  * The packet is the caller's as long as a drop is returned and pkt->b is set; text that was queued has
  * pkt->b NULL.
  */
+#include "stack/tcp/plain.h"
 #include "stack/tcp/synq.h"
 
 /* RFC 7323 5.5: after 24 days without a segment ts_recent means nothing. */
@@ -425,6 +426,28 @@ static struct lane_tcp *find(struct lane *ln, const struct lane_seg *seg, const 
 	return lane_tcp_find(ln, seg->hash, local, remote);
 }
 
+/* The short way, of one frame that came with others (tcp/plain.h). */
+static bool in_plain(struct lane *ln, struct lane_tcp *pcb, struct lane_seg *seg)
+{
+	const struct lane_plain s = {
+		.seq = seg->seq,
+		.ack = seg->ack,
+		.len = seg->len,
+		.hdrs = lane_seg_hdrs(seg),
+		.wnd = seg->wnd,
+		.tsval = seg->ti.opts.tsval,
+		.tsecr = seg->ti.opts.tsecr,
+		.push = seg->flags & LANE_WIRE_PSH,
+	};
+
+	if ((seg->flags & ~LANE_WIRE_PSH) != LANE_WIRE_ACK || seg->ti.opts.have != LANE_OPT_TS ||
+	    seg->nr != 1 || (seg->pkt->b->flags & LANE_BUF_MORE) ||
+	    !lane_tcp_plain_in(ln, pcb, &s, seg->pkt->b))
+		return false;
+	seg->pkt->b = NULL;
+	return true;
+}
+
 enum lane_drop lane_tcp_seg_in(struct lane *ln, struct lane_seg *seg)
 {
 	struct lane_pkt *pkt = seg->pkt;
@@ -436,6 +459,8 @@ enum lane_drop lane_tcp_seg_in(struct lane *ln, struct lane_seg *seg)
 		return LANE_DROP_TCP_FLAGS;
 	lane_seg_eps(seg, &local, &remote);
 	pcb = find(ln, seg, &local, &remote);
+	if (pcb && in_plain(ln, pcb, seg))
+		return LANE_OK;
 	r = pcb ? LANE_OK : in_no_conn(ln, seg, seg->hash, &local, &remote, &pcb);
 	if (pcb)
 		r = in_conn(ln, pcb, seg);

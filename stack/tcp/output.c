@@ -6,7 +6,7 @@
  * a probe; and an ACK if none of these carried it. Where a frame, the neighbour or room in the
  * transmit queue is missing, LANE_TT_RETRY calls again soon.
  */
-#include "stack/tcp/pcb.h"
+#include "stack/tcp/plain.h"
 
 /* A new connection waits so long for a neighbour that does not answer, as Linux with three probes. */
 #define DEAD_NEIGHBOUR_MS 3000
@@ -332,6 +332,8 @@ void lane_tcp_output(struct lane *ln, struct lane_tcp *pcb)
 {
 	if (pcb->state == LANE_TCP_CLOSED || pcb->state == LANE_TCP_LISTEN ||
 	    pcb->state == LANE_TCP_TIME_WAIT)
+		return;
+	if (lane_tcp_plain_out(ln, pcb))
 		return;
 	/* An ACK or a probe needs no extension. */
 	if (pcb->x == LANE_NIL && ((pcb->flags & LANE_TF_SYN_DUE) || lane_tcp_fin_due(pcb)) &&

@@ -234,7 +234,7 @@ static inline void lane_tcp_prefetch(const struct lane *ln, uint32_t i)
 
 static inline uint32_t lane_now_ms(const struct lane *ln)
 {
-	return (uint32_t)(ln->now_us / 1000);
+	return ln->now_ms;
 }
 
 /* Names the pcb that a call is about to change: it is reset if the caller dies in the lock. */

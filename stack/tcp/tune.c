@@ -11,15 +11,13 @@
 #define ECHO_MAX_MS 1000000 /* what is older is no echo */
 #define TUNE_START  10	  /* segments of the first round, as Linux */
 
-static void by_echo(const struct lane *ln, const struct lane_tcp *pcb, struct lane_tcp_x *x,
-		    const struct lane_seg *seg)
+void lane_tcp_tune_echo(const struct lane *ln, const struct lane_tcp *pcb, uint32_t echo, uint32_t len)
 {
-	uint32_t echo = seg->ti.opts.tsecr, ms = lane_now_ms(ln) + pcb->ts_offset - echo;
+	struct lane_tcp_x *x = lane_tcp_x(ln, pcb);
+	uint32_t ms = lane_now_ms(ln) + pcb->ts_offset - echo;
 
-	if (!(seg->ti.opts.have & LANE_OPT_TS) || echo == x->tune_mark)
-		return;
 	x->tune_mark = echo;
-	if (seg->len < pcb->rcv_mss || ms > ECHO_MAX_MS)
+	if (len < pcb->rcv_mss || ms > ECHO_MAX_MS)
 		return;
 	/* A tick is the least that can be seen. */
 	ms = ms ? ms * 1000 : 1000;
@@ -43,11 +41,12 @@ static void by_window(const struct lane *ln, const struct lane_tcp *pcb, struct 
 void lane_tcp_tune_rtt(const struct lane *ln, const struct lane_tcp *pcb, const struct lane_seg *seg)
 {
 	struct lane_tcp_x *x = lane_tcp_x(ln, pcb);
+	const struct lane_tcp_opts *o = &seg->ti.opts;
 
-	if (pcb->flags & LANE_TF_TS)
-		by_echo(ln, pcb, x, seg);
-	else
+	if (!(pcb->flags & LANE_TF_TS))
 		by_window(ln, pcb, x);
+	else if ((o->have & LANE_OPT_TS) && o->tsecr != x->tune_mark)
+		lane_tcp_tune_echo(ln, pcb, o->tsecr, seg->len);
 }
 
 uint16_t lane_tcp_peer_text(const struct lane *ln, const struct lane_tcp *pcb)
@@ -76,11 +75,13 @@ void lane_tcp_tune(struct lane *ln, struct lane_tcp *pcb)
 {
 	struct lane_tcp_x *x = lane_tcp_x(ln, pcb);
 	uint32_t round_us = x->rcv_rtt_us ? x->rcv_rtt_us : pcb->rto.srtt_us;
-	uint32_t max = ln->st->cfg.tcp_rmem[2] / 2, before = lane_tcp_tune_space(ln, pcb);
-	uint32_t seq = lane_tcp_copied_seq(ln, pcb), copied = seq - x->tune_seq;
+	uint32_t max = ln->st->cfg.tcp_rmem[2] / 2, before, seq, copied;
 
 	if ((uint32_t)ln->now_us - x->tune_us < round_us)
 		return;
+	before = lane_tcp_tune_space(ln, pcb);
+	seq = lane_tcp_copied_seq(ln, pcb);
+	copied = seq - x->tune_seq;
 	x->tune_seq = seq;
 	x->tune_us = (uint32_t)ln->now_us;
 	if (copied <= before)

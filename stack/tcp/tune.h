@@ -10,6 +10,8 @@
 uint16_t lane_tcp_peer_text(const struct lane *ln, const struct lane_tcp *pcb);
 /* 'seg' with text comes in order: it may tell the round trip. */
 void lane_tcp_tune_rtt(const struct lane *ln, const struct lane_tcp *pcb, const struct lane_seg *seg);
+/* The same, with timestamps: 'echo' came back with 'len' bytes, and is not the last one's. */
+void lane_tcp_tune_echo(const struct lane *ln, const struct lane_tcp *pcb, uint32_t echo, uint32_t len);
 /* The program has taken text: the receive buffer may grow. */
 void lane_tcp_tune(struct lane *ln, struct lane_tcp *pcb);
 /* Bytes that it took in a round (tcpi_rcv_space). */

@@ -1,8 +1,9 @@
 /*
- * main.c - sim [--first N] [--seeds N] | --seed N [--trace]
+ * main.c - sim [--differ] [--first N] [--seeds N] | --seed N [--trace] [--long-way]
  *
  * Runs the simulator over seeds. The first that fails is named with the command that shows it
- * again.
+ * again. --differ: each runs twice, with and without the short way of plain segments, and must come to
+ * the same (differ.c); --long-way: without only.
  */
 #include <getopt.h>
 #include <inttypes.h>
@@ -14,7 +15,7 @@
 
 #include "stack/wire/eth.h"
 #include "stack/wire/print.h"
-#include "tests/sim/sim.h"
+#include "tests/sim/differ.h"
 
 #define STEPS_MAX 3000000
 #define RUN_US    (3 * 3600 * 1000000ULL) /* virtual time in which the programs must end */
@@ -25,7 +26,7 @@
 #define SEEDS_ALL  1000
 
 static struct sim *current; /* for the handler of signals */
-static uint64_t nr_merged, nr_supers, nr_narrow, nr_holes; /* how often the rarer ways were taken */
+static uint64_t nr_merged, nr_supers, nr_narrow, nr_holes, nr_plain_in, nr_plain_out; /* how often the rarer ways were taken */
 
 static void tell_replay(const struct sim *s)
 {
@@ -109,6 +110,8 @@ static void on_frame(void *arg, unsigned int end, const uint8_t *frame, size_t l
 		lane_print_frame(line, sizeof(line), frame, len);
 		sim_log(s, "%u> %s", end, line);
 	}
+	if (s->differ)
+		differ_frame(s, end, frame, len);
 	if (wrong) {
 		lane_print_frame(line, sizeof(line), frame, len);
 		sim_fail(s, "lane %u sends: %s: %s", end, line, wrong);
@@ -132,6 +135,8 @@ static unsigned int turn(struct sim *s)
 		sim_events(s, i);
 		lane_check(ln);
 	}
+	if (s->differ)
+		differ_turn(s);
 	if (++s->nr_steps > STEPS_MAX)
 		sim_fail(s, "more than %d steps", STEPS_MAX);
 	return nr;
@@ -245,21 +250,30 @@ static void summary(const struct sim *s)
 	}
 }
 
-static void run_seed(uint64_t seed, bool trace)
+struct run {
+	uint64_t seed;
+	bool trace, differ, long_way;
+};
+
+/* Returns the digest of a run that is to be compared. */
+static uint64_t run_seed(const struct run *r)
 {
 	struct world_config cfg;
 	struct sim *s = calloc(1, sizeof(*s));
+	uint64_t digest;
 
 	if (!s)
 		exit(2);
 	current = s;
-	s->seed = seed;
-	s->trace = trace;
-	lane_rng_seed(&s->rng, seed);
+	s->seed = r->seed;
+	s->trace = r->trace;
+	s->differ = r->differ;
+	lane_rng_seed(&s->rng, s->seed);
 	sim_draw(s, &cfg);
 	cfg.pair.trace = on_frame;
 	cfg.pair.arg = s;
 	world_open(&s->w, &cfg);
+	s->w.ln[0]->no_plain = s->w.ln[1]->no_plain = r->long_way;
 	sim_open_listeners(s);
 	run_programs(s);
 	for (unsigned int i = 0; i < 2; i++) {
@@ -277,10 +291,30 @@ static void run_seed(uint64_t seed, bool trace)
 		nr_supers += lane_stats(s->w.ln[i])->tcp_supers;
 		nr_narrow += lane_stats(s->w.ln[i])->pmtu_learned;
 		nr_holes += lane_stats(s->w.ln[i])->pmtu_black_holes;
+		nr_plain_in += s->w.ln[i]->nr_plain_in;
+		nr_plain_out += s->w.ln[i]->nr_plain_out;
 	}
+	if (r->differ)
+		differ_end(s);
+	digest = s->digest;
 	world_close(&s->w);
 	current = NULL;
 	free(s);
+	return digest;
+}
+
+/* The same seed both ways. */
+static void run_both(struct run r)
+{
+	uint64_t with = run_seed(&r), without;
+
+	r.long_way = true;
+	without = run_seed(&r);
+	if (with == without)
+		return;
+	fprintf(stderr, "seed %" PRIu64 ": the short way of plain segments makes a difference: compare sim --seed %" PRIu64
+		" --trace with the same and --long-way\n", r.seed, r.seed);
+	exit(1);
 }
 
 int main(int argc, char **argv)
@@ -290,10 +324,12 @@ int main(int argc, char **argv)
 		{"seeds", required_argument, NULL, 'n'},
 		{"seed", required_argument, NULL, 's'},
 		{"trace", no_argument, NULL, 't'},
+		{"differ", no_argument, NULL, 'd'},
+		{"long-way", no_argument, NULL, 'l'},
 		{0},
 	};
 	uint64_t first = 1, nr = 20;
-	bool trace = false;
+	struct run r = {0};
 	int c;
 
 	while ((c = getopt_long(argc, argv, "", opts, NULL)) != -1) {
@@ -302,7 +338,11 @@ int main(int argc, char **argv)
 		else if (c == 'n')
 			nr = strtoull(optarg, NULL, 0);
 		else if (c == 't')
-			trace = true;
+			r.trace = true;
+		else if (c == 'd')
+			r.differ = true;
+		else if (c == 'l')
+			r.long_way = true;
 		else if (c == 's')
 			first = strtoull(optarg, NULL, 0);
 		else
@@ -311,11 +351,16 @@ int main(int argc, char **argv)
 			nr = 1;
 	}
 	watch_signals();
-	for (uint64_t seed = first; seed < first + nr; seed++)
-		run_seed(seed, trace);
+	for (r.seed = first; r.seed < first + nr; r.seed++) {
+		if (r.differ)
+			run_both(r);
+		else
+			run_seed(&r);
+	}
 	printf("%" PRIu64 " seeds from %" PRIu64 " on passed, %" PRIu64 " segments merged, %" PRIu64
-	       " super-segments, %" PRIu64 " path MTUs, %" PRIu64 " black holes\n",
-	       nr, first, nr_merged, nr_supers, nr_narrow, nr_holes);
+	       " super-segments, %" PRIu64 " path MTUs, %" PRIu64 " black holes, plain: %" PRIu64
+	       " in, %" PRIu64 " out\n",
+	       nr, first, nr_merged, nr_supers, nr_narrow, nr_holes, nr_plain_in, nr_plain_out);
 	/* So many seeds have some of all. */
 	return (nr >= SEEDS_MANY && (nr_merged == 0 || nr_supers == 0)) ||
 	       (nr >= SEEDS_ALL && (nr_narrow == 0 || nr_holes == 0));

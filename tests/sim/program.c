@@ -206,9 +206,23 @@ static void side_error(struct sim *s, struct sim_conn *c, unsigned int i, int er
 	end_side(s, c, i);
 }
 
-static uint32_t next_chunk(struct sim *s, const struct sim_side *side)
+/* In a dialogue: is it this side's turn? */
+static bool may_speak(const struct sim_conn *c, unsigned int i)
 {
-	uint64_t left = side->to_send - side->sent;
+	const struct sim_side *side = &c->side[i];
+
+	if (!c->dialogue || side->eof)
+		return true;
+	if (side->sent >= side->to_send)
+		return true; /* it ends */
+	return i == c->opener ? side->rcvd >= side->sent : side->rcvd > side->sent;
+}
+
+static uint32_t next_chunk(struct sim *s, const struct sim_conn *c, unsigned int i)
+{
+	const struct sim_side *side = &c->side[i];
+	bool answers = c->dialogue && i != c->opener && !side->eof;
+	uint64_t left = (answers ? side->rcvd : side->to_send) - side->sent;
 	uint32_t n = 1 + sim_below(s, side->chunk);
 
 	return n < left ? n : (uint32_t)left;
@@ -254,7 +268,7 @@ static bool step_write(struct sim *s, struct sim_conn *c, unsigned int i)
 {
 	static uint8_t buf[BUF_SIZE];
 	struct sim_side *side = &c->side[i];
-	uint32_t len = next_chunk(s, side);
+	uint32_t len = next_chunk(s, c, i);
 	ssize_t r = 0;
 
 	if (side->zero_copy)
@@ -407,8 +421,10 @@ static bool step_side(struct sim *s, struct sim_conn *c, unsigned int i)
 		abort_side(s, c, i);
 		return false;
 	}
-	if (side->can_write && !side->wr_shut)
-		acted = side->sent < side->to_send ? step_write(s, c, i) : step_finish(s, c, i);
+	if (side->can_write && !side->wr_shut && side->sent >= side->to_send)
+		acted = step_finish(s, c, i);
+	else if (side->can_write && !side->wr_shut && may_speak(c, i))
+		acted = step_write(s, c, i);
 	if (!side->done && side->can_read && !side->eof)
 		acted |= step_read(s, c, i);
 	if (!side->done && side->eof && side->wr_shut)
@@ -546,7 +562,7 @@ uint64_t sim_next(const struct sim *s)
 		for (unsigned int i = 0; i < 2; i++) {
 			const struct sim_side *side = &c->side[i];
 			bool acts = side->pcb && ((side->can_read && !side->eof) ||
-						  (side->can_write && !side->wr_shut));
+						  (side->can_write && !side->wr_shut && may_speak(c, i)));
 
 			if (acts && side->wake_us < at)
 				at = side->wake_us;

@@ -178,6 +178,29 @@ static void draw_narrow(struct sim *s, struct world_config *cfg)
 	}
 }
 
+/* Requests and answers, which take the short way of plain segments. */
+static void draw_dialogues(struct sim *s)
+{
+	struct lane_rng rng;
+
+	lane_rng_seed(&rng, s->seed ^ 0x6469616c6f67ULL);
+	if (lane_rng_below(&rng, 2))
+		return;
+	for (uint32_t i = 0; i < s->nr_conns; i++) {
+		struct sim_conn *c = &s->conn[i];
+		uint32_t bytes = 1 + lane_rng_below(&rng, 30000);
+
+		c->dialogue = lane_rng_below(&rng, 2);
+		for (unsigned int k = 0; c->dialogue && k < 2; k++) {
+			c->side[k].to_send = bytes;
+			c->side[k].abort_at = lane_rng_below(&rng, bytes);
+			c->side[k].chunk = 1 + lane_rng_below(&rng, 1U << lane_rng_below(&rng, 12));
+			if (c->side[k].chunk < bytes / 500)
+				c->side[k].chunk = bytes / 500;
+		}
+	}
+}
+
 void sim_draw(struct sim *s, struct world_config *cfg)
 {
 	/* Microseconds and milliseconds are kept in 32 bits in places. */
@@ -215,6 +238,7 @@ void sim_draw(struct sim *s, struct world_config *cfg)
 		draw_side(s, &c->side[0]);
 		draw_side(s, &c->side[1]);
 	}
+	draw_dialogues(s);
 	sim_draw_happening(s);
 	s->udp_to_send = sim_below(s, 4) ? 0 : log_uniform(s, 200);
 }

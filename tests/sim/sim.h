@@ -54,6 +54,7 @@ struct sim_side {
 struct sim_conn {
 	unsigned int opener; /* lane */
 	bool v6;
+	bool dialogue; /* the opener waits for each answer, the other writes only those */
 	uint64_t start_us;
 	uint16_t port;           /* of the opener */
 	struct sim_side side[2]; /* by lane */
@@ -83,6 +84,8 @@ struct sim {
 	uint16_t maxseg;
 	uint32_t max_pacing_rate;
 	uint64_t nr_steps;
+	bool differ;	 /* 'digest' is kept */
+	uint64_t digest; /* of all frames and states (differ.h) */
 	/* UDP beside it: numbered datagrams both ways */
 	struct lane_udp *udp[2];
 	bool udp_cut; /* beyond the MTU too, in fragments */

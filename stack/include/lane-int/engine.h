@@ -26,6 +26,9 @@ struct lane_pkt {
 /* At most LANE_BURST packets whose checksums are right, in the order of their arrival. Sets why and b of
  * each: LANE_OK: it was consumed; else it is the caller's to free, unless b is NULL. */
 void lane_tcp_in(struct lane *ln, struct lane_pkt pkt[], unsigned int n);
+/* A frame that came alone: if it is a plain segment of a plain connection (tcp/plain.h) it is consumed, else nothing
+ * has changed. */
+bool lane_tcp_plain_rx(struct lane *ln, struct lane_buf *b);
 enum lane_drop lane_udp_in(struct lane *ln, struct lane_pkt *pkt);
 void lane_tcp_icmp(struct lane *ln, const struct lane_icmp_info *icmp);
 /* Somebody is in the multicast group 'group' on interface 'ifi'. */
@@ -36,6 +39,8 @@ bool lane_udp_icmp(struct lane *ln, struct lane_pkt *pkt, const struct lane_icmp
  * same-host peer's partial sum is accepted where LANE_BUF_PARTIAL_OK). */
 bool lane_l4_csum_ok(struct lane *ln, const struct lane_pkt *pkt);
 void lane_count_drop(struct lane *ln, enum lane_drop why);
+/* An IPv4 packet from 'src' to 'dst' that came by interface 'ifi' for its MAC is ours, from one who may be a peer. */
+bool lane_rx_addrs_ok(const struct lane *ln, unsigned int ifi, struct lane_ip src, struct lane_ip dst);
 /* At most LANE_BURST received packets, the whole way in. Consumes them. */
 void lane_rx(struct lane *ln, struct lane_buf *bufs[], unsigned int n);
 
@@ -95,6 +100,9 @@ void lane_ip_out(struct lane *ln, struct lane_buf *b, const struct lane_path *pa
 
 /* Sends a whole frame as it is by interface path->ifi. Consumes 'b', as lane_ip_out(). */
 void lane_ip_out_frame(struct lane *ln, struct lane_buf *b, const struct lane_path *path);
+
+/* Hands a packet with all its headers to queue b->queue. False: the ring is full, and nothing changed. */
+bool lane_ip_tx(struct lane *ln, struct lane_buf *b);
 
 /* The queue that packets of 'path' leave by, NULL: there is none. */
 struct lane_queue *lane_ip_queue(const struct lane *ln, const struct lane_path *path);

@@ -218,10 +218,20 @@ struct lane_super {
 	uint8_t flags, ecn;  /* of TCP and IP */
 };
 
+/* What the last plain segment that came alone was of: stack/tcp/plain_in.c. */
+struct lane_last {
+	uint32_t tcp;	   /* index of its connection */
+	uint32_t src, dst; /* IPv4 addresses as they lie in memory */
+	uint32_t version;  /* its nettab's, when they were looked up */
+	uint8_t ifi;
+	bool ok; /* they are a peer's and ours */
+};
+
 /* One process' handle. */
 struct lane {
 	struct lane_state *st;
 	uint64_t now_us; /* of this call */
+	uint32_t now_ms; /* the same, mod 2^32 */
 	struct lane_bufs bufs;
 	struct lane_nettab *net; /* one for each interface */
 	unsigned int nr_ifs;
@@ -242,6 +252,9 @@ struct lane {
 	struct lane_queue *queues[LANE_QUEUES_ALL];
 	unsigned int nr_queues;
 	struct lane_super super;
+	struct lane_last last;
+	bool no_plain; /* all segments go the long way (stack/tcp/plain.h): for tests */
+	uint64_t nr_plain_in, nr_plain_out; /* how many did not */
 	uint32_t kick_mask; /* queues with frames that were not kicked */
 };
 
