@@ -128,6 +128,7 @@ static int first_listen(int fd, struct shim_local *l, int backlog)
 	}
 	if (shim_addr_of_kernel(fd, &local) < 0)
 		return kernel_listen(fd, backlog);
+	shim_uring_look();
 	why = shim_refuses(fd, l, &local);
 	if (why == SHIM_NR_FB)
 		return listen_both(fd, l, &local, backlog);

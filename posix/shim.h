@@ -93,7 +93,7 @@ struct shim {
 	int anchor;		/* unconnected socket: dup'ed for accepted numbers */
 	int scratch;		/* unconnected socket: asked about options that we do not know */
 	int nr_cpus;		/* usable: affinity mask and cgroup quota */
-	_Atomic bool uses_uring; /* has called io_uring_setup(2): its sockets stay with the kernel */
+	_Atomic bool uses_uring; /* io_uring: its sockets stay with the kernel */
 	_Atomic int pid;	/* to tell a child of a raw fork */
 	_Atomic bool other_netns; /* it went to another network namespace: new sockets are the kernel's */
 	_Atomic uint32_t denied; /* SHIM_NO_*: by a filter of system calls (seccomp.c) */
@@ -105,6 +105,10 @@ extern struct shim shim __attribute__((visibility("hidden")));
 bool shim_started(void);
 /* Joins the keeper if that was not tried yet. True: shim.view is good. Else count shim.why. */
 bool shim_join(void);
+/* uring.c: is the program linked with liburing? Once, from the constructor. */
+void shim_uring_init(void);
+/* Has it a ring by now? */
+void shim_uring_look(void);
 /* Counts a socket that stays with the kernel. */
 void shim_count_fallback(enum shim_fallback why);
 

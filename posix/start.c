@@ -103,6 +103,7 @@ static void join(void)
 
 	if (shim.state != READY)
 		return;
+	shim_uring_look();
 	shim.nr_cpus = usable_cpus();
 	keeper_hide_fd = shim_fd_hide;
 	keeper_unhide_fd = shim_fd_unhide;
@@ -171,5 +172,6 @@ void shim_count_fallback(enum shim_fallback why)
 __attribute__((constructor)) static void shim_constructor(void)
 {
 	shim_libc();
+	shim_uring_init();
 	shim_started();
 }
