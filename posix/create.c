@@ -16,6 +16,7 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
+#include "posix/keeper/sys.h"
 #include "posix/sock.h"
 
 static int made(int fd)
@@ -59,11 +60,17 @@ CREATOR(memfd_create, (const char *name, unsigned int flags), (name, flags))
 
 static int made_pair(int r, int fds[2])
 {
-	if (r < 0)
+	int i, bad = 0;
+
+	for (i = 0; r == 0 && i < 2; i++)
+		bad |= shim_fd_new(shim_fd_within(fds[i]));
+	if (bad >= 0)
 		return r;
-	shim_fd_new(fds[0]);
-	shim_fd_new(fds[1]);
-	return r;
+	for (i = 0; i < 2; i++) {
+		if (fds[i] < shim_nofile_limit)
+			sys_close(fds[i]);
+	}
+	return (int)shim_ret(-EMFILE);
 }
 
 LANE_EXPORT int pipe(int fds[2])
@@ -81,8 +88,19 @@ LANE_EXPORT int socketpair(int domain, int type, int protocol, int fds[2])
 	return made_pair(shim_libc()->socketpair(domain, type, protocol, fds), fds);
 }
 
+/* libc has the number: who has it closes it. */
+static bool beyond(int fd)
+{
+	return shim_nofile_extra && fd >= shim_nofile_limit;
+}
+
 static FILE *made_stream(FILE *f)
 {
+	if (f && beyond(fileno_unlocked(f))) {
+		fclose(f);
+		errno = EMFILE;
+		return NULL;
+	}
 	if (f)
 		shim_fd_new(fileno_unlocked(f));
 	return f;
@@ -104,6 +122,11 @@ LANE_EXPORT DIR *opendir(const char *path)
 {
 	DIR *d = shim_libc()->opendir(path);
 
+	if (d && beyond(dirfd(d))) {
+		closedir(d);
+		errno = EMFILE;
+		return NULL;
+	}
 	if (d)
 		shim_fd_new(dirfd(d));
 	return d;

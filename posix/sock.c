@@ -302,7 +302,8 @@ LANE_EXPORT int accept4(int fd, struct sockaddr *addr, socklen_t *len, int flags
 	if (!l && shim_adopt_inherited(fd))
 		l = shim_get_sock(fd);
 	if (!l)
-		return shim_fd_new(shim_libc()->accept4(fd, addr, len, flags));
+		return (int)shim_ret(shim_fd_new(
+			shim_fd_within(shim_libc()->accept4(fd, addr, len, flags))));
 	r = shim_accept(fd, l, addr, len, flags);
 	shim_put(l);
 	return (int)shim_ret(r);

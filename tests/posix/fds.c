@@ -3,6 +3,7 @@
  */
 #include "t.h"
 
+#include <dirent.h>
 #include <sys/resource.h>
 
 static char buf[4096];
@@ -306,6 +307,34 @@ static void while_blocked(void)
 	}
 }
 
+/* libuv, emfile: the limit holds for all that makes numbers, also where the lane has no part in it. */
+static void limit_for_all(void)
+{
+	int l = t_listen(3), u = (int)MUST(socket(AF_UNIX, SOCK_STREAM, 0)), c, two[2];
+	struct sockaddr_un a = {.sun_family = AF_UNIX};
+	struct rlimit rl = {.rlim_cur = 40, .rlim_max = 40};
+	socklen_t len = sizeof(a);
+
+	MUST(bind(u, (struct sockaddr *)&a, sizeof(sa_family_t)));
+	MUST(getsockname(u, (struct sockaddr *)&a, &len));
+	MUST(listen(u, 3));
+	c = (int)MUST(socket(AF_UNIX, SOCK_STREAM, 0));
+	MUST(connect(c, (struct sockaddr *)&a, len));
+	MUST(setrlimit(RLIMIT_NOFILE, &rl));
+	while ((c = dup(0)) >= 0)
+		;
+	SHOW(c);
+	SHOW(accept(u, NULL, NULL));
+	SHOW(pipe(two));
+	SHOW(socketpair(AF_UNIX, SOCK_STREAM, 0, two));
+	t_say("%s", fopen("/dev/null", "r") ? "opened" : strerror(errno));
+	t_say("%s", opendir("/") ? "opened" : strerror(errno));
+	MUST(close(39));
+	SHOW(pipe(two));
+	SHOW(socketpair(AF_UNIX, SOCK_STREAM, 0, two));
+	t_say("%s", opendir("/") ? "opened" : strerror(errno));
+}
+
 T_MAIN(T_CASE(lowest), T_CASE(duplicates_share), T_CASE(dup2_over), T_CASE(shutdown_wakes),
        T_CASE(ranges), T_CASE(numbers_reused), T_CASE(stats), T_CASE(too_few), T_CASE(stdio),
-       T_CASE(standard_numbers), T_CASE(while_blocked))
+       T_CASE(standard_numbers), T_CASE(while_blocked), T_CASE(limit_for_all))
