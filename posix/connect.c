@@ -207,6 +207,11 @@ static int connect_fresh(int fd, struct shim_local *l, const struct sockaddr *ad
 	if (why == SHIM_NR_FB) {
 		shim_kopts_read(fd, l, &k);
 		r = start(&k, &local, &a.ep, &index);
+		/* The kernel chose the port, and knows nothing of the lane's, nor of their TIME_WAITs. */
+		if (r == -EADDRNOTAVAIL && local.port && l->any_port) {
+			local.port = 0;
+			r = start(&k, &local, &a.ep, &index);
+		}
 		if (r == -EADDRINUSE || (r == -EADDRNOTAVAIL && local.port))
 			return -EADDRNOTAVAIL;
 		why = r < 0 ? why_not(r) : SHIM_NR_FB;

@@ -81,6 +81,7 @@ struct shim_local {
 	int epfd;	       /* EPOLL: one number of it that is open */
 	uint32_t nr, next_free; /* fd.c: its own number, 1 + the next free object's */
 	uint8_t opts_set;	/* FRESH: SHIM_OPTS_*, levels at which the program has set options */
+	uint8_t any_port;	/* FRESH: bind() left the port to the kernel */
 	struct shim_kept kept[SHIM_KEPT]; /* SOCK */
 	uint8_t accept_turn;	/* listener: connections taken from the lane since the kernel was asked */
 };

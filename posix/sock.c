@@ -251,6 +251,13 @@ static bool port_in_use(int fd, const struct shim_local *l, const struct sockadd
 	return true;
 }
 
+static bool asked_any_port(const struct sockaddr *addr, socklen_t len)
+{
+	struct shim_addr a;
+
+	return shim_addr_get(&a, addr, len) == 0 && !a.ep.port;
+}
+
 LANE_EXPORT int bind(int fd, const struct sockaddr *addr, socklen_t len)
 {
 	struct shim_local *l = shim_get(fd);
@@ -272,6 +279,8 @@ LANE_EXPORT int bind(int fd, const struct sockaddr *addr, socklen_t len)
 		r = (int)shim_ret(shim_own_bind(fd, l, addr, len));
 	if (r == 0 && l->kind == SHIM_FRESH && l->dgram)
 		shim_udp_bound(fd, l);
+	else if (r == 0 && l->kind == SHIM_FRESH)
+		l->any_port = asked_any_port(addr, len);
 	shim_put(l);
 	return r;
 }

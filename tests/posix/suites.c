@@ -227,7 +227,30 @@ static void signals_asked_for(void)
 	show_signal("urgent");
 }
 
+/* redis' suite, by Tcl, whose clients bind to port 0: no port is given that cannot connect. */
+static void bound_to_any_port(void)
+{
+	int l = t_listen(100), on = 1, good = 0, c, s;
+	struct sockaddr_in any = t_addr(0), to = t_addr(t_port(l));
+
+	for (int i = 0; i < 1500; i++) {
+		c = (int)MUST(socket(AF_INET, SOCK_STREAM, 0));
+		MUST(setsockopt(c, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)));
+		MUST(bind(c, (struct sockaddr *)&any, sizeof(any)));
+		if (connect(c, (struct sockaddr *)&to, sizeof(to)) < 0) {
+			SHOW(-1);
+			continue;
+		}
+		good++;
+		s = (int)MUST(accept(l, NULL, NULL));
+		close(c); /* first: TIME_WAIT is its */
+		MUST(read(s, buf, 1));
+		close(s);
+	}
+	SHOW(good);
+}
+
 T_MAIN(T_CASE(write_learns_of_reset), T_CASE(write_finds_room),
        T_CASE(accept_beside_exec), T_CASE(exit_beside_exec),
        T_CASE(epoll_tells_all), T_CASE(nothing_written), T_CASE(urgent_datagram),
-       T_CASE(signals_asked_for), T_CASE(null_takes_nothing))
+       T_CASE(signals_asked_for), T_CASE(null_takes_nothing), T_CASE(bound_to_any_port))
