@@ -187,8 +187,9 @@ static void fin_acked(struct lane *ln, struct lane_tcp *pcb, struct lane_seg *se
 	case LANE_TCP_FIN_WAIT_1:
 		pcb->state = LANE_TCP_FIN_WAIT_2;
 		lane_tcp_notify(ln, pcb, LANE_EV_DRAINED);
-		if (pcb->flags & LANE_TF_ORPHAN)
-			lane_tcp_linger2_start(ln, pcb);
+		if (!(pcb->flags & LANE_TF_ORPHAN))
+			break;
+		seg->done = !lane_tcp_linger2_start(ln, pcb);
 		break;
 	case LANE_TCP_CLOSING:
 		lane_tcp_notify(ln, pcb, LANE_EV_DRAINED);

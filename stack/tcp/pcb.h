@@ -574,8 +574,8 @@ uint32_t lane_tcp_due_ms(const struct lane *ln, const struct lane_tcp *pcb, enum
 /* Starts the wheel's entry for what is armed, unless it stands there or before. */
 void lane_tcp_rearm(struct lane *ln, struct lane_tcp *pcb);
 void lane_tcp_keepalive_start(struct lane *ln, struct lane_tcp *pcb);
-/* An orphan is in FIN_WAIT_2 from now on, for so long as its options say. */
-void lane_tcp_linger2_start(struct lane *ln, struct lane_tcp *pcb);
+/* An orphan is in FIN_WAIT_2 from now on, for so long as its options say. False: not at all, it is gone. */
+bool lane_tcp_linger2_start(struct lane *ln, struct lane_tcp *pcb);
 
 /* ---- timewait.c ---- */
 /* The connection goes to TIME_WAIT: a record answers for it from now on. */

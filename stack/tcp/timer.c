@@ -58,10 +58,15 @@ void lane_tcp_keepalive_start(struct lane *ln, struct lane_tcp *pcb)
 		lane_tcp_disarm(pcb, LANE_TT_KEEP);
 }
 
-void lane_tcp_linger2_start(struct lane *ln, struct lane_tcp *pcb)
+bool lane_tcp_linger2_start(struct lane *ln, struct lane_tcp *pcb)
 {
+	if (lane_tcp_opts(ln, pcb)->linger2_us == UINT32_MAX) {
+		lane_tcp_abort(ln, pcb);
+		return false;
+	}
 	pcb->last_tx_ms = lane_now_ms(ln);
 	lane_tcp_arm(ln, pcb, LANE_TT_KEEP, lane_tcp_opts(ln, pcb)->linger2_us);
+	return true;
 }
 
 /* The peer never closes, whatever else it says. */

@@ -62,7 +62,7 @@ struct lane_tcp_opts_set {
 	uint32_t rcvbuf, sndbuf; /* bytes, as SO_RCVBUF reads them (doubled); payload limit is half */
 	uint64_t keepidle_us, keepintvl_us;
 	uint32_t user_timeout_us;
-	uint32_t linger2_us;	  /* FIN_WAIT_2 of an orphan */
+	uint32_t linger2_us;	  /* FIN_WAIT_2 of an orphan; UINT32_MAX: none, the peer is reset */
 	uint32_t defer_accept_us; /* listener: 0: off */
 	uint32_t notsent_lowat;	  /* bytes, UINT32_MAX: the lane's (lane_config) */
 	uint32_t window_clamp;	  /* 0: none */

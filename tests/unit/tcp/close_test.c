@@ -293,6 +293,35 @@ static void test_fin_wait_2__ends(void **state)
 	script_close();
 }
 
+/* TCP_LINGER2 below 0: whether the FIN's ACK or the program's close comes first. */
+static void test_fin_wait_2__none(void **state)
+{
+	struct lane_tcp_opts_set o;
+
+	(void)state;
+	for (int closed_first = 0; closed_first < 2; closed_first++) {
+		script_open(NULL);
+		script_accept("S 0 mss 1460 sackok");
+		lane_tcp_get_opts(s.ln, s.pcb, &o);
+		o.linger2_us = UINT32_MAX;
+		lane_tcp_set_opts(s.ln, s.pcb, &o);
+		if (closed_first)
+			end_pcb();
+		else
+			lane_tcp_shutdown(s.ln, s.pcb, false, true);
+		script_flush();
+		script_out("F. 1 ack 1");
+		script_in(". 1 ack 2");
+		if (!closed_first) {
+			assert_int_equal(script_state(), LANE_TCP_FIN_WAIT_2);
+			end_pcb();
+		}
+		script_out("R. 2 ack 1");
+		assert_int_equal(s.ln->st->tcp_pool.nr_used, 1);
+		script_close();
+	}
+}
+
 /* Nor does it end early when what is due has to be looked at again. */
 static void test_fin_wait_2__not_early(void **state)
 {
@@ -513,6 +542,7 @@ int main(void)
 		cmocka_unit_test(test_shutdown_rd__text_is_still_delivered),
 		cmocka_unit_test(test_fin_wait_2__ends),
 		cmocka_unit_test(test_fin_wait_2__not_early),
+		cmocka_unit_test(test_fin_wait_2__none),
 		cmocka_unit_test(test_time_wait__reuse_by_seq),
 		cmocka_unit_test(test_time_wait__reuse_by_timestamp),
 		cmocka_unit_test(test_time_wait__rst),
