@@ -44,6 +44,7 @@ static void inherit(struct shim_sock *s, const struct shim_sock *from)
 	s->so_priority = from->so_priority;
 	s->so_mark = from->so_mark;
 	s->so_bits = from->so_bits;
+	s->cmsg = from->cmsg;
 }
 
 /* Moves the next connection into a new sock for 'nl'; its peer in *peer. -EAGAIN: another was faster. */

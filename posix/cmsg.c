@@ -4,6 +4,7 @@
 #include <time.h>
 
 #include <linux/errqueue.h>
+#include <netinet/tcp.h>
 
 #include "lane-int/ifs.h"
 #include "posix/cmsg.h"
@@ -118,6 +119,15 @@ static int put_control(struct msghdr *m, const uint8_t *buf, size_t at)
 		return -EFAULT;
 	m->msg_controllen = at;
 	return 0;
+}
+
+int shim_cmsg_put_inq(struct msghdr *m, int inq)
+{
+	_Alignas(struct cmsghdr) uint8_t buf[CONTROL_MAX];
+	size_t at = 0;
+
+	append(m, buf, &at, IPPROTO_TCP, TCP_CM_INQ, &inq, sizeof(inq));
+	return put_control(m, buf, at);
 }
 
 /* The sockaddr of who says so, behind what is said. */

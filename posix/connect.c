@@ -280,6 +280,25 @@ static int reconnect(int fd, struct shim_local *l, struct shim_addr *a)
 	return r == -EXDEV ? -ENETUNREACH : r;
 }
 
+int shim_connect_again(struct shim_local *l)
+{
+	unsigned int flags = shim_sock_flags(l);
+	int r;
+
+	if (flags & SHIM_SOCK_UNCONNECTED)
+		return 0;
+	if (!(flags & SHIM_SOCK_CONNECTING))
+		return -EISCONN;
+	if (!(flags & SHIM_SOCK_NONBLOCK)) {
+		r = wait_connected(l);
+		return r == -EINPROGRESS ? -EALREADY : r;
+	}
+	r = outcome(l);
+	if (r > 0 && shim_look())
+		r = outcome(l);
+	return r > 0 ? -EALREADY : r;
+}
+
 int shim_connect(int fd, struct shim_local *l, const struct sockaddr *addr, socklen_t len)
 {
 	unsigned int flags;
@@ -294,18 +313,8 @@ int shim_connect(int fd, struct shim_local *l, const struct sockaddr *addr, sock
 	if (a.family == AF_UNSPEC)
 		return disconnect(l);
 	flags = shim_sock_flags(l);
-	if (flags & SHIM_SOCK_CONNECTING) {
-		if (!(flags & SHIM_SOCK_NONBLOCK)) {
-			r = wait_connected(l);
-			return r == -EINPROGRESS ? -EALREADY : r;
-		}
-		r = outcome(l);
-		if (r > 0 && shim_look())
-			r = outcome(l);
-		return r > 0 ? -EALREADY : r;
-	}
 	if (!(flags & SHIM_SOCK_UNCONNECTED))
-		return -EISCONN;
+		return shim_connect_again(l);
 	r = reconnect(fd, l, &a);
 	if (r < 0)
 		return r;

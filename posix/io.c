@@ -113,7 +113,19 @@ LANE_EXPORT ssize_t writev(int fd, const struct iovec *iov, int n)
 
 /* ---- with an offset: a socket has none (ESPIPE), but -1 means "as readv" ---- */
 
-#define POSITIONED_V2(name, other, vec)                                                            \
+/* RWF_NOWAIT is a socket's MSG_DONTWAIT; what the others say of files means nothing. */
+static ssize_t vector_with(int fd, const struct iovec *iov, int n, int flags, bool out)
+{
+	struct msghdr m = {.msg_iov = (struct iovec *)iov, .msg_iovlen = (size_t)n};
+
+	if (flags & ~(RWF_HIPRI | RWF_DSYNC | RWF_SYNC | RWF_NOWAIT | RWF_APPEND))
+		return shim_ret(-EOPNOTSUPP);
+	if (!(flags & RWF_NOWAIT) || n < 0 || n > SHIM_IOV_MAX)
+		return out ? writev(fd, iov, n) : readv(fd, iov, n);
+	return out ? sendmsg(fd, &m, MSG_DONTWAIT) : recvmsg(fd, &m, MSG_DONTWAIT);
+}
+
+#define POSITIONED_V2(name, other, out)                                                            \
 	ssize_t name(int fd, const struct iovec *iov, int n, off_t at, int flags);                 \
 	LANE_EXPORT ssize_t name(int fd, const struct iovec *iov, int n, off_t at, int flags)      \
 	{                                                                                          \
@@ -124,10 +136,10 @@ LANE_EXPORT ssize_t writev(int fd, const struct iovec *iov, int n)
 		shim_put(l);                                                                       \
 		if (at != -1)                                                                      \
 			return shim_ret(-ESPIPE);                                                  \
-		return flags ? shim_ret(-EOPNOTSUPP) : vec(fd, iov, n);                            \
+		return vector_with(fd, iov, n, flags, out);                                        \
 	}
 
-POSITIONED_V2(preadv2, preadv64v2, readv)
-POSITIONED_V2(preadv64v2, preadv64v2, readv)
-POSITIONED_V2(pwritev2, pwritev64v2, writev)
-POSITIONED_V2(pwritev64v2, pwritev64v2, writev)
+POSITIONED_V2(preadv2, preadv64v2, false)
+POSITIONED_V2(preadv64v2, preadv64v2, false)
+POSITIONED_V2(pwritev2, pwritev64v2, true)
+POSITIONED_V2(pwritev64v2, pwritev64v2, true)

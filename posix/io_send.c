@@ -301,8 +301,14 @@ static ssize_t send_stream(struct shim_local *l, const struct iovec *iov, int io
 ssize_t shim_sock_send(struct shim_local *l, const struct iovec *iov, int iovcnt, int flags)
 {
 	struct msghdr m = {.msg_iov = (struct iovec *)iov, .msg_iovlen = (size_t)iovcnt};
+	int r;
 
 	if (shim_unlikely(l->dgram))
 		return shim_udp_send(l, &m, flags);
+	if (shim_unlikely(flags & MSG_FASTOPEN)) {
+		r = shim_connect_again(l);
+		if (r < 0)
+			return r;
+	}
 	return send_stream(l, iov, iovcnt, flags);
 }

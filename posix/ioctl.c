@@ -35,7 +35,7 @@ static int tcp_queue(struct shim_local *l, unsigned long req, void *arg)
 	if (pcb)
 		lane_tcp_get_status(v->ln, pcb, &st);
 	shim_leave(v);
-	if (!pcb || listener)
+	if (!pcb || (listener && req != SIOCATMARK))
 		return -EINVAL;
 	switch (req) {
 	case FIONREAD:

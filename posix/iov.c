@@ -50,6 +50,8 @@ ssize_t shim_iov_total(const struct iovec *iov, int n)
 	for (i = 0; i < n; i++) {
 		if ((ssize_t)iov[i].iov_len < 0)
 			return -EINVAL;
+		if ((intptr_t)((uintptr_t)iov[i].iov_base + iov[i].iov_len) < 0)
+			return -EFAULT; /* no program's memory ends there */
 		total += iov[i].iov_len;
 		if (total > SHIM_RW_MAX)
 			total = SHIM_RW_MAX;

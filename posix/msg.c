@@ -10,19 +10,47 @@
 #include "posix/pass.h"
 #include "posix/sock.h"
 
+static bool wants_inq(struct shim_local *l)
+{
+	const struct shim_sock *s = shim_sock_of(l);
+
+	return s && (s->cmsg & SHIM_CMSG_INQ);
+}
+
+/* What TCP_INQ tells: bytes that are left, or 1 for the end. */
+static int inq(struct shim_local *l)
+{
+	struct shim_view *v = &shim.view;
+	struct lane_tcp_status st = {0};
+	struct lane_tcp *pcb;
+	struct shim_sock *s;
+
+	shim_enter(v);
+	pcb = shim_tcp_of(l, &s);
+	if (pcb)
+		lane_tcp_get_status(v->ln, pcb, &st);
+	shim_leave_quiet(v);
+	return st.rcv_inq || !st.peer_fin ? (int)st.rcv_inq : 1;
+}
+
 ssize_t shim_recvmsg(struct shim_local *l, struct msghdr *m, int flags)
 {
 	ssize_t r;
+	int err;
 
 	if (l->dgram)
 		return shim_udp_recv(l, m, flags);
 	r = shim_sock_recv(l, m->msg_iov, (int)m->msg_iovlen, flags);
 	if (r < 0)
 		return r;
-	/* A stream says neither who sent it nor anything else. */
+	/* A stream says not who sent it. */
 	m->msg_namelen = 0;
-	m->msg_controllen = 0;
 	m->msg_flags = flags & (MSG_OOB | MSG_CMSG_CLOEXEC);
+	if (m->msg_controllen && wants_inq(l)) {
+		err = shim_cmsg_put_inq(m, inq(l));
+		return err < 0 ? err : r;
+	}
+	m->msg_controllen = 0;
 	return r;
 }
 

@@ -74,6 +74,7 @@ static const struct {
 	{IPPROTO_UDP, SHIM_UDP_GRO, SHIM_CMSG_GRO},
 	{IPPROTO_IP, IP_RECVERR, SHIM_CMSG_RECVERR4},
 	{IPPROTO_IPV6, IPV6_RECVERR, SHIM_CMSG_RECVERR6},
+	{IPPROTO_TCP, TCP_INQ, SHIM_CMSG_INQ},
 };
 
 uint32_t shim_opt_cmsg(int level, int name)
@@ -204,6 +205,8 @@ void shim_kopts_read(int fd, const struct shim_local *fresh, struct shim_kopts *
 	k->cc = !fresh->dgram && (fresh->opts_set & SHIM_OPTS_TCP) ? read_cc(fd) : -1;
 	if (fresh->opts_set & SHIM_OPTS_SO)
 		read_so(fd, k);
+	if (!fresh->dgram && (fresh->opts_set & SHIM_OPTS_TCP) && ask(fd, IPPROTO_TCP, TCP_INQ))
+		k->cmsg = SHIM_CMSG_INQ;
 	if (!fresh->dgram || !fresh->opts_set)
 		return;
 	k->udp_segment = (uint16_t)ask(fd, IPPROTO_UDP, SHIM_UDP_SEGMENT);

@@ -216,7 +216,11 @@ int shim_tcp_setopt(struct shim_local *l, int level, int name, int val)
 
 	shim_enter(v);
 	pcb = shim_tcp_of(l, &s);
-	if (pcb) {
+	if (pcb && level == IPPROTO_TCP && name == TCP_INQ) {
+		r = val == 0 || val == 1 ? 0 : -EINVAL;
+		if (r == 0)
+			s->cmsg = val ? SHIM_CMSG_INQ : 0;
+	} else if (pcb) {
 		lane_tcp_get_status(v->ln, pcb, &st);
 		lane_tcp_get_opts(v->ln, pcb, &o);
 		r = shim_tcp_opt_store(&o, &v->ln->st->cfg, (int)st.state, level, name, val);
@@ -324,6 +328,7 @@ int shim_tcp_getopt(struct shim_local *l, int level, int name, int *val)
 	struct lane_tcp *pcb;
 	struct shim_sock *s;
 	uint32_t mss = 0;
+	bool inq = false;
 
 	shim_enter(v);
 	pcb = shim_tcp_of(l, &s);
@@ -331,10 +336,15 @@ int shim_tcp_getopt(struct shim_local *l, int level, int name, int *val)
 		lane_tcp_get_opts(v->ln, pcb, &o);
 		lane_tcp_get_status(v->ln, pcb, &st);
 		mss = lane_tcp_snd_mss(v->ln, pcb);
+		inq = (s->cmsg & SHIM_CMSG_INQ) != 0;
 	}
 	shim_leave_quiet(v);
 	if (!pcb)
 		return -EBADF;
+	if (level == IPPROTO_TCP && name == TCP_INQ) {
+		*val = inq;
+		return 0;
+	}
 	if (level == IPPROTO_TCP && name == TCP_MAXSEG) {
 		*val = load_maxseg(&o, &st, mss);
 		return 0;

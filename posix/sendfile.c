@@ -128,12 +128,30 @@ static ssize_t send_file(struct shim_local *l, int in, off_t *offset, size_t cou
 
 ssize_t sendfile64(int out, int in, off_t *offset, size_t count);
 
+static bool is_sock(int fd)
+{
+	struct shim_local *l = shim_get_sock(fd);
+
+	if (l)
+		shim_put(l);
+	return l;
+}
+
+static bool is_pipe(int fd)
+{
+	struct stat st;
+
+	return fstat(fd, &st) == 0 && S_ISFIFO(st.st_mode);
+}
+
 LANE_EXPORT ssize_t sendfile64(int out, int in, off_t *offset, size_t count)
 {
 	struct shim_local *l = shim_get_sock(out);
 	int state;
 	ssize_t r;
 
+	if (!l && is_sock(in) && !offset && is_pipe(out))
+		return splice(in, NULL, out, NULL, count, 0);
 	if (!l)
 		return shim_libc()->sendfile64(out, in, offset, count);
 	state = shim_cancel_off(); /* sendfile(2) is no cancellation point */
@@ -148,15 +166,6 @@ LANE_EXPORT ssize_t sendfile(int out, int in, off_t *offset, size_t count)
 	return sendfile64(out, in, offset, count);
 }
 
-static bool is_sock(int fd)
-{
-	struct shim_local *l = shim_get_sock(fd);
-
-	if (l)
-		shim_put(l);
-	return l;
-}
-
 #define SPLICE_MAX 65536
 #define PIPE_PIECE 4096 /* what a pipe that polls writable takes without blocking */
 
@@ -165,7 +174,7 @@ static void splice_abandon(void *arg)
 	shim_put(arg);
 }
 
-/* Waits for the pipe unless that is not wanted: 1: ready, or -errno. 'l' is what the caller holds. */
+/* Waits for the pipe unless that is not wanted (SPLICE_F_NONBLOCK says nothing of the socket): 1: ready, or -errno. 'l' is what the caller holds. */
 static int pipe_ready(struct shim_local *l, int fd, short events, unsigned int flags)
 {
 	struct pollfd p = {.fd = fd, .events = events};
@@ -173,12 +182,14 @@ static int pipe_ready(struct shim_local *l, int fd, short events, unsigned int f
 
 	if ((flags & SPLICE_F_NONBLOCK) || (shim_libc()->fcntl(fd, F_GETFL) & O_NONBLOCK)) {
 		r = (int)sys_poll_now(&p, 1);
-		return r ? r : -EAGAIN;
+		return !r ? -EAGAIN : r > 0 && (events & POLLOUT) && (p.revents & POLLERR) ? -EPIPE : r;
 	}
 	pthread_cleanup_push(splice_abandon, l);
 	r = shim_libc()->poll(&p, 1, -1);
 	pthread_cleanup_pop(0);
-	return r < 0 ? -errno : 1;
+	if (r < 0)
+		return -errno;
+	return (events & POLLOUT) && (p.revents & POLLERR) ? -EPIPE : 1; /* nobody reads */
 }
 
 /* pipe -> socket: what the pipe has now, as much as the socket takes. */
@@ -194,8 +205,7 @@ static ssize_t splice_out(struct shim_local *l, int in, size_t len, unsigned int
 	r = pipe_ready(l, in, POLLIN, flags);
 	if (r < 0)
 		return r;
-	while ((n = shim_frames_get(l, &f, len)) == -EAGAIN && shim_may_block(l, msg) &&
-	       !(flags & SPLICE_F_NONBLOCK)) {
+	while ((n = shim_frames_get(l, &f, len)) == -EAGAIN && shim_may_block(l, msg)) {
 		r = shim_io_wait(l, POLLOUT, -1, true, 0);
 		if (r < 0)
 			return r;
@@ -216,18 +226,17 @@ static ssize_t splice_out(struct shim_local *l, int in, size_t len, unsigned int
 static ssize_t splice_in(struct shim_local *l, int out, size_t len, unsigned int flags)
 {
 	struct iovec iov = {.iov_len = len < PIPE_PIECE ? len : PIPE_PIECE};
-	int msg = flags & SPLICE_F_NONBLOCK ? MSG_DONTWAIT : 0;
 	uint8_t piece[PIPE_PIECE];
 	ssize_t r, n;
 
 	iov.iov_base = piece;
-	r = shim_sock_recv(l, &iov, 1, msg | MSG_PEEK);
+	n = pipe_ready(l, out, POLLOUT, flags);
+	if (n < 0)
+		return shim_pipe_signal(n, 0);
+	r = shim_sock_recv(l, &iov, 1, MSG_PEEK);
 	if (r <= 0)
 		return r;
-	n = pipe_ready(l, out, POLLOUT, flags);
-	if (n > 0) {
-		n = sys_write(out, piece, (size_t)r);
-	}
+	n = sys_write(out, piece, (size_t)r);
 	if (n > 0) {
 		iov.iov_len = (size_t)n;
 		shim_sock_recv(l, &iov, 1, MSG_DONTWAIT | MSG_TRUNC);
@@ -235,18 +244,15 @@ static ssize_t splice_in(struct shim_local *l, int out, size_t len, unsigned int
 	return n;
 }
 
-static bool is_pipe(int fd)
-{
-	struct stat st;
-
-	return fstat(fd, &st) == 0 && S_ISFIFO(st.st_mode);
-}
-
 static ssize_t splice_sock(int in, int out, size_t len, unsigned int flags)
 {
-	struct shim_local *from = shim_get_sock(in), *to = shim_get_sock(out);
+	struct shim_local *from, *to;
 	ssize_t r = -EINVAL;
 
+	if (flags & ~(SPLICE_F_MOVE | SPLICE_F_NONBLOCK | SPLICE_F_MORE | SPLICE_F_GIFT))
+		return -EINVAL;
+	from = shim_get_sock(in);
+	to = shim_get_sock(out);
 	if (len > SPLICE_MAX)
 		len = SPLICE_MAX;
 	if (to && !to->dgram && is_pipe(in))
@@ -263,8 +269,14 @@ static ssize_t splice_sock(int in, int out, size_t len, unsigned int flags)
 LANE_EXPORT ssize_t splice(int in, off_t *in_off, int out, off_t *out_off, size_t len,
 			   unsigned int flags)
 {
+	bool from, to;
+
 	shim_cancel_point();
-	if (is_sock(in) || is_sock(out))
-		return shim_ret(in_off || out_off ? -ESPIPE : splice_sock(in, out, len, flags));
+	from = is_sock(in);
+	to = is_sock(out);
+	if ((from && out_off) || (to && in_off))
+		return shim_ret(-ESPIPE); /* of the pipe */
+	if (from || to)
+		return shim_ret(in_off || out_off ? -EINVAL : splice_sock(in, out, len, flags));
 	return shim_libc()->splice(in, in_off, out, out_off, len, flags);
 }

@@ -4,6 +4,7 @@
  * socket(2) itself only marks a number as FRESH (shim.h): it costs one table entry and asks no
  * keeper. What is decided later replaces that entry under all numbers of the description.
  */
+#include <fcntl.h>
 #include <net/if.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -144,6 +145,26 @@ int shim_fresh_become(int fd, struct shim_local *fresh, uint32_t index, bool kee
 	return 0;
 }
 
+bool shim_refresh(int fd, struct shim_local *l)
+{
+	unsigned int flags = shim_sock_flags(l);
+	struct shim_local *fresh;
+	int has;
+
+	if (l->kind != SHIM_SOCK || !(flags & SHIM_SOCK_UNCONNECTED) || !(flags & SHIM_SOCK_SHADOW))
+		return false;
+	fresh = shim_local_alloc(SHIM_FRESH);
+	if (!fresh)
+		return false;
+	fresh->v6 = l->v6;
+	fresh->opts_set = SHIM_OPTS_SO | SHIM_OPTS_TCP | SHIM_OPTS_IP;
+	has = shim_libc()->fcntl(fd, F_GETFL) & ~O_NONBLOCK;
+	shim_libc()->fcntl(fd, F_SETFL, has | (flags & SHIM_SOCK_NONBLOCK ? O_NONBLOCK : 0));
+	renumber(fd, l, fresh);
+	shim_put(fresh);
+	return true;
+}
+
 void shim_fresh_kernel(struct shim_local *fresh, enum shim_fallback why)
 {
 	shim_count_fallback(why);
@@ -263,6 +284,10 @@ LANE_EXPORT int bind(int fd, const struct sockaddr *addr, socklen_t len)
 	struct shim_local *l = shim_get(fd);
 	int r;
 
+	if (l && shim_refresh(fd, l)) {
+		shim_put(l);
+		l = shim_get(fd);
+	}
 	if (!l)
 		return shim_libc()->bind(fd, addr, len);
 	/* A lane socket that is no FRESH one any more has a local address: its shadow, or it, says so. */
@@ -292,6 +317,10 @@ LANE_EXPORT int listen(int fd, int backlog)
 
 	if (!l && shim_adopt_inherited(fd))
 		l = shim_get(fd);
+	if (l && shim_refresh(fd, l)) {
+		shim_put(l);
+		l = shim_get(fd);
+	}
 	if (!l || l->kind == SHIM_EPOLL || l->dgram)
 		r = shim_libc()->listen(fd, backlog);
 	else

@@ -53,6 +53,9 @@ struct lane_tcp *shim_tcp_of(struct shim_local *l, struct shim_sock **s);
 struct lane_udp *shim_udp_of(struct shim_local *l, struct shim_sock **s);
 /* The numbers of 'fresh' become the sock 'index' (made before). Without the lock. -ENOMEM. */
 int shim_fresh_become(int fd, struct shim_local *fresh, uint32_t index, bool keep_kernel);
+/* A sock whose connect() failed or was undone is its kernel socket again, with what that had until then:
+ * to be bound or to listen. The caller's hold is on the old one. */
+bool shim_refresh(int fd, struct shim_local *l);
 /* The kernel serves 'fresh' for good, for reason 'why'. */
 void shim_fresh_kernel(struct shim_local *fresh, enum shim_fallback why);
 /* Whether FRESH socket 'l' may be served on 'local': SHIM_NR_FB, or the reason against it. */
@@ -74,6 +77,8 @@ int shim_fd_within(int fd);
 int shim_listen(int fd, struct shim_local *l, int backlog);
 int shim_accept(int fd, struct shim_local *l, struct sockaddr *addr, socklen_t *len, int flags);
 int shim_connect(int fd, struct shim_local *l, const struct sockaddr *addr, socklen_t len);
+/* What a connect() of a sock says that is not unconnected: 0 once, when it was under way and succeeded. */
+int shim_connect_again(struct shim_local *l);
 int shim_shutdown(int fd, struct shim_local *l, int how);
 /* close(2) and its kin, of any number. */
 int shim_close(int fd);

@@ -28,6 +28,15 @@ static ssize_t cookie_write(void *cookie, const char *buf, size_t len)
 	return r < 0 ? 0 : r;
 }
 
+/* glibc takes ESPIPE, and nothing else, for what cannot be positioned: fflush() is then well. */
+static int cookie_seek(void *cookie, off64_t *at, int whence)
+{
+	(void)cookie;
+	(void)at;
+	(void)whence;
+	return (int)shim_ret(-ESPIPE);
+}
+
 static int cookie_close(void *cookie)
 {
 	return (int)shim_ret(shim_close((int)(intptr_t)cookie)); /* as libc's own, no cancellation point */
@@ -36,7 +45,7 @@ static int cookie_close(void *cookie)
 static FILE *cookie_stream(int fd, const char *mode)
 {
 	static const cookie_io_functions_t io = {
-		.read = cookie_read, .write = cookie_write, .close = cookie_close};
+		.read = cookie_read, .write = cookie_write, .seek = cookie_seek, .close = cookie_close};
 	FILE *f = fopencookie((void *)(intptr_t)fd, mode, io);
 
 	if (f)

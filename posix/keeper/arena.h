@@ -122,7 +122,7 @@ struct shim_sock {
 	uint32_t edges;		/* counts events, so that an edge is seen once */
 	int32_t so_priority, so_mark, so_incoming_cpu;
 	uint32_t so_rcvlowat; /* bytes, 0 is 1 */
-	uint32_t cmsg; /* UDP: SHIM_CMSG_*, control messages that the program asked for */
+	uint32_t cmsg; /* SHIM_CMSG_*, control messages that the program asked for */
 	uint16_t udp_segment; /* bytes of each datagram that a send is cut into (UDP_SEGMENT), 0: none */
 	uint32_t so_bits; /* switches that are only stored and told (opt.c) */
 	uint64_t created_us;
@@ -142,6 +142,7 @@ struct shim_sock {
 #define SHIM_CMSG_GRO 0x40 /* datagrams of one size come joined (UDP_GRO) */
 #define SHIM_CMSG_RECVERR4 0x80 /* ICMP errors are queued, of datagrams over IPv4 */
 #define SHIM_CMSG_RECVERR6 0x100
+#define SHIM_CMSG_INQ 0x200 /* TCP: what is left to read */
 
 /* The cookie of a sock's pcb: the generation tells events of an entry's former use. */
 static inline uint64_t shim_sock_cookie(uint32_t index, uint32_t generation)

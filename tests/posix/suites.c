@@ -250,7 +250,181 @@ static void bound_to_any_port(void)
 	SHOW(good);
 }
 
+/* Own matrix: what splice() and sendfile() say of sockets and pipes. */
+static void splice_edges(void)
+{
+	struct timespec soon = {.tv_nsec = 100000000};
+	int fd[2], p[2];
+	off_t at = 0;
+
+	signal(SIGPIPE, SIG_IGN);
+	t_pair(fd);
+	MUST(pipe(p));
+	SHOW(splice(fd[1], &at, p[1], NULL, 10, 0));
+	SHOW(splice(fd[1], NULL, p[1], &at, 10, 0));
+	SHOW(splice(p[0], NULL, fd[0], &at, 10, 0));
+	SHOW(splice(p[0], &at, fd[0], NULL, 10, 0));
+	SHOW(splice(fd[1], NULL, p[1], NULL, 10, 0x100));
+	MUST(write(fd[0], "hello", 5));
+	SHOW(sendfile(p[1], fd[1], NULL, 3));
+	SHOW(sendfile(p[1], fd[1], &at, 3));
+	SHOW(read(p[0], buf, 10));
+	SHOW(read(fd[1], buf, 10));
+	if (fork() == 0) {
+		nanosleep(&soon, NULL);
+		_exit(write(fd[0], "later", 5) != 5);
+	}
+	/* The flag is the pipe's: a socket that may block does. */
+	SHOW(splice(fd[1], NULL, p[1], NULL, 10, SPLICE_F_NONBLOCK));
+	wait(NULL);
+	MUST(shutdown(fd[0], SHUT_WR));
+	close(p[0]);
+	SHOW(splice(fd[1], NULL, p[1], NULL, 10, 0));
+}
+
+static void vectors_with_flags(void)
+{
+	struct iovec v[2] = {{buf, 10}, {(void *)1, 0x7fffffffffffffff}};
+	int fd[2];
+
+	t_pair(fd);
+	SHOW(pwritev2(fd[0], v, 1, -1, RWF_NOWAIT));
+	SHOW(pwritev2(fd[0], v, 1, -1, RWF_APPEND));
+	SHOW(pwritev2(fd[0], v, 1, -1, 0x4000));
+	SHOW(t_read_all(fd[1], buf, 20));
+	SHOW(preadv2(fd[1], v, 1, -1, RWF_NOWAIT));
+	SHOW(preadv2(fd[1], v, 1, 0, RWF_NOWAIT));
+	/* Nothing is sent of a vector that ends where no memory is. */
+	SHOW(writev(fd[0], v, 2));
+	SHOW(recv(fd[1], buf, 20, MSG_DONTWAIT));
+}
+
+static void streams_do_not_seek(void)
+{
+	int fd[2], at = 7;
+	FILE *f;
+
+	t_pair(fd);
+	f = fdopen(fd[0], "r+");
+	SHOW(fseek(f, 0, SEEK_SET));
+	MUST(write(fd[1], "two words", 9));
+	SHOW(fgetc(f));
+	SHOW(fflush(f));
+	SHOW(fclose(f));
+	SHOW(ioctl(t_listen(1), SIOCATMARK, &at));
+	SHOW(at);
+}
+
+#define INQ 36 /* TCP_INQ, TCP_CM_INQ: missing in older headers */
+
+static void show_inq(int fd, size_t len)
+{
+	char control[64];
+	struct iovec v = {buf, len};
+	struct msghdr m = {.msg_iov = &v, .msg_iovlen = 1, .msg_control = control,
+			   .msg_controllen = sizeof(control)};
+	struct cmsghdr *c;
+
+	SHOW(recvmsg(fd, &m, 0));
+	c = CMSG_FIRSTHDR(&m);
+	if (c)
+		t_say("%d %d: %d", c->cmsg_level, c->cmsg_type, *(int *)CMSG_DATA(c));
+}
+
+static void left_to_read(void)
+{
+	int fd[2], on = 1, two = 2, l;
+	socklen_t len = sizeof(on);
+
+	t_pair(fd);
+	SHOW(setsockopt(fd[1], IPPROTO_TCP, INQ, &two, sizeof(two)));
+	SHOW(setsockopt(fd[1], IPPROTO_TCP, INQ, &on, sizeof(on)));
+	on = 0;
+	SHOW(getsockopt(fd[1], IPPROTO_TCP, INQ, &on, &len));
+	SHOW(on);
+	MUST(write(fd[0], "hello world", 11));
+	t_poll(fd[1], POLLIN, 1000);
+	show_inq(fd[1], 5);
+	show_inq(fd[1], 6);
+	MUST(shutdown(fd[0], SHUT_WR));
+	show_inq(fd[1], 6);
+	l = (int)MUST(socket(AF_INET, SOCK_STREAM, 0));
+	MUST(setsockopt(l, IPPROTO_TCP, INQ, &on, sizeof(on)));
+	MUST(listen(l, 3));
+	fd[0] = t_connect(t_port(l));
+	fd[1] = (int)MUST(accept(l, NULL, NULL));
+	MUST(write(fd[0], "hello", 5));
+	t_poll(fd[1], POLLIN, 1000);
+	show_inq(fd[1], 4);
+}
+
+static void fast_open_late(void)
+{
+	int fd[2], c, l = t_listen(3);
+	struct sockaddr_in a = t_addr(t_port(l));
+
+	t_pair(fd);
+	SHOW(send(fd[0], "hello", 5, MSG_FASTOPEN));
+	SHOW(send(fd[1], "hello", 5, MSG_FASTOPEN));
+	c = (int)MUST(socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0));
+	connect(c, (struct sockaddr *)&a, sizeof(a));
+	t_poll(c, POLLOUT, 1000);
+	SHOW(sendto(c, "hello", 5, MSG_FASTOPEN, (struct sockaddr *)&a, sizeof(a)));
+}
+
+/* A socket whose connect failed, or was undone, may serve. */
+static void serves_after_connect(void)
+{
+	int l = t_listen(1), c, fd[2];
+	struct sockaddr_in dead = t_addr(t_port(l)), any = t_addr(0);
+	struct sockaddr none = {.sa_family = AF_UNSPEC};
+
+	close(l);
+	for (int i = 0; i < 2; i++) {
+		c = (int)MUST(socket(AF_INET, SOCK_STREAM, 0));
+		SHOW(connect(c, (struct sockaddr *)&dead, sizeof(dead)));
+		if (i)
+			SHOW(bind(c, (struct sockaddr *)&any, sizeof(any)));
+		SHOW(listen(c, 3));
+		fd[0] = t_connect(t_port(c));
+		fd[1] = (int)MUST(accept(c, NULL, NULL));
+		MUST(write(fd[0], "hello", 5));
+		SHOW(read(fd[1], buf, 9));
+	}
+	t_nonblock(fd[0], true);
+	SHOW(connect(fd[0], &none, sizeof(none)));
+	SHOW(bind(fd[0], (struct sockaddr *)&any, sizeof(any)));
+	SHOW(listen(fd[0], 4));
+	SHOW(accept(fd[0], NULL, NULL));
+	MUST(t_connect(t_port(fd[0])));
+	t_poll(fd[0], POLLIN, 1000);
+	SHOW(accept(fd[0], NULL, NULL) >= 0);
+}
+
+/* TCP_LINGER2 below 0: no FIN_WAIT_2 for who has closed. */
+static void no_fin_wait_2(void)
+{
+	int fd[2], off = -1;
+
+	signal(SIGPIPE, SIG_IGN);
+	for (int i = 0; i < 2; i++) {
+		t_pair(fd);
+		SHOW(setsockopt(fd[0], IPPROTO_TCP, TCP_LINGER2, &off, sizeof(off)));
+		if (i) {
+			MUST(shutdown(fd[0], SHUT_WR));
+			SHOW(read(fd[1], buf, 9));
+			t_sleep_ms(200);
+		}
+		close(fd[0]);
+		t_sleep_ms(200);
+		t_say("%s", t_poll(fd[1], POLLIN, 2000));
+		SHOW(write(fd[1], "x", 1));
+	}
+}
+
 T_MAIN(T_CASE(write_learns_of_reset), T_CASE(write_finds_room),
        T_CASE(accept_beside_exec), T_CASE(exit_beside_exec),
        T_CASE(epoll_tells_all), T_CASE(nothing_written), T_CASE(urgent_datagram),
-       T_CASE(signals_asked_for), T_CASE(null_takes_nothing), T_CASE(bound_to_any_port))
+       T_CASE(signals_asked_for), T_CASE(null_takes_nothing), T_CASE(bound_to_any_port),
+       T_CASE(splice_edges), T_CASE(vectors_with_flags), T_CASE(streams_do_not_seek), T_CASE(left_to_read),
+       T_CASE(fast_open_late), T_CASE(serves_after_connect), T_CASE(no_fin_wait_2))
