@@ -156,20 +156,43 @@ static int set_sanitizer(void)
 	return r;
 }
 
-/* A keeper that was there before may have been opened otherwise. */
+/* A keeper that was there before, and perhaps only ends what its last program left, may have been opened otherwise. */
 static int check_mode(const struct lane_settings *s, char *err)
 {
+	char own[LANE_OWN_TEXT], has[LANE_OWN_TEXT];
 	struct shim_view v;
+	bool other_mode;
 	int r = keeper_observe(s->ifname, &v, err);
 
 	if (r)
 		return r;
-	if (lane_settings_own(s) == !!lane_nettab(v.ln)->own && v.a->driver == (uint32_t)s->driver)
+	lane_settings_own_text(s, own);
+	memcpy(has, v.a->own, sizeof(has));
+	other_mode = lane_settings_own(s) != !!lane_nettab(v.ln)->own || v.a->driver != (uint32_t)s->driver;
+	shim_arena_unmap(&v);
+	if (!other_mode && !strcmp(own, has))
 		return 0;
-	snprintf(err, TOOL_ERR,
-		 "the keeper of %s (pid %d) was opened %s addresses of its own or by another driver: 'lane stop -i %s' ends it",
-		 s->ifname, keeper_pid(s->ifname), lane_nettab(v.ln)->own ? "with" : "without", s->ifname);
+	if (other_mode)
+		snprintf(err, TOOL_ERR,
+			 "the keeper of %s (pid %d) was opened %s addresses of its own or by another driver: 'lane stop "
+			 "-i %s' ends it",
+			 s->ifname, keeper_pid(s->ifname), lane_settings_own(s) ? "without" : "with", s->ifname);
+	else
+		snprintf(err, TOOL_ERR,
+			 "the keeper of %s (pid %d) was opened with other addresses (%.90s): it ends a minute after its "
+			 "last program at most, or by 'lane stop -i %s'",
+			 s->ifname, keeper_pid(s->ifname), has, s->ifname);
 	return -EBUSY;
+}
+
+/* A keeper serves as we want it, and knows this pid. */
+static int enlist(struct lane_settings *s, char *err)
+{
+	int r = keeper_start(s, err);
+
+	if (!r)
+		r = check_mode(s, err);
+	return r ? r : keeper_register(s->ifname, getpid(), err);
 }
 
 /* The program opens a DPDK port itself, and has a keeper of its own. */
@@ -190,21 +213,14 @@ static int check_dpdk(const struct lane_settings *s, char *err)
 	return 0;
 }
 
-/* A keeper serves, and knows this pid. */
+/* The same, whatever keeper was there before. */
 static int find_keeper(struct lane_settings *s, bool strict, char *err)
 {
-	int r = keeper_start(s, err);
+	int r = enlist(s, err);
 
-	if (!r)
-		r = keeper_register(s->ifname, getpid(), err);
-	if (r == -EPIPE || r == -ECONNREFUSED || r == -ECONNRESET) {
-		/* The keeper that was there has just ended: the next one. */
-		r = keeper_start(s, err);
-		if (!r)
-			r = keeper_register(s->ifname, getpid(), err);
-	}
-	if (!r)
-		r = check_mode(s, err);
+	/* The keeper that was there has just ended: the next one. */
+	if (r == -EPIPE || r == -ECONNREFUSED || r == -ECONNRESET)
+		r = enlist(s, err);
 	if (!r && s->without_ifs[0]) {
 		snprintf(err, TOOL_ERR,
 			 "sockets of %s stay with the kernel: the keeper of %s (pid %d) was opened "

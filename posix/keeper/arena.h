@@ -178,6 +178,8 @@ struct shim_watch {
 	uint64_t data;
 };
 
+#define LANE_OWN_TEXT 640 /* bytes: 8 addresses and 2 gateways */
+
 /* What drives the interfaces; the value of driver= */
 enum shim_device { LANE_DEV_XDP, LANE_DEV_TAP, LANE_DEV_DPDK };
 
@@ -222,6 +224,7 @@ struct shim_arena {
 	struct lane_xdp_share xdp[LANE_IFS_MAX]; /* of the lane's interfaces */
 	struct lane_tap_share tap;
 	struct shim_dpdk dpdk;
+	char own[LANE_OWN_TEXT]; /* which addresses it was opened with: lane_settings_own_text() */
 	char control[256]; /* what the control plane of own-address mode does, for `lane stat`; "": none */
 	pthread_mutex_t lock __attribute__((aligned(64))); /* robust, process-shared */
 };

@@ -181,6 +181,38 @@ void lane_config_own_get(const struct lane_settings *s, enum lane_setting which,
 		snprintf(out, size, "%s", s->eal);
 }
 
+/* Appends an address, with its prefix length if that is not negative. */
+static void put_ip(char out[LANE_OWN_TEXT], const char *before, const struct lane_ip *ip, int plen)
+{
+	bool is4 = lane_ip_is4(ip);
+	char text[INET6_ADDRSTRLEN];
+	size_t n = strlen(out);
+
+	inet_ntop(is4 ? AF_INET : AF_INET6, is4 ? ip->b + 12 : ip->b, text, sizeof(text));
+	if (plen < 0)
+		snprintf(out + n, LANE_OWN_TEXT - n, "%s%s", before, text);
+	else
+		snprintf(out + n, LANE_OWN_TEXT - n, "%s%s/%d", before, text, plen);
+}
+
+void lane_settings_own_text(const struct lane_settings *s, char out[LANE_OWN_TEXT])
+{
+	const struct lane_ip *gw[] = {&s->own.gw4, &s->own.gw6};
+
+	memset(out, 0, LANE_OWN_TEXT);
+	if (!lane_settings_own(s)) {
+		snprintf(out, LANE_OWN_TEXT, "the kernel's");
+		return;
+	}
+	for (uint32_t i = 0; i < s->own.nr_addrs; i++)
+		put_ip(out, i ? "," : "", &s->own.addr[i].ip, s->own.addr[i].plen);
+	if (s->own.dhcp)
+		snprintf(out + strlen(out), LANE_OWN_TEXT - strlen(out), out[0] ? " by dhcp" : "by dhcp");
+	for (unsigned int i = 0; i < 2; i++)
+		if (!lane_ip_is_any(gw[i]))
+			put_ip(out, " gateway ", gw[i], -1);
+}
+
 bool lane_settings_own(const struct lane_settings *s)
 {
 	return s->driver != LANE_DEV_XDP || s->own.nr_addrs || s->own.dhcp;

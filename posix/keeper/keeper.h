@@ -99,6 +99,8 @@ const char *lane_setting_env(enum lane_setting which);
 const char *lane_settings_path(void);
 /* True where the interface's address is the lane's own: address=, dhcp= or a driver that has no kernel's. */
 bool lane_settings_own(const struct lane_settings *s);
+/* Which those are, in words that are the same for the same: "10.0.0.2/24,fd00::2/64 gateway 10.0.0.1". */
+void lane_settings_own_text(const struct lane_settings *s, char out[LANE_OWN_TEXT]);
 /* True if ports= allows claims on 'port'. */
 bool lane_settings_port_ok(const struct lane_settings *s, uint16_t port);
 /* Writes settings to the environment so that exec'd programs find them. */

@@ -170,6 +170,7 @@ static int open_arena(struct keeper *k, char *err)
 		return r;
 	}
 	k->v.a->keeper_pid = getpid();
+	lane_settings_own_text(&k->s, k->v.a->own);
 	k->v.a->knobs = knobs;
 	k->v.a->knobs_us = k->started_us;
 	return 0;

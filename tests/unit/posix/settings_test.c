@@ -280,6 +280,35 @@ static void test_port_ok__ranges(void **state)
 	assert_false(lane_settings_port_ok(&s, 22));
 }
 
+static void own_text(const char *address, const char *gateway, const char *dhcp, char out[LANE_OWN_TEXT])
+{
+	struct lane_settings s;
+	char err[256];
+
+	lane_settings_default(&s);
+	assert_int_equal(lane_settings_set(&s, LANE_SET_ADDRESS, address, LANE_FROM_OPTION, err), 0);
+	assert_int_equal(lane_settings_set(&s, LANE_SET_GATEWAY, gateway, LANE_FROM_OPTION, err), 0);
+	assert_int_equal(lane_settings_set(&s, LANE_SET_DHCP, dhcp, LANE_FROM_OPTION, err), 0);
+	lane_settings_own_text(&s, out);
+}
+
+static void test_own_text__is_the_same_for_the_same(void **state)
+{
+	char text[LANE_OWN_TEXT], again[LANE_OWN_TEXT];
+
+	(void)state;
+	own_text("", "", "off", text);
+	assert_string_equal(text, "the kernel's");
+	own_text("", "", "on", text);
+	assert_string_equal(text, "by dhcp");
+	own_text("10.0.0.2/24,fd00:0::2/64", "fd00::1,10.0.0.1", "off", text);
+	assert_string_equal(text, "10.0.0.2/24,fd00::2/64 gateway 10.0.0.1 gateway fd00::1");
+	own_text(" 10.0.0.2/24 fd00::0:2/64", "10.0.0.1 fd00::1", "off", again);
+	assert_string_equal(text, again);
+	own_text("fd00::2/64", "", "on", text);
+	assert_string_equal(text, "fd00::2/64 by dhcp");
+}
+
 static void test_export__is_loaded_again(void **state)
 {
 	struct lane_settings s, t;
@@ -368,6 +397,7 @@ int main(void)
 		cmocka_unit_test_teardown(test_eal_device__names_it, teardown),
 		cmocka_unit_test_teardown(test_port_ok__ranges, teardown),
 		cmocka_unit_test_teardown(test_own__which_settings_make_it, teardown),
+		cmocka_unit_test_teardown(test_own_text__is_the_same_for_the_same, teardown),
 		cmocka_unit_test_teardown(test_export__is_loaded_again, teardown),
 	};
 
