@@ -41,30 +41,40 @@ static bool may_answer(struct lane_state *st)
 	return true;
 }
 
+/* Where the frame's protocol begins, and which: behind a tag that has but a priority. 0: nowhere. */
+static uint16_t find_l3(const uint8_t *p, uint32_t len, uint16_t *type)
+{
+	struct lane_eth_hdr eth;
+	struct lane_be16 tag[2];
+
+	if (len < sizeof(eth) + sizeof(tag))
+		return 0;
+	memcpy(&eth, p, sizeof(eth));
+	*type = lane_be16_get(eth.type);
+	if (*type != LANE_ETH_VLAN)
+		return LANE_ETH_HLEN;
+	memcpy(tag, p + LANE_ETH_HLEN, sizeof(tag));
+	*type = lane_be16_get(tag[1]);
+	return lane_be16_get(tag[0]) & 0x0fff ? 0 : LANE_ETH_HLEN + sizeof(tag);
+}
+
 /* ARP, or IP that may be the control plane's: no TCP, and UDP with its checksum right, which is
  * looked at here because a same-host peer may leave it undone. */
 static bool is_sound(struct lane *ln, struct lane_pkt *pkt)
 {
 	struct lane_buf *b = pkt->b;
 	const uint8_t *p = lane_buf_data(&ln->bufs, b);
-	struct lane_eth_hdr eth;
-	uint16_t type;
+	uint16_t type, l3 = find_l3(p, b->len, &type);
 
-	if (b->len < LANE_ETH_HLEN)
-		return false;
-	memcpy(&eth, p, sizeof(eth));
-	type = lane_be16_get(eth.type);
-	if (type == LANE_ETH_ARP)
+	if (l3 && type == LANE_ETH_ARP)
 		return true;
-	if (type != LANE_ETH_IP4 && type != LANE_ETH_IP6)
+	if (!l3 || (type != LANE_ETH_IP4 && type != LANE_ETH_IP6))
 		return false;
-	b->l3_off = (uint16_t)(b->off + LANE_ETH_HLEN);
-	if (lane_ip_parse(p + LANE_ETH_HLEN, b->len - LANE_ETH_HLEN, b->pkt_len - LANE_ETH_HLEN,
-			  &pkt->ip))
+	b->l3_off = (uint16_t)(b->off + l3);
+	if (lane_ip_parse(p + l3, b->len - l3, b->pkt_len - l3, &pkt->ip))
 		return false;
 	b->l4_off = (uint16_t)(b->l3_off + pkt->ip.hlen);
-	if (pkt->ip.proto == LANE_PROTO_TCP ||
-	    LANE_ETH_HLEN + pkt->ip.hlen + pkt->ip.l4_len > b->pkt_len)
+	if (pkt->ip.proto == LANE_PROTO_TCP || l3 + pkt->ip.hlen + pkt->ip.l4_len > b->pkt_len)
 		return false;
 	return pkt->ip.proto != LANE_PROTO_UDP || pkt->ip.is_frag || lane_l4_csum_ok(ln, pkt);
 }
@@ -157,6 +167,17 @@ static uint32_t copy_chain(const struct lane *ln, const struct lane_buf *b, uint
 	return len;
 }
 
+/* The control plane knows no tags. */
+static uint32_t strip_tag(uint8_t *frame, uint32_t len)
+{
+	uint16_t type, l3 = find_l3(frame, len, &type), tag = (uint16_t)(l3 - LANE_ETH_HLEN);
+
+	if (l3 <= LANE_ETH_HLEN)
+		return len;
+	memmove(frame + LANE_ETH_HLEN - sizeof(type), frame + l3 - sizeof(type), len - l3 + sizeof(type));
+	return len - tag;
+}
+
 uint32_t lane_ctl_take(struct lane *ln, unsigned int *ifi, uint8_t *out, uint32_t size)
 {
 	struct lane_state *st = ln->st;
@@ -168,7 +189,7 @@ uint32_t lane_ctl_take(struct lane *ln, unsigned int *ifi, uint8_t *out, uint32_
 		if (!b)
 			continue;
 		*ifi = lane_ifs_of_queue(ln, b->queue);
-		len = copy_chain(ln, b, out, size);
+		len = strip_tag(out, copy_chain(ln, b, out, size));
 		lane_buf_free_packet(&ln->bufs, b);
 	}
 	return len;
