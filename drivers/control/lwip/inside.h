@@ -15,7 +15,7 @@
 #define LANE_LWIP_WANTS   128  /* neighbours that lanes asked for and that are looked after */
 #define LANE_LWIP_SLOTS   (ARP_TABLE_SIZE + LWIP_ND6_NUM_NEIGHBORS)
 #define LANE_LWIP_ROUTES  32
-#define LANE_LWIP_NR_TMRS 8
+#define LANE_LWIP_NR_TMRS 7
 
 /* RFC 5227, of the one static IPv4 address. */
 enum dad_state { DAD_NONE, DAD_PROBING, DAD_DONE, DAD_CONFLICT };
@@ -26,6 +26,11 @@ struct dad {
 	uint64_t due_us; /* the next probe or announcement, UINT64_MAX: none */
 	uint64_t defended_us;
 	struct lane_mac holder; /* of DAD_CONFLICT */
+};
+
+/* What is due of a DHCP lease, UINT64_MAX: nothing. */
+struct lease {
+	uint64_t renew_us, rebind_us, expire_us;
 };
 
 /* A neighbour that a lane asked for. */
@@ -60,11 +65,13 @@ struct lane_lwip {
 	uint64_t now_us;
 	bool link;
 	struct dad dad;
+	struct lease lease;
 	uint64_t tmr_us[LANE_LWIP_NR_TMRS]; /* when each is due */
 	struct want want[LANE_LWIP_WANTS];
 	struct slot slot[LANE_LWIP_SLOTS];
 	struct snapshot old;
 	uint64_t nr_conflicts; /* stations that claimed an address of ours while we had it */
+	uint64_t nr_expired;   /* leases that were over */
 	uint64_t nr_in, nr_out, nr_unsent;
 };
 
@@ -90,6 +97,10 @@ void lane_lwip_dad_timer(struct lane_lwip *lw);
 /* ---- timers.c ---- */
 void lane_lwip_timers(struct lane_lwip *lw);
 uint64_t lane_lwip_timers_next(const struct lane_lwip *lw);
+
+/* ---- lease.c ---- */
+void lane_lwip_lease(struct lane_lwip *lw);
+uint64_t lane_lwip_lease_next(const struct lane_lwip *lw);
 
 /* ---- resolve.c ---- */
 void lane_lwip_resolve(struct lane_lwip *lw);

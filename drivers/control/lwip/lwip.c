@@ -148,6 +148,7 @@ int lane_lwip_open(const struct lane_lwip_config *cfg, struct lane_nettab *net, 
 	}
 	lw->cfg = *cfg;
 	lw->net = net;
+	lw->lease = (struct lease){UINT64_MAX, UINT64_MAX, UINT64_MAX};
 	lw->now_us = lane_lwip_port.now_us = now_us;
 	init_nettab(lw);
 	LANE_LWIP_GUARD(start(lw));
@@ -202,6 +203,7 @@ static void run(struct lane_lwip *lw)
 {
 	lane_lwip_dad_timer(lw);
 	lane_lwip_timers(lw);
+	lane_lwip_lease(lw);
 }
 
 bool lane_lwip_step(struct lane_lwip *lw, uint64_t now_us)
@@ -219,6 +221,9 @@ uint64_t lane_lwip_next(const struct lane_lwip *lw)
 {
 	uint64_t next = lane_lwip_timers_next(lw), other = lane_lwip_resolve_next(lw);
 
+	if (other < next)
+		next = other;
+	other = lane_lwip_lease_next(lw);
 	if (other < next)
 		next = other;
 	return lw->link && lw->dad.due_us < next ? lw->dad.due_us : next;

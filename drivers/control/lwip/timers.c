@@ -26,11 +26,6 @@ static bool dhcp_waits(const struct lane_lwip *lw)
 	return d && d->request_timeout > 0;
 }
 
-static bool has_dhcp(const struct lane_lwip *lw)
-{
-	return netif_dhcp_data(&lw->netif) != NULL;
-}
-
 static bool igmp_waits(const struct lane_lwip *lw)
 {
 	for (const struct igmp_group *g = netif_igmp_data(&lw->netif); g; g = g->next)
@@ -57,7 +52,6 @@ static const struct {
 	{ND6_TMR_INTERVAL, nd6_tmr, always},
 	{IP6_REASS_TMR_INTERVAL, ip6_reass_tmr, always},
 	{DHCP_FINE_TIMER_MSECS, dhcp_fine_tmr, dhcp_waits},
-	{DHCP_COARSE_TIMER_MSECS, dhcp_coarse_tmr, has_dhcp},
 	{IGMP_TMR_INTERVAL, igmp_tmr, igmp_waits},
 	{MLD6_TMR_INTERVAL, mld6_tmr, mld_waits},
 };

@@ -23,6 +23,7 @@
 
 static struct rig rig;
 static uint8_t f[RIG_LEN];
+static uint8_t router_n = 2; /* what the server says who the router is */
 
 static void open_dhcp(void)
 {
@@ -72,7 +73,7 @@ static void say(unsigned int type, const uint8_t *msg, uint8_t n, uint32_t lease
 				   10,
 				   0,
 				   0,
-				   2,
+				   router_n,
 				   51,
 				   4,
 				   (uint8_t)(lease_s >> 24),
@@ -227,9 +228,138 @@ static void test_dhcp__nak_takes_the_address_away(void **state)
 	rig_clear(&rig);
 	live(11 * 60 * SECOND);
 	assert_int_equal(sent(0, &msg), REQUEST);
+	rig_clear(&rig);
 	say(NAK, msg, 7, 0);
 	rig_run(&rig, 100000);
 	assert_false(has(7));
+	/* And another comes. */
+	assert_int_equal(sent(0, &msg), DISCOVER);
+	say(OFFER, msg, 8, 1200);
+	rig_run(&rig, 100000);
+	assert_int_equal(sent(1, &msg), REQUEST);
+	say(ACK, msg, 8, 1200);
+	rig_run(&rig, 2 * SECOND);
+	assert_true(has(8));
+	rig_close(&rig);
+}
+
+/* Within the lease, another router. */
+static void test_dhcp__router_changes_with_a_renewal(void **state)
+{
+	const struct lane_ip far = {.w = {[2] = 0xffff0000, 0x08080808}}, gw = rig_ip(3), any = lane_ip4(0);
+	struct lane_net_hop hop;
+	const uint8_t *msg;
+
+	(void)state;
+	open_dhcp();
+	get_lease(40);
+	rig_run(&rig, 2 * SECOND);
+	rig_clear(&rig);
+	live(20 * SECOND);
+	assert_int_equal(sent(0, &msg), REQUEST);
+	router_n = 3;
+	say(ACK, msg, 7, 40);
+	router_n = 2;
+	rig_run(&rig, 100000);
+	assert_int_equal(lane_net_route(lane_nettab(rig.w.ln[0]), &far, &any, &hop), 0);
+	assert_true(lane_ip_equal(&hop.next, &gw));
+	rig_close(&rig);
+}
+
+/* Seconds after the lease began at which the nth message since is sent; -1: there is none. */
+static int sent_at(unsigned int nth, uint64_t began_us)
+{
+	const struct rig_frame *r = rig_find(&rig, ETH_IP4, 17, nth);
+
+	return r ? (int)((r->us - began_us) / SECOND) : -1;
+}
+
+/* Half of the lease over, seven eighths over, over: to the server, to all, from the beginning. Nothing is given back
+ * that is not ours any more. */
+static void test_lease__times_of_a_short_one(void **state)
+{
+	const struct lane_ip server = rig_ip(2), all = lane_ip4(UINT32_MAX);
+	const uint8_t *msg;
+	uint64_t began_us;
+
+	(void)state;
+	open_dhcp();
+	get_lease(16);
+	while (!has(7))
+		rig_run(&rig, 10000);
+	began_us = rig.now_us;
+	rig_clear(&rig);
+	live(15 * SECOND);
+	assert_true(has(7));
+	live(2 * SECOND);
+	assert_false(has(7));
+	assert_int_equal(sent(0, &msg), REQUEST);
+	assert_int_equal(sent_at(0, began_us), 8);
+	assert_memory_equal(rig_find(&rig, ETH_IP4, 17, 0)->b + 30, server.b + 12, 4);
+	assert_int_equal(sent(1, &msg), REQUEST);
+	assert_int_equal(sent_at(1, began_us), 14);
+	assert_memory_equal(rig_find(&rig, ETH_IP4, 17, 1)->b + 30, all.b + 12, 4);
+	assert_int_equal(sent(2, &msg), DISCOVER);
+	assert_int_equal(sent_at(2, began_us), 16);
+	rig_close(&rig);
+}
+
+static void test_lease__rebound_it_goes_on(void **state)
+{
+	const uint8_t *msg;
+
+	(void)state;
+	open_dhcp();
+	get_lease(16);
+	rig_run(&rig, 2 * SECOND);
+	rig_clear(&rig);
+	live(14 * SECOND);
+	assert_int_equal(sent(1, &msg), REQUEST);
+	say(ACK, msg, 7, 16);
+	rig_clear(&rig);
+	live(7 * SECOND);
+	assert_true(has(7));
+	assert_int_equal(sent(0, &msg), 0);
+	live(2 * SECOND);
+	assert_int_equal(sent(0, &msg), REQUEST);
+	rig_close(&rig);
+}
+
+/* lwIP's own clock ends at 45 days. */
+static void test_lease__of_a_hundred_days_and_for_ever(void **state)
+{
+	const uint32_t day = 24 * 3600, leases[] = {100 * day, UINT32_MAX};
+	const uint8_t *msg;
+
+	(void)state;
+	for (unsigned int i = 0; i < 2; i++) {
+		open_dhcp();
+		get_lease(leases[i]);
+		rig_run(&rig, 2 * SECOND);
+		rig_clear(&rig);
+		rig.now_us += 49ULL * day * SECOND;
+		live(3 * SECOND);
+		assert_true(has(7));
+		assert_int_equal(sent(0, &msg), 0);
+		rig.now_us += 1ULL * day * SECOND;
+		live(3 * SECOND);
+		assert_true(has(7));
+		assert_int_equal(sent(0, &msg), i == 0 ? REQUEST : 0);
+		rig_close(&rig);
+	}
+}
+
+/* A server that says nothing sensible does not make us ask it without end. */
+static void test_lease__of_no_time(void **state)
+{
+	(void)state;
+	open_dhcp();
+	get_lease(0);
+	rig_run(&rig, 2 * SECOND);
+	assert_true(has(7));
+	rig_clear(&rig);
+	rig_run(&rig, 4 * SECOND);
+	assert_in_range(rig_count(&rig, ETH_IP4, 17), 1, 4);
 	rig_close(&rig);
 }
 
@@ -338,6 +468,11 @@ int main(void)
 		cmocka_unit_test(test_dhcp__renews_and_goes_on),
 		cmocka_unit_test(test_dhcp__lease_ends_without_a_server),
 		cmocka_unit_test(test_dhcp__nak_takes_the_address_away),
+		cmocka_unit_test(test_dhcp__router_changes_with_a_renewal),
+		cmocka_unit_test(test_lease__times_of_a_short_one),
+		cmocka_unit_test(test_lease__rebound_it_goes_on),
+		cmocka_unit_test(test_lease__of_a_hundred_days_and_for_ever),
+		cmocka_unit_test(test_lease__of_no_time),
 		cmocka_unit_test(test_slaac__address_and_default_route),
 		cmocka_unit_test(test_slaac__router_that_goes_and_one_that_comes),
 	};
