@@ -162,20 +162,41 @@ static void set_now(struct lane_lwip *lw, uint64_t now_us)
 	lw->now_us = lane_lwip_port.now_us = now_us;
 }
 
+/* As Linux does when the carrier is lost: behind the next one may be others. A router stays, without its MAC, and is
+ * asked for it until it answers or its lifetime is over. */
+static void forget_neighbours(struct lane_lwip *lw)
+{
+	etharp_cleanup_netif(&lw->netif);
+	for (unsigned int i = 0; i < LWIP_ND6_NUM_NEIGHBORS; i++) {
+		struct nd6_neighbor_cache_entry *e = &neighbor_cache[i];
+
+		if (e->state == ND6_NO_ENTRY)
+			continue;
+		e->state = ND6_INCOMPLETE;
+		e->counter.probes_sent = 0;
+	}
+}
+
+static void set_link(struct lane_lwip *lw, bool up)
+{
+	if (up) {
+		netif_set_link_up(&lw->netif);
+		return;
+	}
+	netif_set_link_down(&lw->netif);
+	forget_neighbours(lw);
+}
+
 void lane_lwip_link(struct lane_lwip *lw, uint64_t now_us, bool up)
 {
 	set_now(lw, now_us);
 	if (up == lw->link)
 		return;
 	lw->link = up;
-	if (up) {
-		/* Neighbours may be others now, and somebody may have our address. */
-		if (lw->dad.state == DAD_PROBING || lw->dad.state == DAD_CONFLICT)
-			lane_lwip_dad_start(lw);
-		LANE_LWIP_GUARD(netif_set_link_up(&lw->netif));
-	} else {
-		LANE_LWIP_GUARD(netif_set_link_down(&lw->netif));
-	}
+	/* Who has our address may be gone. */
+	if (up && (lw->dad.state == DAD_PROBING || lw->dad.state == DAD_CONFLICT))
+		lane_lwip_dad_start(lw);
+	LANE_LWIP_GUARD(set_link(lw, up));
 }
 
 static void input(struct lane_lwip *lw, const uint8_t *frame, uint32_t len)

@@ -135,6 +135,60 @@ static void test_arp__a_request_is_answered_and_the_asker_known(void **state)
 	rig_close(&rig);
 }
 
+/* An asker at 10.0.0.n is known by world_mac(n - 1). */
+static bool knows(unsigned int n)
+{
+	struct lane_mac mac, want = world_mac(n - 1);
+	const struct lane_ip ip = rig_ip((uint8_t)n);
+
+	return lane_net_neigh(lane_nettab(rig.w.ln[0]), &ip, &mac) == 0 && memcmp(&mac, &want, sizeof(mac)) == 0;
+}
+
+static void ask_from(unsigned int n)
+{
+	const struct lane_ip ours = rig_ip(1), ip = rig_ip((uint8_t)n);
+
+	rig_put(&rig, f, rig_arp(f, ARP_REQUEST, n - 1, &ip, &ours));
+}
+
+/* More neighbours than lwIP's table holds: those that lost their place are unknown, the others right. */
+static void test_arp__places_are_used_again(void **state)
+{
+	unsigned int nr_known = 0;
+
+	(void)state;
+	open_ready();
+	for (unsigned int n = 2; n < 252; n++) {
+		ask_from(n);
+		assert_true(knows(n));
+	}
+	for (unsigned int n = 2; n < 252; n++)
+		nr_known += knows(n);
+	assert_in_range(nr_known, 100, 127);
+	rig_close(&rig);
+}
+
+/* Two neighbours have changed places when the table is looked at again. */
+static void test_arp__places_change(void **state)
+{
+	const struct lane_ip ours = rig_ip(1);
+
+	(void)state;
+	open_ready();
+	ask_from(2);
+	ask_from(3);
+	lane_lwip_link(rig.lw, rig.now_us, false);
+	lane_lwip_link(rig.lw, rig.now_us, true);
+	for (unsigned int n = 3; n >= 2; n--) {
+		const struct lane_ip ip = rig_ip((uint8_t)n);
+
+		lane_lwip_in(rig.lw, rig.now_us, f, rig_arp(f, ARP_REQUEST, n - 1, &ip, &ours));
+	}
+	rig_run(&rig, 20000);
+	assert_true(knows(2) && knows(3));
+	rig_close(&rig);
+}
+
 static void test_resolve__on_demand_and_given_up_after_three_seconds(void **state)
 {
 	const struct lane_ip ours = rig_ip(1), peer = rig_ip(2), absent = rig_ip(3);
@@ -189,6 +243,17 @@ static void test_resolve__failures_do_not_pile_up(void **state)
 	rig_close(&rig);
 }
 
+/* How many ICMPv6 messages of a type were seen: routers are solicited too, at their own time. */
+static unsigned int count_icmp6(uint8_t type)
+{
+	unsigned int n = 0;
+	const struct rig_frame *r;
+
+	for (unsigned int i = 0; (r = rig_find(&rig, ETH_IP6, 58, i)) != NULL; i++)
+		n += r->b[54] == type;
+	return n;
+}
+
 /* The lane asked for it, and it answers. */
 static void know_peer6(const struct lane_ip *peer, const struct lane_ip *ours)
 {
@@ -219,7 +284,7 @@ static void test_resolve__ipv6(void **state)
 	assert_true(lane_net_addr(t, &ours) >= 0);
 	rig_clear(&rig);
 	know_peer6(&peer, &ours);
-	assert_int_equal(rig_find(&rig, ETH_IP6, 58, 0)->b[54], 135);
+	assert_int_equal(count_icmp6(135), 1);
 	assert_int_equal(lane_net_neigh(t, &peer, &mac), 0);
 	assert_int_equal(mac.b[5], 2);
 	rig_close(&rig);
@@ -325,8 +390,7 @@ static void test_nd__a_solicitation_is_answered(void **state)
 	ns[25] = 1;
 	memcpy(ns + 26, mac.b, 6);
 	rig_put(&rig, f, rig_ip_frame(f, 1, &peer, &group, 58, ns, sizeof(ns)));
-	assert_non_null(rig_find(&rig, ETH_IP6, 58, 0));
-	assert_int_equal(rig_find(&rig, ETH_IP6, 58, 0)->b[54], 136);
+	assert_int_equal(count_icmp6(136), 1);
 	assert_int_equal(lane_net_neigh(lane_nettab(rig.w.ln[0]), &peer, &mac), 0);
 	rig_close(&rig);
 }
@@ -422,6 +486,39 @@ static void test_ctl__dhcp_beside_closed_ports(void **state)
 	rig_close(&rig);
 }
 
+/* A tag that carries a priority only, as some switches and hypervisors put it. */
+static void test_ctl__priority_tags(void **state)
+{
+	struct lane_lwip_config cfg = {.addr = {{.ip = rig_ip(1), .plen = 24}, {.ip = world_ip(0, true), .plen = 64}},
+				       .nr_addrs = 2};
+	const struct lane_ip ours = rig_ip(1), peer = rig_ip(2), ours6 = world_ip(0, true), peer6 = world_ip(1, true);
+	uint8_t echo[64] = {8, 0, 0, 0, 0x12, 0x34, 0, 1}, ns[32] = {135};
+	struct lane_ip group = {.b = {0xff, 2, [11] = 1, 0xff}};
+
+	(void)state;
+	rig_open(&rig, &cfg);
+	rig_run(&rig, 4000000);
+	rig_clear(&rig);
+	rig_put(&rig, f, rig_tag(f, rig_arp(f, ARP_REQUEST, 1, &peer, &ours), 0xe000));
+	assert_int_equal(rig_count(&rig, ETH_ARP, 0), 1);
+	rig_arp(f, ARP_REQUEST, 1, &peer, &ours);
+	memcpy(f, world_mac(0).b, 6);
+	rig_put(&rig, f, rig_tag(f, 60, 0));
+	assert_int_equal(rig_count(&rig, ETH_ARP, 0), 2);
+	rig_put(&rig, f, rig_tag(f, rig_ip_frame(f, 1, &peer, &ours, 1, echo, sizeof(echo)), 0x2000));
+	assert_int_equal(rig_count(&rig, ETH_IP4, 1), 1);
+	memcpy(group.b + 13, ours6.b + 13, 3);
+	memcpy(ns + 8, ours6.b, 16);
+	rig_put(&rig, f, rig_tag(f, rig_ip_frame(f, 1, &peer6, &group, 58, ns, sizeof(ns)), 0));
+	assert_int_equal(count_icmp6(136), 1);
+	/* Of a VLAN: not ours. */
+	rig_clear(&rig);
+	rig_put(&rig, f, rig_tag(f, rig_arp(f, ARP_REQUEST, 1, &peer, &ours), 5));
+	rig_put(&rig, f, rig_tag(f, rig_ip_frame(f, 1, &peer, &ours, 1, echo, sizeof(echo)), 5));
+	assert_int_equal(rig.nr_seen, 0);
+	rig_close(&rig);
+}
+
 static void test_link__down_is_published_and_up_announces_again(void **state)
 {
 	const struct lane_ip ours = rig_ip(1);
@@ -439,6 +536,38 @@ static void test_link__down_is_published_and_up_announces_again(void **state)
 	rig_close(&rig);
 }
 
+/* Behind the new link may be others: neighbours are asked for again. */
+static void test_link__down_forgets_neighbours(void **state)
+{
+	struct lane_lwip_config cfg = {.addr = {{.ip = rig_ip(1), .plen = 24}, {.ip = world_ip(0, true), .plen = 64}},
+				       .nr_addrs = 2};
+	const struct lane_ip ours6 = world_ip(0, true), peer6 = world_ip(1, true);
+	struct lane_nettab *t;
+	struct lane_mac mac;
+
+	(void)state;
+	rig_open(&rig, &cfg);
+	rig_run(&rig, 4000000);
+	t = lane_nettab(rig.w.ln[0]);
+	ask_from(2);
+	know_peer6(&peer6, &ours6);
+	assert_true(knows(2));
+	assert_int_equal(lane_net_neigh(t, &peer6, &mac), 0);
+	lane_lwip_link(rig.lw, rig.now_us, false);
+	rig_run(&rig, 100000);
+	lane_lwip_link(rig.lw, rig.now_us, true);
+	rig_run(&rig, 100000);
+	rig_clear(&rig);
+	assert_false(knows(2));
+	assert_int_equal(lane_net_neigh(t, &peer6, &mac), -EAGAIN);
+	rig_run(&rig, 1200000);
+	assert_true(rig_count(&rig, ETH_ARP, 0) >= 1);
+	assert_true(count_icmp6(135) >= 1);
+	ask_from(2);
+	assert_true(knows(2));
+	rig_close(&rig);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -447,6 +576,8 @@ int main(void)
 		cmocka_unit_test(test_dad__a_request_for_it_is_none),
 		cmocka_unit_test(test_dad__a_claim_is_answered_once_in_ten_seconds),
 		cmocka_unit_test(test_arp__a_request_is_answered_and_the_asker_known),
+		cmocka_unit_test(test_arp__places_are_used_again),
+		cmocka_unit_test(test_arp__places_change),
 		cmocka_unit_test(test_resolve__on_demand_and_given_up_after_three_seconds),
 		cmocka_unit_test(test_resolve__failures_do_not_pile_up),
 		cmocka_unit_test(test_resolve__ipv6),
@@ -458,7 +589,9 @@ int main(void)
 		cmocka_unit_test(test_ctl__queue_full),
 		cmocka_unit_test(test_ctl__echoes_leave_room_for_arp),
 		cmocka_unit_test(test_ctl__dhcp_beside_closed_ports),
+		cmocka_unit_test(test_ctl__priority_tags),
 		cmocka_unit_test(test_link__down_is_published_and_up_announces_again),
+		cmocka_unit_test(test_link__down_forgets_neighbours),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -215,6 +215,14 @@ uint32_t rig_ip_frame(uint8_t *f, unsigned int from, const struct lane_ip *src,
 	return 14 + hlen + len;
 }
 
+uint32_t rig_tag(uint8_t *f, uint32_t len, uint16_t tci)
+{
+	memmove(f + 16, f + 12, len - 12);
+	put16(f + 12, 0x8100);
+	put16(f + 14, tci);
+	return len + 4;
+}
+
 static bool fits(const struct rig_frame *f, uint16_t type, uint8_t proto)
 {
 	if (f->b[12] != type >> 8 || f->b[13] != (type & 0xff))

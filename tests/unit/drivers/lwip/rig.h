@@ -52,6 +52,8 @@ uint32_t rig_ip_frame(uint8_t *f, unsigned int from, const struct lane_ip *src,
 /* The checksum of a UDP, ICMP or ICMPv6 message of its own. */
 void rig_sum(uint8_t *l4, const struct lane_ip *src, const struct lane_ip *dst, uint8_t proto,
 	     uint32_t len);
+/* Puts an 802.1Q tag into a frame; returns its length. */
+uint32_t rig_tag(uint8_t *f, uint32_t len, uint16_t tci);
 /* The nth frame seen of this EtherType (and IP protocol, if not 0), NULL: there is none. */
 const struct rig_frame *rig_find(const struct rig *r, uint16_t type, uint8_t proto,
 				 unsigned int nth);
