@@ -16,6 +16,8 @@
 #include "lwip/dhcp.h"
 #include "lwip/ethip6.h"
 #include "lwip/init.h"
+#include "lwip/ip4_frag.h"
+#include "lwip/ip6_frag.h"
 #include "lwip/nd6.h"
 #include "lwip/priv/nd6_priv.h"
 #include "lwip/prot/dhcp.h"
@@ -199,15 +201,32 @@ void lane_lwip_link(struct lane_lwip *lw, uint64_t now_us, bool up)
 	LANE_LWIP_GUARD(set_link(lw, up));
 }
 
+/* RFC 4862 5.4 is about tentative addresses. lwIP gives one up that has long been in use when somebody says that it is
+ * his; that would be one frame to put a server out. It stays, as with Linux. */
+static void keep_in_use(struct lane_lwip *lw, const u8_t before[LWIP_IPV6_NUM_ADDRESSES])
+{
+	struct netif *n = &lw->netif;
+
+	for (s8_t i = 0; i < LWIP_IPV6_NUM_ADDRESSES; i++) {
+		if (!ip6_addr_isvalid(before[i]) || !ip6_addr_isduplicated(netif_ip6_addr_state(n, i)))
+			continue;
+		lw->nr_conflicts++;
+		netif_ip6_addr_set_state(n, i, before[i]);
+	}
+}
+
 static void input(struct lane_lwip *lw, const uint8_t *frame, uint32_t len)
 {
 	struct pbuf *p = pbuf_alloc(PBUF_RAW, (u16_t)len, PBUF_RAM);
+	u8_t before[LWIP_IPV6_NUM_ADDRESSES];
 
 	if (!p)
 		return;
+	memcpy(before, lw->netif.ip6_addr_state, sizeof(before));
 	pbuf_take(p, frame, (u16_t)len);
 	if (lw->netif.input(p, &lw->netif) != ERR_OK)
 		pbuf_free(p);
+	keep_in_use(lw, before);
 }
 
 void lane_lwip_in(struct lane_lwip *lw, uint64_t now_us, const uint8_t *frame, uint32_t len)
@@ -259,7 +278,7 @@ static int ready6(const struct lane_lwip *lw, const struct lane_ip *ip, char *er
 	memcpy(a.addr, ip->b, 16);
 	ip6_addr_clear_zone(&a);
 	i = netif_get_ip6_addr_match((struct netif *)&lw->netif, &a);
-	if (i >= 0)
+	if (i >= 0 && !ip6_addr_isduplicated(netif_ip6_addr_state(&lw->netif, i)))
 		return ip6_addr_isvalid(netif_ip6_addr_state(&lw->netif, i)) ? 0 : -EAGAIN;
 	snprintf(err, LANE_LWIP_ERR, "another station has %s",
 		 ip6addr_ntoa_r(&a, text, sizeof(text)));
@@ -313,6 +332,11 @@ static void stop(struct lane_lwip *lw)
 		dhcp_cleanup(&lw->netif);
 	}
 	netif_remove(&lw->netif);
+	/* Fragments that wait for others; there is no way left to tell their senders. */
+	for (unsigned int i = 0; i <= IP_REASS_MAXAGE; i++)
+		ip_reass_tmr();
+	for (unsigned int i = 0; i <= IPV6_REASS_MAXAGE; i++)
+		ip6_reass_tmr();
 }
 
 void lane_lwip_close(struct lane_lwip *lw)

@@ -19,18 +19,6 @@ static struct rig rig;
 static uint8_t f[RIG_LEN];
 static const struct lane_ip none4 = {.w = {[2] = 0xffff0000}};
 
-/* With the address there, and nothing seen yet. */
-static void open_ready(void)
-{
-	struct lane_lwip_config cfg = rig_static();
-	char err[LANE_LWIP_ERR];
-
-	rig_open(&rig, &cfg);
-	rig_run(&rig, 4000000);
-	assert_int_equal(lane_lwip_ready(rig.lw, err), 0);
-	rig_clear(&rig);
-}
-
 static void test_dad__three_probes_then_two_announcements(void **state)
 {
 	struct lane_lwip_config cfg = rig_static();
@@ -103,7 +91,7 @@ static void test_dad__a_claim_is_answered_once_in_ten_seconds(void **state)
 	const struct lane_ip ours = rig_ip(1);
 
 	(void)state;
-	open_ready();
+	rig_open_ready(&rig);
 	for (unsigned int i = 0; i < 5; i++)
 		rig_put(&rig, f, rig_arp(f, ARP_REPLY, 1, &ours, &ours));
 	assert_int_equal(rig_count(&rig, ETH_ARP, 0), 1);
@@ -121,7 +109,7 @@ static void test_arp__a_request_is_answered_and_the_asker_known(void **state)
 	struct lane_mac mac;
 
 	(void)state;
-	open_ready();
+	rig_open_ready(&rig);
 	rig_put(&rig, f, rig_arp(f, ARP_REQUEST, 1, &peer, &ours));
 	assert_int_equal(rig_count(&rig, ETH_ARP, 0), 1);
 	assert_int_equal(rig.seen[0].b[21], ARP_REPLY);
@@ -135,60 +123,6 @@ static void test_arp__a_request_is_answered_and_the_asker_known(void **state)
 	rig_close(&rig);
 }
 
-/* An asker at 10.0.0.n is known by world_mac(n - 1). */
-static bool knows(unsigned int n)
-{
-	struct lane_mac mac, want = world_mac(n - 1);
-	const struct lane_ip ip = rig_ip((uint8_t)n);
-
-	return lane_net_neigh(lane_nettab(rig.w.ln[0]), &ip, &mac) == 0 && memcmp(&mac, &want, sizeof(mac)) == 0;
-}
-
-static void ask_from(unsigned int n)
-{
-	const struct lane_ip ours = rig_ip(1), ip = rig_ip((uint8_t)n);
-
-	rig_put(&rig, f, rig_arp(f, ARP_REQUEST, n - 1, &ip, &ours));
-}
-
-/* More neighbours than lwIP's table holds: those that lost their place are unknown, the others right. */
-static void test_arp__places_are_used_again(void **state)
-{
-	unsigned int nr_known = 0;
-
-	(void)state;
-	open_ready();
-	for (unsigned int n = 2; n < 252; n++) {
-		ask_from(n);
-		assert_true(knows(n));
-	}
-	for (unsigned int n = 2; n < 252; n++)
-		nr_known += knows(n);
-	assert_in_range(nr_known, 100, 127);
-	rig_close(&rig);
-}
-
-/* Two neighbours have changed places when the table is looked at again. */
-static void test_arp__places_change(void **state)
-{
-	const struct lane_ip ours = rig_ip(1);
-
-	(void)state;
-	open_ready();
-	ask_from(2);
-	ask_from(3);
-	lane_lwip_link(rig.lw, rig.now_us, false);
-	lane_lwip_link(rig.lw, rig.now_us, true);
-	for (unsigned int n = 3; n >= 2; n--) {
-		const struct lane_ip ip = rig_ip((uint8_t)n);
-
-		lane_lwip_in(rig.lw, rig.now_us, f, rig_arp(f, ARP_REQUEST, n - 1, &ip, &ours));
-	}
-	rig_run(&rig, 20000);
-	assert_true(knows(2) && knows(3));
-	rig_close(&rig);
-}
-
 static void test_resolve__on_demand_and_given_up_after_three_seconds(void **state)
 {
 	const struct lane_ip ours = rig_ip(1), peer = rig_ip(2), absent = rig_ip(3);
@@ -196,7 +130,7 @@ static void test_resolve__on_demand_and_given_up_after_three_seconds(void **stat
 	struct lane_mac mac;
 
 	(void)state;
-	open_ready();
+	rig_open_ready(&rig);
 	t = lane_nettab(rig.w.ln[0]);
 	assert_int_equal(lane_net_neigh(t, &peer, &mac), -EAGAIN);
 	assert_int_equal(lane_net_neigh(t, &absent, &mac), -EAGAIN);
@@ -224,7 +158,7 @@ static void test_resolve__failures_do_not_pile_up(void **state)
 	struct lane_mac mac;
 
 	(void)state;
-	open_ready();
+	rig_open_ready(&rig);
 	t = lane_nettab(rig.w.ln[0]);
 	for (unsigned int round = 0; round < 10; round++) {
 		for (unsigned int i = 0; i < 60; i++, nr_asked++) {
@@ -243,32 +177,6 @@ static void test_resolve__failures_do_not_pile_up(void **state)
 	rig_close(&rig);
 }
 
-/* How many ICMPv6 messages of a type were seen: routers are solicited too, at their own time. */
-static unsigned int count_icmp6(uint8_t type)
-{
-	unsigned int n = 0;
-	const struct rig_frame *r;
-
-	for (unsigned int i = 0; (r = rig_find(&rig, ETH_IP6, 58, i)) != NULL; i++)
-		n += r->b[54] == type;
-	return n;
-}
-
-/* The lane asked for it, and it answers. */
-static void know_peer6(const struct lane_ip *peer, const struct lane_ip *ours)
-{
-	uint8_t na[32] = {136, 0, 0, 0, 0x60};
-	struct lane_mac mac = world_mac(1);
-
-	memcpy(na + 8, peer->b, 16);
-	na[24] = 2;
-	na[25] = 1;
-	memcpy(na + 26, mac.b, 6);
-	assert_int_equal(lane_net_neigh(lane_nettab(rig.w.ln[0]), peer, &mac), -EAGAIN);
-	rig_run(&rig, 20000);
-	rig_put(&rig, f, rig_ip_frame(f, 1, peer, ours, 58, na, sizeof(na)));
-}
-
 static void test_resolve__ipv6(void **state)
 {
 	struct lane_lwip_config cfg = {.addr = {{.ip = world_ip(0, true), .plen = 64}},
@@ -283,8 +191,8 @@ static void test_resolve__ipv6(void **state)
 	t = lane_nettab(rig.w.ln[0]);
 	assert_true(lane_net_addr(t, &ours) >= 0);
 	rig_clear(&rig);
-	know_peer6(&peer, &ours);
-	assert_int_equal(count_icmp6(135), 1);
+	rig_know6(&rig, &peer, &ours);
+	assert_int_equal(rig_count_icmp6(&rig, 135), 1);
 	assert_int_equal(lane_net_neigh(t, &peer, &mac), 0);
 	assert_int_equal(mac.b[5], 2);
 	rig_close(&rig);
@@ -296,7 +204,7 @@ static void test_echo__is_answered(void **state)
 	uint8_t echo[64] = {8, 0, 0, 0, 0x12, 0x34, 0, 1, 'l', 'a', 'n', 'e'};
 
 	(void)state;
-	open_ready();
+	rig_open_ready(&rig);
 	rig_put(&rig, f, rig_arp(f, ARP_REQUEST, 1, &peer, &ours));
 	rig_put(&rig, f, rig_ip_frame(f, 1, &peer, &ours, 1, echo, sizeof(echo)));
 	assert_int_equal(rig_count(&rig, ETH_IP4, 1), 1);
@@ -318,7 +226,7 @@ static void test_echo__in_fragments(void **state)
 	uint32_t sum;
 
 	(void)state;
-	open_ready();
+	rig_open_ready(&rig);
 	rig_put(&rig, f, rig_arp(f, ARP_REQUEST, 1, &peer, &ours));
 	rig_ip_frame(whole, 1, &peer, &ours, 1, echo, sizeof(echo));
 	for (unsigned int i = 0; i < 2; i++) {
@@ -355,7 +263,7 @@ static void test_echo__ipv6_in_fragments(void **state)
 	rig_open(&rig, &cfg);
 	rig_run(&rig, 4000000);
 	t = lane_nettab(rig.w.ln[0]);
-	know_peer6(&peer, &ours);
+	rig_know6(&rig, &peer, &ours);
 	assert_int_equal(lane_net_neigh(t, &peer, &mac), 0);
 	rig_clear(&rig);
 	rig_sum(echo, &peer, &ours, 58, sizeof(echo));
@@ -390,7 +298,7 @@ static void test_nd__a_solicitation_is_answered(void **state)
 	ns[25] = 1;
 	memcpy(ns + 26, mac.b, 6);
 	rig_put(&rig, f, rig_ip_frame(f, 1, &peer, &group, 58, ns, sizeof(ns)));
-	assert_int_equal(count_icmp6(136), 1);
+	assert_int_equal(rig_count_icmp6(&rig, 136), 1);
 	assert_int_equal(lane_net_neigh(lane_nettab(rig.w.ln[0]), &peer, &mac), 0);
 	rig_close(&rig);
 }
@@ -401,7 +309,7 @@ static void test_udp__closed_port_is_unreachable_at_a_limited_rate(void **state)
 	uint8_t dgram[16] = {0x30, 0x39, 0x00, 0x07, 0, 16};
 
 	(void)state;
-	open_ready();
+	rig_open_ready(&rig);
 	rig_put(&rig, f, rig_arp(f, ARP_REQUEST, 1, &peer, &ours));
 	for (unsigned int i = 0; i < 200; i++)
 		rig_put(&rig, f, rig_ip_frame(f, 1, &peer, &ours, 17, dgram, sizeof(dgram)));
@@ -438,7 +346,7 @@ static void test_ctl__queue_full(void **state)
 	struct lane *ln;
 
 	(void)state;
-	open_ready();
+	rig_open_ready(&rig);
 	ln = rig.w.ln[0];
 	rig_arp(f, ARP_REQUEST, 1, &peer, &ours);
 	pour(60, LANE_NR_CTL + 10);
@@ -455,7 +363,7 @@ static void test_ctl__echoes_leave_room_for_arp(void **state)
 	uint8_t echo[16] = {8};
 
 	(void)state;
-	open_ready();
+	rig_open_ready(&rig);
 	full = &lane_stats(rig.w.ln[0])->drops[LANE_DROP_CTL_FULL];
 	rig_sum(echo, &peer, &ours, 1, sizeof(echo));
 	pour(rig_ip_frame(f, 1, &peer, &ours, 1, echo, sizeof(echo)), LANE_NR_CTL);
@@ -475,7 +383,7 @@ static void test_ctl__dhcp_beside_closed_ports(void **state)
 	uint64_t in;
 
 	(void)state;
-	open_ready();
+	rig_open_ready(&rig);
 	st = lane_stats(rig.w.ln[0]);
 	pour(rig_ip_frame(f, 1, &peer, &ours, 17, closed, sizeof(closed)), 100);
 	in = st->ctl_in;
@@ -483,88 +391,6 @@ static void test_ctl__dhcp_beside_closed_ports(void **state)
 	assert_int_equal(st->ctl_in, in);
 	pour(rig_ip_frame(f, 1, &peer, &ours, 17, dhcp, sizeof(dhcp)), 1);
 	assert_int_equal(st->ctl_in, in + 1);
-	rig_close(&rig);
-}
-
-/* A tag that carries a priority only, as some switches and hypervisors put it. */
-static void test_ctl__priority_tags(void **state)
-{
-	struct lane_lwip_config cfg = {.addr = {{.ip = rig_ip(1), .plen = 24}, {.ip = world_ip(0, true), .plen = 64}},
-				       .nr_addrs = 2};
-	const struct lane_ip ours = rig_ip(1), peer = rig_ip(2), ours6 = world_ip(0, true), peer6 = world_ip(1, true);
-	uint8_t echo[64] = {8, 0, 0, 0, 0x12, 0x34, 0, 1}, ns[32] = {135};
-	struct lane_ip group = {.b = {0xff, 2, [11] = 1, 0xff}};
-
-	(void)state;
-	rig_open(&rig, &cfg);
-	rig_run(&rig, 4000000);
-	rig_clear(&rig);
-	rig_put(&rig, f, rig_tag(f, rig_arp(f, ARP_REQUEST, 1, &peer, &ours), 0xe000));
-	assert_int_equal(rig_count(&rig, ETH_ARP, 0), 1);
-	rig_arp(f, ARP_REQUEST, 1, &peer, &ours);
-	memcpy(f, world_mac(0).b, 6);
-	rig_put(&rig, f, rig_tag(f, 60, 0));
-	assert_int_equal(rig_count(&rig, ETH_ARP, 0), 2);
-	rig_put(&rig, f, rig_tag(f, rig_ip_frame(f, 1, &peer, &ours, 1, echo, sizeof(echo)), 0x2000));
-	assert_int_equal(rig_count(&rig, ETH_IP4, 1), 1);
-	memcpy(group.b + 13, ours6.b + 13, 3);
-	memcpy(ns + 8, ours6.b, 16);
-	rig_put(&rig, f, rig_tag(f, rig_ip_frame(f, 1, &peer6, &group, 58, ns, sizeof(ns)), 0));
-	assert_int_equal(count_icmp6(136), 1);
-	/* Of a VLAN: not ours. */
-	rig_clear(&rig);
-	rig_put(&rig, f, rig_tag(f, rig_arp(f, ARP_REQUEST, 1, &peer, &ours), 5));
-	rig_put(&rig, f, rig_tag(f, rig_ip_frame(f, 1, &peer, &ours, 1, echo, sizeof(echo)), 5));
-	assert_int_equal(rig.nr_seen, 0);
-	rig_close(&rig);
-}
-
-static void test_link__down_is_published_and_up_announces_again(void **state)
-{
-	const struct lane_ip ours = rig_ip(1);
-
-	(void)state;
-	open_ready();
-	lane_lwip_link(rig.lw, rig.now_us, false);
-	rig_run(&rig, 1000000);
-	assert_int_equal(lane_nettab(rig.w.ln[0])->up, 0);
-	assert_int_equal(rig.nr_seen, 0);
-	lane_lwip_link(rig.lw, rig.now_us, true);
-	rig_run(&rig, 1000000);
-	assert_int_equal(lane_nettab(rig.w.ln[0])->up, 1);
-	assert_memory_equal(rig_find(&rig, ETH_ARP, 0, 0)->b + 28, ours.b + 12, 4);
-	rig_close(&rig);
-}
-
-/* Behind the new link may be others: neighbours are asked for again. */
-static void test_link__down_forgets_neighbours(void **state)
-{
-	struct lane_lwip_config cfg = {.addr = {{.ip = rig_ip(1), .plen = 24}, {.ip = world_ip(0, true), .plen = 64}},
-				       .nr_addrs = 2};
-	const struct lane_ip ours6 = world_ip(0, true), peer6 = world_ip(1, true);
-	struct lane_nettab *t;
-	struct lane_mac mac;
-
-	(void)state;
-	rig_open(&rig, &cfg);
-	rig_run(&rig, 4000000);
-	t = lane_nettab(rig.w.ln[0]);
-	ask_from(2);
-	know_peer6(&peer6, &ours6);
-	assert_true(knows(2));
-	assert_int_equal(lane_net_neigh(t, &peer6, &mac), 0);
-	lane_lwip_link(rig.lw, rig.now_us, false);
-	rig_run(&rig, 100000);
-	lane_lwip_link(rig.lw, rig.now_us, true);
-	rig_run(&rig, 100000);
-	rig_clear(&rig);
-	assert_false(knows(2));
-	assert_int_equal(lane_net_neigh(t, &peer6, &mac), -EAGAIN);
-	rig_run(&rig, 1200000);
-	assert_true(rig_count(&rig, ETH_ARP, 0) >= 1);
-	assert_true(count_icmp6(135) >= 1);
-	ask_from(2);
-	assert_true(knows(2));
 	rig_close(&rig);
 }
 
@@ -576,8 +402,6 @@ int main(void)
 		cmocka_unit_test(test_dad__a_request_for_it_is_none),
 		cmocka_unit_test(test_dad__a_claim_is_answered_once_in_ten_seconds),
 		cmocka_unit_test(test_arp__a_request_is_answered_and_the_asker_known),
-		cmocka_unit_test(test_arp__places_are_used_again),
-		cmocka_unit_test(test_arp__places_change),
 		cmocka_unit_test(test_resolve__on_demand_and_given_up_after_three_seconds),
 		cmocka_unit_test(test_resolve__failures_do_not_pile_up),
 		cmocka_unit_test(test_resolve__ipv6),
@@ -589,9 +413,6 @@ int main(void)
 		cmocka_unit_test(test_ctl__queue_full),
 		cmocka_unit_test(test_ctl__echoes_leave_room_for_arp),
 		cmocka_unit_test(test_ctl__dhcp_beside_closed_ports),
-		cmocka_unit_test(test_ctl__priority_tags),
-		cmocka_unit_test(test_link__down_is_published_and_up_announces_again),
-		cmocka_unit_test(test_link__down_forgets_neighbours),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

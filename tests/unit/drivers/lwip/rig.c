@@ -247,3 +247,40 @@ unsigned int rig_count(const struct rig *r, uint16_t type, uint8_t proto)
 		n++;
 	return n;
 }
+
+unsigned int rig_count_icmp6(const struct rig *r, uint8_t type)
+{
+	const struct rig_frame *f;
+	unsigned int n = 0;
+
+	for (unsigned int i = 0; (f = rig_find(r, 0x86dd, 58, i)) != NULL; i++)
+		n += f->b[54] == type;
+	return n;
+}
+
+void rig_open_ready(struct rig *r)
+{
+	struct lane_lwip_config cfg = rig_static();
+	char err[LANE_LWIP_ERR];
+
+	rig_open(r, &cfg);
+	rig_run(r, 4000000);
+	if (lane_lwip_ready(r->lw, err) != 0)
+		abort();
+	rig_clear(r);
+}
+
+void rig_know6(struct rig *r, const struct lane_ip *peer, const struct lane_ip *ours)
+{
+	uint8_t na[32] = {136, 0, 0, 0, 0x60}, f[RIG_LEN];
+	struct lane_mac mac = world_mac(1);
+
+	memcpy(na + 8, peer->b, 16);
+	na[24] = 2;
+	na[25] = 1;
+	memcpy(na + 26, mac.b, 6);
+	if (lane_net_neigh(lane_nettab(r->w.ln[0]), peer, &mac) == 0)
+		abort();
+	rig_run(r, 20000);
+	rig_put(r, f, rig_ip_frame(f, 1, peer, ours, 58, na, sizeof(na)));
+}

@@ -28,6 +28,8 @@ struct rig {
 
 /* The lane's side has rig_mac(0), the test's stations have rig_mac(1) and on. */
 void rig_open(struct rig *r, const struct lane_lwip_config *cfg);
+/* With rig_static(), the address there, and nothing seen yet. */
+void rig_open_ready(struct rig *r);
 void rig_close(struct rig *r);
 /* Time passes in steps of 10 ms. */
 void rig_run(struct rig *r, uint64_t us);
@@ -59,5 +61,10 @@ const struct rig_frame *rig_find(const struct rig *r, uint16_t type, uint8_t pro
 				 unsigned int nth);
 /* How many there are. */
 unsigned int rig_count(const struct rig *r, uint16_t type, uint8_t proto);
+
+/* Of ICMPv6 messages of a type; routers are solicited too, at their own time. */
+unsigned int rig_count_icmp6(const struct rig *r, uint8_t type);
+/* The lane asks for 'peer', and station 1 answers. */
+void rig_know6(struct rig *r, const struct lane_ip *peer, const struct lane_ip *ours);
 
 #endif
