@@ -189,8 +189,8 @@ static void close_dpdk(struct keeper *k)
 	struct lane_dpdk_info info;
 	sigset_t alarms;
 
-	if (!q)
-		return;
+	if (!q || shim_any_live(k->v.a))
+		return; /* members use it */
 	k->dpdk->info(q, &info);
 	if (info.alone)
 		return;

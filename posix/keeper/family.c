@@ -120,7 +120,12 @@ static void __attribute__((noreturn)) keep(const struct keeper_fdset *theirs, in
 	r = keeper_open_own(&k, err);
 	if (!r)
 		r = add_first(err);
-	keeper_run(&k, r, err, ready_fd);
+	if (r) {
+		/* The program, which uses the port, closes it. */
+		dprintf(ready_fd, "%s\n", err[0] ? err : strerror(-r));
+		_exit(1);
+	}
+	keeper_run(&k, 0, err, ready_fd);
 }
 
 static void leave(void)

@@ -1,5 +1,5 @@
 #!/bin/bash
-# own.sh - own-address mode: the lane has address and MAC to itself, over a TAP device and over AF_XDP
+# own.sh - own-address mode: the lane has address and MAC to itself, over a TAP device, AF_XDP and DPDK
 . "$(dirname "$(readlink -f "$0")")/lib.sh"
 ns_k=$lane_tag-k # the kernel's end of the TAP device
 A4=10.77.0.9 A6=fd77::9 K4=10.77.0.1 K6=fd77::1
@@ -18,7 +18,7 @@ in_k()
 	in_ns "$ns_k" "$@"
 }
 
-# The namespace of the client, and where 'own' runs programs: "tap" or "xdp".
+# The namespace of the client, and where 'own' runs programs: "tap", "xdp" or "dpdk".
 use()
 {
 	how=$1
@@ -26,14 +26,17 @@ use()
 		ns_own=$ns_k ns_peer=$ns_k if_own=tap0
 	else
 		ns_own=$ns_s ns_peer=$ns_c if_own=$if_s
+		[ "$how" = dpdk ] && if_own=net_af_xdp0
 	fi
+	eal=()
+	[ "$how" = dpdk ] && eal=(--eal "--vdev net_af_xdp0,iface=$if_s")
 }
 
 # own options... -- command...: under lane with an address of its own; its pid is in $server.
 own()
 {
 	: >"$lane_tmp/server"
-	out=$lane_tmp/server start "$ns_own" "$LANE" run --strict -d "$how" -i "$if_own" "$@"
+	out=$lane_tmp/server start "$ns_own" "$LANE" run --strict -d "$how" -i "$if_own" "${eal[@]}" "$@"
 	server=$pid
 }
 
@@ -295,10 +298,15 @@ else
 fi
 net_up
 ip -n "$ns_s" addr flush dev "$if_s"
-for how in $hows; do
+if [ -e "$(dirname "$LANE")/posix/keeper/liblane-dpdk.so" ]; then
+	hows="$hows dpdk"
+else
+	say "SKIP dpdk: built without"
+fi
+for how in ${HOWS:-$hows}; do
 	use $how
 	peer4=$K4 peer6=$K6 if_peer=tap0
-	[ $how = xdp ] && peer4=$C4 peer6=$C6 if_peer=$if_c
+	[ $how != tap ] && peer4=$C4 peer6=$C6 if_peer=$if_c
 	own_case serves
 	own_case sockets
 	own_case sleeps
