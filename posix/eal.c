@@ -270,7 +270,7 @@ int shim_eal_join(const struct lane_settings *s, struct shim_view *v, enum shim_
 	int r = lane_settings_ifname(&own, err);
 
 	*why = SHIM_FB_NO_LANE;
-	if (!r && keeper_pid(own.ifname)) {
+	if (!r && keeper_make_room(own.ifname)) {
 		*why = SHIM_FB_EAL;
 		r = keeper_join(&own, v, why, err); /* counted there, and told why not */
 	} else if (!r) {

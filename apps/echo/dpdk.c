@@ -19,7 +19,8 @@ int echo_open_dpdk(struct echo *e)
 	plugin = lane_dpdk_load(NULL, text);
 	if (!plugin || plugin->start(e->eal, 66u << 20, text) < 0)
 		return echo_fail("DPDK", text);
-	fputs(text, stderr);
+	if (text[0])
+		fprintf(stderr, "%s\n", text);
 	e->dpdk = plugin;
 	if (echo_create_lane(e, LANE_DPDK_STRIDE, LANE_DPDK_FRAME) < 0)
 		return -1;

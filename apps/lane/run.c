@@ -198,7 +198,7 @@ static int enlist(struct lane_settings *s, char *err)
 /* The program opens a DPDK port itself, and has a keeper of its own. */
 static int check_dpdk(const struct lane_settings *s, char *err)
 {
-	int32_t pid = keeper_pid(s->ifname);
+	int32_t pid = keeper_make_room(s->ifname);
 	char text[LANE_DPDK_ERR];
 
 	if (pid) {

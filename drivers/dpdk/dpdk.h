@@ -39,6 +39,7 @@ struct lane_dpdk_config {
 	enum lane_dpdk_tri partial_ok;	/* a peer on this host may leave checksums partial; auto: by the PMD */
 	uint8_t ifi;			/* which of the lanes' interfaces it becomes */
 	bool forks; /* processes forked from this one use the queues too, one at a time */
+	char *said; /* 256 bytes for what EAL and PMDs say later; NULL: they write to standard error */
 };
 
 struct lane_dpdk_info {

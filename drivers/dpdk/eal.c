@@ -26,7 +26,6 @@
 
 #define ARGS_MAX  64
 #define MORE	  (32u << 20) /* bytes for queues and the like beside the lanes */
-#define TEXT	  4096
 #define CPUS_TEXT 1024
 #define REGIONS	  64 /* of memory(), at most */
 
@@ -114,60 +113,7 @@ static int make_args(struct args *a, const char *eal, size_t bytes)
 	return a->n < ARGS_MAX ? 0 : -E2BIG;
 }
 
-/* ---- what EAL writes ---- */
-
-struct capture {
-	int fd, out, err;
-};
-
-static void capture_begin(struct capture *c)
-{
-	fflush(stdout);
-	c->fd = memfd_create("lane-eal", MFD_CLOEXEC);
-	c->out = dup(1);
-	c->err = dup(2);
-	if (c->fd < 0 || c->out < 0 || c->err < 0)
-		return;
-	dup2(c->fd, 1);
-	dup2(c->fd, 2);
-}
-
-static void restore(int saved, int fd)
-{
-	if (saved < 0)
-		return;
-	dup2(saved, fd);
-	close(saved);
-}
-
-/* Fills text[TEXT] with what was written meanwhile. */
-static void capture_end(struct capture *c, char *text)
-{
-	ssize_t n = 0;
-
-	fflush(stdout);
-	restore(c->out, 1);
-	restore(c->err, 2);
-	if (c->fd >= 0) {
-		n = pread(c->fd, text, TEXT - 1, 0);
-		close(c->fd);
-	}
-	text[n > 0 ? n : 0] = 0;
-}
-
-/* The first lines of EAL's complaint as one; its page of options is left out. */
-static void complaint(char *text, char *out, size_t size)
-{
-	char *save = NULL, *usage = strstr(text, "\nUsage:");
-	size_t len = 0;
-
-	if (usage)
-		*usage = 0;
-	out[0] = 0;
-	for (char *line = strtok_r(text, "\n", &save); line && len < size; line = strtok_r(NULL, "\n", &save))
-		len += (size_t)snprintf(out + len, size - len, "%s%s", len ? "; " : "",
-					strncmp(line, "EAL: ", 5) == 0 ? line + 5 : line);
-}
+/* ---- starting ---- */
 
 static const char *hint(const char *text)
 {
@@ -190,7 +136,7 @@ static int fail(int e, char *text, char *err)
 		snprintf(err, LANE_DPDK_ERR, "EAL was started before in this process, which works once");
 		return r;
 	}
-	complaint(text, what, sizeof(what));
+	lane_dpdk_sentence(text, what, sizeof(what));
 	snprintf(err, LANE_DPDK_ERR, "EAL: %s%s", what[0] ? what : rte_strerror(-r), hint(what));
 	return r;
 }
@@ -227,7 +173,7 @@ static void put_back(const struct kept *k)
 /* EAL's threads shall get none of the program's signals. */
 static int init(struct args *a, char *text)
 {
-	struct capture c;
+	struct lane_dpdk_capture c;
 	struct kept k;
 	sigset_t all;
 	int r;
@@ -235,9 +181,9 @@ static int init(struct args *a, char *text)
 	keep(&k);
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &k.mask);
-	capture_begin(&c);
+	lane_dpdk_capture(&c);
 	r = rte_eal_init(a->n, a->v);
-	capture_end(&c, text);
+	lane_dpdk_captured(&c, text);
 	put_back(&k);
 	pthread_sigmask(SIG_SETMASK, &k.mask, NULL);
 	return r;
@@ -246,7 +192,7 @@ static int init(struct args *a, char *text)
 int lane_dpdk_start(const char *eal, size_t bytes, char *err)
 {
 	struct args *a = calloc(1, sizeof(*a));
-	char text[TEXT];
+	char text[LANE_DPDK_TEXT];
 	int r = a ? make_args(a, eal, bytes) : -ENOMEM;
 
 	if (r < 0) {
@@ -255,7 +201,7 @@ int lane_dpdk_start(const char *eal, size_t bytes, char *err)
 		r = fail(rte_errno, text, err);
 	} else {
 		r = 0;
-		snprintf(err, LANE_DPDK_ERR, "%.500s", text);
+		lane_dpdk_sentence(text, err, LANE_DPDK_ERR);
 	}
 	if (a)
 		free(a->text);

@@ -85,11 +85,14 @@ static int interrupt_fd(struct lane_dpdk_queue *q)
 	const struct lane_dpdk_port *p = q->port;
 	int fd;
 
+	/* net_tap's is the device's own, and nothing is to be switched on. */
+	if (is_driver(p, "net_tap"))
+		return rte_eth_dev_rx_intr_ctl_q_get_fd(p->id, q->idx);
 	if (rte_eth_dev_rx_intr_enable(p->id, q->idx) < 0)
 		return -1;
 	fd = rte_eth_dev_rx_intr_ctl_q_get_fd(p->id, q->idx);
 	q->counter = fd >= 0 && fd_is(fd, "anon_inode:[eventfd]");
-	if (fd >= 0 && (q->counter || is_driver(p, "net_tap")))
+	if (q->counter)
 		return fd;
 	rte_eth_dev_rx_intr_disable(p->id, q->idx);
 	return -1;

@@ -49,6 +49,12 @@ static bool explain_pci(char *err)
 	return false;
 }
 
+/* An interface's name has no room for more than 15 characters. */
+static bool is_name(const char *want, const char *name)
+{
+	return strcmp(want, name) == 0 || (strlen(want) == 15 && strncmp(want, name, 15) == 0);
+}
+
 static int find_port(const char *want, uint16_t *id, char *err)
 {
 	char name[RTE_ETH_NAME_MAX_LEN], names[256] = "";
@@ -60,9 +66,9 @@ static int find_port(const char *want, uint16_t *id, char *err)
 			continue;
 		append(names, sizeof(names), name);
 		nr++;
-		if (!want || strcmp(want, name) == 0)
+		if (!want || is_name(want, name))
 			*id = p;
-		if (want && strcmp(want, name) == 0)
+		if (want && is_name(want, name))
 			return 0;
 	}
 	if (nr == 1 && !want)
@@ -343,6 +349,25 @@ static int open_queues(struct lane_dpdk_port *p, const struct lane_dpdk_config *
 	return r == 0 ? start(p, &di, err) : r;
 }
 
+/* With what the PMD says of it where it fails. */
+static int open_captured(struct lane_dpdk_port *p, const struct lane_dpdk_config *cfg, struct lane_bufs *const bufs[],
+			 char *err)
+{
+	char text[LANE_DPDK_TEXT], what[LANE_DPDK_ERR / 2];
+	struct lane_dpdk_capture c;
+	size_t len;
+	int r;
+
+	lane_dpdk_capture(&c);
+	r = open_queues(p, cfg, bufs, err);
+	lane_dpdk_captured(&c, text);
+	lane_dpdk_sentence(text, what, sizeof(what));
+	len = r < 0 ? strnlen(err, LANE_DPDK_ERR) : 0;
+	if (len && what[0])
+		snprintf(err + len, LANE_DPDK_ERR - len, " (%s)", what);
+	return r;
+}
+
 int lane_dpdk_open(const struct lane_dpdk_config *cfg, struct lane_bufs *const bufs[], uint32_t nr,
 		   struct lane_queue *queues[], char *err)
 {
@@ -360,11 +385,13 @@ int lane_dpdk_open(const struct lane_dpdk_config *cfg, struct lane_bufs *const b
 	p->nr_queues = (uint16_t)nr;
 	p->info.nr_queues = nr;
 	rte_eth_dev_get_name_by_port(id, p->info.name);
-	r = open_queues(p, cfg, bufs, err);
+	r = open_captured(p, cfg, bufs, err);
 	if (r < 0) {
 		close_port(p);
 		return r;
 	}
+	if (cfg->said)
+		lane_dpdk_say_to(cfg->said);
 	for (uint32_t i = 0; i < nr; i++)
 		queues[i] = &p->queue[i]->q;
 	return 0;

@@ -82,6 +82,20 @@ int lane_dpdk_start(const char *eal, size_t bytes, char *err);
 void *lane_dpdk_memory(size_t bytes);
 void lane_dpdk_stop(void);
 
+/* ---- said.c ---- */
+#define LANE_DPDK_TEXT 4096
+
+struct lane_dpdk_capture {
+	int fd, out, err;
+};
+/* From here on what is written to standard output and error is kept; it goes into text[LANE_DPDK_TEXT] at the end. */
+void lane_dpdk_capture(struct lane_dpdk_capture *c);
+void lane_dpdk_captured(struct lane_dpdk_capture *c, char *text);
+/* The lines of 'text', which it changes, as one; EAL's page of options is left out. */
+void lane_dpdk_sentence(char *text, char *out, size_t size);
+/* What EAL and PMDs say from now on goes to 'said' (256 bytes), the last word only. */
+void lane_dpdk_say_to(char *said);
+
 /* ---- port.c ---- */
 int lane_dpdk_open(const struct lane_dpdk_config *cfg, struct lane_bufs *const bufs[], uint32_t nr,
 		   struct lane_queue *queues[], char *err);

@@ -452,10 +452,12 @@ int lane_settings_load(struct lane_settings *s, char *err)
 	return r;
 }
 
-/* Whether a setting must be handed on to programs: it was given, or is the interface. */
+/* Whether a setting must be handed on to programs: it was given, or is the interface, which they would not find by
+ * themselves (that of a DPDK port they do). */
 static bool is_given(const struct lane_settings *s, int i)
 {
-	return s->from[i] != LANE_FROM_DEFAULT || (i == LANE_SET_IF && s->ifname[0]);
+	return s->from[i] != LANE_FROM_DEFAULT ||
+	       (i == LANE_SET_IF && s->ifname[0] && s->driver != LANE_DEV_DPDK);
 }
 
 void lane_settings_export(const struct lane_settings *s)

@@ -77,7 +77,7 @@ static void describe_dpdk(struct keeper *k, const struct lane_dpdk_info *i)
 
 static int open_dpdk(struct keeper *k, unsigned int i, char *err)
 {
-	struct lane_dpdk_config cfg = {.forks = true};
+	struct lane_dpdk_config cfg = {.forks = true, .said = k->v.a->dpdk.said};
 	struct lane_bufs *bufs = lane_bufs(k->v.ln);
 	struct lane_xdp_fds *f = &k->v.xdp[i];
 	struct lane_dpdk_info info;
@@ -93,7 +93,9 @@ static int open_dpdk(struct keeper *k, unsigned int i, char *err)
 	if (!r)
 		r = lane_add_queue(k->v.ln, q);
 	if (r) {
-		snprintf(err, KEEPER_ERR, "%.255s", text);
+		const char *said = k->v.a->dpdk.said;
+
+		snprintf(err, KEEPER_ERR, *said ? "%.120s; %.120s" : "%.255s", text, said);
 		return r;
 	}
 	k->dpdk->info(q, &info);

@@ -13,15 +13,16 @@
 
 int lane_settings_ifname(struct lane_settings *s, char *err)
 {
-	char port[16];
 	int r;
 
 	if (s->ifname[0])
 		return 0;
 	if (s->driver == LANE_DEV_DPDK) {
-		lane_config_eal_device(s->eal, port);
-		if (port[0])
-			return lane_settings_set(s, LANE_SET_IF, port, LANE_FROM_DEFAULT, err);
+		lane_config_eal_device(s->eal, s->ifname);
+		memcpy(s->ifs[0], s->ifname, sizeof(s->ifs[0]));
+		s->nr_ifs = 1;
+		if (s->ifname[0])
+			return 0;
 		snprintf(err, KEEPER_ERR,
 			 "driver dpdk: name a device, --eal '--vdev net_af_packet0,iface=eth1' or '-a 0000:03:00.0'");
 		return -EINVAL;

@@ -10,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "lane-int/state.h"
 #include "proto.h"
 
 /* Errors after which it is worth to try again: a keeper was just leaving. */
@@ -79,6 +80,37 @@ int keeper_register(const char *ifname, int32_t pid, char *err)
 int keeper_stop(const char *ifname, char *err)
 {
 	return ask(ifname, KEEPER_STOP, err);
+}
+
+/* Whether the keeper of 'ifname' has members, or something of theirs to send still. */
+static bool is_busy(const char *ifname, bool patient)
+{
+	char err[KEEPER_ERR];
+	struct shim_view v;
+	bool busy;
+
+	if (keeper_observe(ifname, &v, err))
+		return false;
+	busy = v.a->driver != LANE_DEV_DPDK || shim_any_live(v.a) || (patient && v.ln->st->tcp_pool.nr_used);
+	shim_arena_unmap(&v);
+	return busy;
+}
+
+int32_t keeper_make_room(const char *ifname)
+{
+	uint64_t start = shim_now_us(), now = start;
+	char err[KEEPER_ERR];
+	int32_t pid;
+
+	while ((pid = keeper_pid(ifname)) && now < start + 3 * KEEPER_RETRY_US) {
+		if (!is_busy(ifname, now < start + KEEPER_RETRY_US))
+			keeper_stop(ifname, err);
+		else if (now >= start + KEEPER_RETRY_US)
+			break;
+		pause_ms(10);
+		now = shim_now_us();
+	}
+	return pid;
 }
 
 static void hide(int *fd, void *arg)

@@ -139,6 +139,9 @@ extern void (*keeper_unhide_fd)(int fd);
 int keeper_observe(const char *ifname, struct shim_view *v, char *err);
 /* Asks the keeper of 'ifname' to end as soon as no member is left. 0 or -errno with err[256]. */
 int keeper_stop(const char *ifname, char *err);
+/* Ends the keeper of 'ifname' if it only lingers: a DPDK port is not handed on. 0 when nobody serves it, else the
+ * keeper's pid. Waits for at most three seconds. */
+int32_t keeper_make_room(const char *ifname);
 /* The process that serves 'ifname', 0: none. */
 int32_t keeper_pid(const char *ifname);
 /* Reserves a row for a child about to be forked, with all that 'v->row' holds; -EAGAIN: none free.
