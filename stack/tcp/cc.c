@@ -81,7 +81,7 @@ bool lane_cc_may_grow(const struct lane_cc *cc, const struct lane_cc_sample *s)
 {
 	if (s->acked == 0 || s->in_recovery || cc->cwnd >= LANE_CC_CWND_MAX)
 		return false;
-	return !s->app_limited || (cc->cwnd < cc->ssthresh && cc->cwnd / 2 < s->prior_in_flight);
+	return !s->app_limited || !lane_cc_is_limited(cc, s->prior_in_flight);
 }
 
 uint32_t lane_cc_slow_start(struct lane_cc *cc, const struct lane_cc_sample *s)

@@ -78,13 +78,16 @@ struct lane_cc_sample {
 #define LANE_CC_NEEDS_ECN 0x1 /* asks for ECN, whatever the lane's configuration says */
 #define LANE_CC_PACED	  0x2 /* has an extension; its window is its own in recovery, too (no PRR) */
 
-/* No function is NULL. on_loss and on_rto use s->flight. */
+/* No function is NULL unless it says so. on_loss and on_rto use s->flight. */
 struct lane_cc_ops {
 	const char *name; /* as TCP_CONGESTION has it */
 	uint8_t flags;    /* LANE_CC_* */
 	/* The connection is established: cwnd is the initial window. */
 	void (*init)(struct lane_cc *cc, const struct lane_cc_sample *s);
 	void (*on_ack)(struct lane_cc *cc, const struct lane_cc_sample *s);
+	/* The same for an ACK that cannot grow the window, as not the window limited sending (app_limited) and it is no
+	 * half of the slow start's: NULL: on_ack has to hear of it. */
+	void (*on_ack_limited)(struct lane_cc *cc, uint64_t now_us);
 	/* Fast recovery begins: sets ssthresh, and cwnd to it. Also for an ECN echo (once a round). */
 	void (*on_loss)(struct lane_cc *cc, const struct lane_cc_sample *s);
 	/* The retransmission timer expired: cwnd is one segment. 'first': not again for the same data. */
@@ -128,6 +131,11 @@ extern const struct lane_cc_ops lane_cc_cubic, lane_cc_newreno, lane_cc_dctcp, l
 void lane_cc_start(struct lane_cc *cc, const struct lane_cc_sample *s);
 /* May the window grow by this ACK? RFC 9438 5.8, Linux: in slow start up to twice what is used. */
 bool lane_cc_may_grow(const struct lane_cc *cc, const struct lane_cc_sample *s);
+/* The program limits sending, 'in_flight' bytes of it were out: the window stays as it is. */
+static inline bool lane_cc_is_limited(const struct lane_cc *cc, uint32_t in_flight)
+{
+	return cc->cwnd >= cc->ssthresh || cc->cwnd / 2 >= in_flight;
+}
 /* Slow start: grows cwnd by s->acked up to ssthresh; returns the acked bytes left beyond it. */
 uint32_t lane_cc_slow_start(struct lane_cc *cc, const struct lane_cc_sample *s);
 /* RFC 5681 3.1: slow start, then a segment for each window; '*grown' counts towards the next. */

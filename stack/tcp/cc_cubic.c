@@ -181,19 +181,29 @@ static uint32_t slow_start(struct lane_cc *cc, const struct lane_cc_sample *s)
 	return lane_cc_slow_start(cc, &part);
 }
 
-static void on_ack(struct lane_cc *cc, const struct lane_cc_sample *s)
+/* RFC 9438 4.2: the curve stands still while the window is not what limits. */
+static void on_ack_limited(struct lane_cc *cc, uint64_t now_us)
 {
 	struct cubic *p = priv(cc);
-	uint32_t since_us = (uint32_t)s->now_us - p->last_us;
+	uint32_t since_us = (uint32_t)now_us - p->last_us;
+
+	p->last_us = (uint32_t)now_us;
+	if (!is_first(cc) && p->epoch_us)
+		p->epoch_us += since_us;
+}
+
+static void on_ack(struct lane_cc *cc, const struct lane_cc_sample *s)
+{
+	bool grows = lane_cc_may_grow(cc, s);
 	uint32_t acked;
 
-	p->last_us = (uint32_t)s->now_us;
-	if (!lane_cc_may_grow(cc, s)) {
-		/* RFC 9438 4.2: the curve stands still while the window is not what limits. */
-		if (s->app_limited && !is_first(cc) && p->epoch_us)
-			p->epoch_us += since_us;
+	if (!grows && s->app_limited) {
+		on_ack_limited(cc, s->now_us);
 		return;
 	}
+	priv(cc)->last_us = (uint32_t)s->now_us;
+	if (!grows)
+		return;
 	acked = slow_start(cc, s);
 	if (acked)
 		avoid(cc, s, acked);
@@ -281,6 +291,7 @@ const struct lane_cc_ops lane_cc_cubic = {
 	.name = "cubic",
 	.init = lane_cc_start,
 	.on_ack = on_ack,
+	.on_ack_limited = on_ack_limited,
 	.on_loss = on_loss,
 	.on_rto = on_rto,
 	.on_recovery_end = lane_cc_end_recovery,

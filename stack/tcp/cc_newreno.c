@@ -46,10 +46,18 @@ static void unpark(struct lane_cc *cc, uint32_t kept)
 	priv(cc)->acked = kept;
 }
 
+/* RFC 2861 2: what is not used does not grow. */
+static void on_ack_limited(struct lane_cc *cc, uint64_t now_us)
+{
+	(void)cc;
+	(void)now_us;
+}
+
 const struct lane_cc_ops lane_cc_newreno = {
 	.name = "reno",
 	.init = lane_cc_start,
 	.on_ack = on_ack,
+	.on_ack_limited = on_ack_limited,
 	.on_loss = on_loss,
 	.on_rto = on_rto,
 	.on_recovery_end = lane_cc_end_recovery, /* RFC 6582 3.2 step 3: full acknowledgment */

@@ -53,6 +53,8 @@ void lane_tcp_cc_init(struct lane *ln, struct lane_tcp *pcb);
 /* opts.cc has changed while the connection stands. */
 void lane_tcp_cc_change(struct lane *ln, struct lane_tcp *pcb);
 void lane_tcp_cc_ack(struct lane *ln, struct lane_tcp *pcb, const struct lane_acked *a);
+/* The same of a plain segment's ACK (plain.h): what came of nothing but the time is told in short. */
+void lane_tcp_cc_ack_plain(struct lane *ln, struct lane_tcp *pcb, const struct lane_acked *a);
 /* The peer echoes congestion for the first time in this round trip; 'flight' bytes were on their way. */
 void lane_tcp_cc_echo(struct lane *ln, struct lane_tcp *pcb, uint32_t flight);
 /* Recovery begins; 'flight' bytes were sent and not acknowledged. */

@@ -16,15 +16,10 @@
 
 #define HOME_TRIES 1024 /* free ports looked at for one whose flow comes here: enough for 64 lanes */
 
-static uint32_t ip_tcp_hlen(const struct lane_ip *remote)
-{
-	return (lane_ip_is4(remote) ? 20 : 40) + sizeof(struct lane_tcp_hdr);
-}
-
-uint16_t lane_tcp_offer_mss(const struct lane_path *path, const struct lane_ip *remote, uint16_t maxseg)
+static uint16_t offer_mss(const struct lane_path *path, bool is4, uint16_t maxseg)
 {
 	/* Text of a segment that fills a packet of the path, without TCP options. */
-	uint32_t mtu = path->mtu ? path->mtu : 1500, hlen = ip_tcp_hlen(remote), m;
+	uint32_t mtu = path->mtu ? path->mtu : 1500, hlen = (is4 ? 20 : 40) + sizeof(struct lane_tcp_hdr), m;
 
 	if (mtu > UINT16_MAX)
 		mtu = UINT16_MAX;
@@ -32,11 +27,14 @@ uint16_t lane_tcp_offer_mss(const struct lane_path *path, const struct lane_ip *
 	return (uint16_t)(maxseg && m > maxseg ? maxseg : m);
 }
 
+uint16_t lane_tcp_offer_mss(const struct lane_path *path, const struct lane_ip *remote, uint16_t maxseg)
+{
+	return offer_mss(path, lane_ip_is4(remote), maxseg);
+}
+
 uint16_t lane_tcp_adv_mss(const struct lane *ln, const struct lane_tcp *pcb)
 {
-	struct lane_ip remote = lane_tcp_remote_ip(ln, pcb);
-
-	return lane_tcp_offer_mss(&pcb->path, &remote, lane_tcp_opts(ln, pcb)->maxseg);
+	return offer_mss(&pcb->path, lane_tcp_is_v4(pcb), lane_tcp_opts(ln, pcb)->maxseg);
 }
 
 uint16_t lane_tcp_default_mss(const struct lane_ip *remote)

@@ -109,6 +109,20 @@ void lane_tcp_cc_ack(struct lane *ln, struct lane_tcp *pcb, const struct lane_ac
 	}
 }
 
+void lane_tcp_cc_ack_plain(struct lane *ln, struct lane_tcp *pcb, const struct lane_acked *a)
+{
+	struct lane_tcp_x *x = lane_tcp_x(ln, pcb);
+	const struct lane_cc_ops *ops = lane_cc_ops_at(lane_tcp_opts(ln, pcb)->cc);
+
+	if (!ops->on_ack_limited || (pcb->flags & LANE_TF_CWND_LIMITED) ||
+	    !lane_cc_is_limited(&x->cc, a->prior_in_flight)) {
+		lane_tcp_cc_ack(ln, pcb, a);
+		return;
+	}
+	lane_rate_acked(&x->rate, &a->seen, ln->now_us, x->delivered, a->delivered, pcb->min_rtt_us);
+	ops->on_ack_limited(&x->cc, ln->now_us);
+}
+
 void lane_tcp_cc_echo(struct lane *ln, struct lane_tcp *pcb, uint32_t flight)
 {
 	struct lane_tcp_x *x = lane_tcp_x(ln, pcb);

@@ -65,6 +65,14 @@ void lane_tcp_flood_note(struct lane *ln, uint16_t port)
 
 void lane_tcp_flood_timers(struct lane *ln)
 {
+	const struct lane_flood *all = ln->st->flood;
+	bool any = false;
+
+	/* Once a poll: mostly there is none. */
+	for (unsigned int i = 0; i < LANE_NR_FLOODS; i++)
+		any |= all[i].limited;
+	if (!any)
+		return;
 	for (unsigned int i = 0; i < LANE_NR_FLOODS; i++) {
 		struct lane_flood *f = &ln->st->flood[i];
 

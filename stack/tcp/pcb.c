@@ -404,7 +404,8 @@ void lane_tcp_flush(struct lane *ln)
 		}
 		lane_tcp_work(ln, pcb);
 		lane_tcp_output(ln, pcb);
-		lane_tcp_super_end(ln);
+		if (ln->super.nr)
+			lane_tcp_super_end(ln);
 		lane_tcp_rearm(ln, pcb);
 		lane_tcp_rest(ln, pcb);
 	}

@@ -124,7 +124,7 @@ static void take_acked(struct lane *ln, struct lane_tcp *pcb, const struct lane_
 			pcb->min_rtt_us = a.rtt_us;
 	}
 	x->delivered += a.delivered;
-	lane_tcp_cc_ack(ln, pcb, &a);
+	lane_tcp_cc_ack_plain(ln, pcb, &a);
 	pcb->armed &= (uint16_t)~(1U << LANE_TT_RTX | 1U << LANE_TT_LOSS);
 	if (x->snd_unsent != LANE_NIL)
 		lane_tcp_want_output(ln, pcb);

@@ -162,9 +162,10 @@ bool lane_tcp_plain_out(struct lane *ln, struct lane_tcp *pcb)
 	pcb->flags &= ~LANE_TF_CWND_LIMITED;
 	if (b->text_len < x->cc.cwnd)
 		lane_rate_app_limited(&x->rate, x->delivered, b->text_len);
-	/* arm_rtx() */
+	/* arm_rtx(); the flush starts the wheel's entry. */
 	x->start_ms = lane_now_ms(ln);
-	lane_tcp_arm(ln, pcb, LANE_TT_RTX, pcb->rto.rto_us);
+	x->due_ms[LANE_TT_RTX] = lane_now_ms(ln) + pcb->rto.rto_us / 1000 + 1;
+	pcb->armed |= 1U << LANE_TT_RTX;
 	lane_tcp_tlp_arm(ln, pcb);
 	return true;
 }

@@ -60,12 +60,11 @@ static uint32_t snd_used(const struct lane *ln, const struct lane_tcp *pcb)
 	return queued > frames ? queued : frames;
 }
 
+/* Bytes that may be written to one who may send. */
 static uint32_t space_of(const struct lane *ln, const struct lane_tcp *pcb, uint32_t limit, uint32_t used)
 {
 	const struct lane_tcp_x *x = lane_tcp_x(ln, pcb);
 
-	if (!lane_tcp_x_may_send(ln, pcb))
-		return 0;
 	/* With few frames left a connection may have one, so that an ACK tells it to go on. */
 	if (lane_tcp_frames_short(ln))
 		return x->nr_sndq == 0 && ln->st->bufs.nr_free > ln->st->bufs.nr / 64 * 5 ?
@@ -76,19 +75,27 @@ static uint32_t space_of(const struct lane *ln, const struct lane_tcp *pcb, uint
 
 uint32_t lane_tcp_snd_space(const struct lane *ln, const struct lane_tcp *pcb)
 {
+	if (!lane_tcp_x_may_send(ln, pcb))
+		return 0;
 	return space_of(ln, pcb, lane_tcp_snd_limit(ln, pcb), snd_used(ln, pcb));
 }
 
-bool lane_tcp_is_writable(const struct lane *ln, const struct lane_tcp *pcb)
+/* One who may send, and may queue 'limit' bytes, has room worth a wake-up. */
+static bool has_room(const struct lane *ln, const struct lane_tcp *pcb, uint32_t limit)
 {
 	const struct lane_tcp_x *x = lane_tcp_x(ln, pcb);
-	uint32_t limit = lane_tcp_snd_limit(ln, pcb), used = snd_used(ln, pcb);
+	uint32_t used = snd_used(ln, pcb);
 	uint32_t unsent = lane_seq_gt(x->snd_end, pcb->snd_nxt) ? x->snd_end - pcb->snd_nxt : 0;
 	uint32_t lowat = lane_tcp_opts(ln, pcb)->notsent_lowat;
 
 	if (lowat == UINT32_MAX)
 		lowat = ln->st->cfg.notsent_lowat;
 	return used <= limit / 3 * 2 && unsent < lowat && space_of(ln, pcb, limit, used) > 0;
+}
+
+bool lane_tcp_is_writable(const struct lane *ln, const struct lane_tcp *pcb)
+{
+	return lane_tcp_x_may_send(ln, pcb) && has_room(ln, pcb, lane_tcp_snd_limit(ln, pcb));
 }
 
 /* Space that is short for want of frames comes back without an ACK: time has to bring it. */
@@ -230,14 +237,14 @@ static ssize_t write_piece(struct lane *ln, struct lane_tcp *pcb, const uint8_t 
 	return n;
 }
 
-/* After text was queued: the end of a write is a place to push. Who polls for room from now on has
- * not been refused any: he is told all the same. */
-static void queued(struct lane *ln, struct lane_tcp *pcb, bool more)
+/* After text was queued, of 'limit' bytes at most: the end of a write is a place to push. Who polls for room from
+ * now on has not been refused any: he is told all the same. */
+static void queued(struct lane *ln, struct lane_tcp *pcb, uint32_t limit, bool more)
 {
 	const struct lane_tcp_x *x = lane_tcp_x(ln, pcb);
 	struct lane_buf *tail = lane_buf_at(&ln->bufs, x->sndq_tail);
 
-	if (!lane_tcp_is_writable(ln, pcb))
+	if (!has_room(ln, pcb, limit))
 		no_space(ln, pcb);
 	if (tail && !more)
 		tail->tcp_flags |= LANE_WIRE_PSH;
@@ -251,7 +258,7 @@ static void queued(struct lane *ln, struct lane_tcp *pcb, bool more)
 ssize_t lane_tcp_write(struct lane *ln, struct lane_tcp *pcb, const void *src, size_t len, bool more,
 		       lane_copy_fn copy)
 {
-	uint32_t space;
+	uint32_t limit, space;
 	size_t done = 0, n;
 	ssize_t r;
 
@@ -263,7 +270,8 @@ ssize_t lane_tcp_write(struct lane *ln, struct lane_tcp *pcb, const void *src, s
 		no_space(ln, pcb);
 		return -EAGAIN;
 	}
-	space = lane_tcp_snd_space(ln, pcb);
+	limit = lane_tcp_snd_limit(ln, pcb);
+	space = space_of(ln, pcb, limit, snd_used(ln, pcb));
 	n = len < space ? len : space;
 	r = 0;
 	while (done < n) {
@@ -276,7 +284,7 @@ ssize_t lane_tcp_write(struct lane *ln, struct lane_tcp *pcb, const void *src, s
 		no_space(ln, pcb);
 	if (done == 0)
 		return r < 0 ? r : -EAGAIN;
-	queued(ln, pcb, more);
+	queued(ln, pcb, limit, more);
 	return (ssize_t)done;
 }
 
@@ -344,7 +352,7 @@ int lane_tcp_send(struct lane *ln, struct lane_tcp *pcb, struct lane_buf *bufs[]
 		b->text_len = b->len;
 		sndq_push(ln, pcb, b);
 	}
-	queued(ln, pcb, more);
+	queued(ln, pcb, lane_tcp_snd_limit(ln, pcb), more);
 	return 0;
 }
 
