@@ -222,12 +222,9 @@ void lane_timer_stop(struct lane_timers *ts, uint32_t i)
 uint32_t lane_timer_expire(struct lane_timers *ts, uint64_t now_us)
 {
 	struct lane_wheel *w = ts->wheel;
-	uint64_t to;
+	uint64_t to = now_us / w->tick_us;
 	uint32_t i;
 
-	if (w->due == LANE_NIL && now_us < w->now_tick * w->tick_us)
-		return LANE_NIL; /* no tick has begun since */
-	to = now_us / w->tick_us;
 	if (w->nr_started == 0) {
 		if (to >= w->now_tick)
 			w->now_tick = to + 1;

@@ -48,6 +48,11 @@ void lane_timer_start(struct lane_timers *ts, uint32_t i, uint64_t at_us);
 void lane_timer_stop(struct lane_timers *ts, uint32_t i);
 /* Pops one object whose timer is due at 'now_us', stopped; LANE_NIL when none is (left). */
 uint32_t lane_timer_expire(struct lane_timers *ts, uint64_t now_us);
+/* False: lane_timer_expire() has nothing at 'now_us', as no tick has begun since it was asked last. */
+static inline bool lane_wheel_has_moved(const struct lane_wheel *w, uint64_t now_us)
+{
+	return w->due != LANE_NIL || now_us >= w->now_tick * w->tick_us;
+}
 /* When the next entry may be due, in us (never later than it is; may be up to a slot's span early
  * in the outer wheels); UINT64_MAX if none is started. */
 uint64_t lane_wheel_next(const struct lane_wheel *w);

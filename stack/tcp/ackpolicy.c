@@ -72,7 +72,9 @@ void lane_tcp_ack_text(struct lane *ln, struct lane_tcp *pcb, uint32_t len, bool
 	} else if (!lane_tcp_armed(pcb, LANE_TT_DACK)) {
 		/* The flush knows whether text of ours has carried it. */
 		lane_tcp_want_output(ln, pcb);
-		lane_tcp_arm(ln, pcb, LANE_TT_DACK, delay_us(pcb));
+		/* As lane_tcp_arm() while output is due. */
+		lane_tcp_x(ln, pcb)->due_ms[LANE_TT_DACK] = now + delay_us(pcb) / 1000 + 1;
+		pcb->armed |= 1U << LANE_TT_DACK;
 	}
 }
 

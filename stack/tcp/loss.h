@@ -62,6 +62,16 @@ void lane_tcp_rack_reordered(struct lane_tcp *pcb, uint32_t segs);
 void lane_tcp_rack_dsack(struct lane *ln, struct lane_tcp *pcb);
 /* A recovery has ended. */
 void lane_tcp_rack_recovered(struct lane *ln, struct lane_tcp *pcb);
+#define LANE_PTO_SLACK_US   4000   /* beyond two round trips: a tick, and a peer that is not at once there */
+#define LANE_PTO_DACK_US    200000 /* WCDelAckT: one segment alone may wait for its ACK */
+#define LANE_PTO_INITIAL_US 1000000
+/* 7.2: how long a tail loss probe waits; 'alone': one segment is out. */
+static inline uint64_t lane_tcp_pto_us(const struct lane_tcp *pcb, bool alone)
+{
+	uint64_t rtts_us = 2 * (uint64_t)pcb->rto.srtt_us;
+
+	return (rtts_us ? rtts_us + LANE_PTO_SLACK_US : LANE_PTO_INITIAL_US) + (alone ? LANE_PTO_DACK_US : 0);
+}
 /* Arms LANE_TT_LOSS for a tail loss probe, if one may be due. */
 void lane_tcp_tlp_arm(struct lane *ln, struct lane_tcp *pcb);
 /* The probe has left. */

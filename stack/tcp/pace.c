@@ -114,7 +114,7 @@ void lane_tcp_pace_sent(struct lane *ln, struct lane_tcp *pcb, uint32_t bytes)
 void lane_tcp_pace_timers(struct lane *ln)
 {
 	/* What is started again meanwhile is for a later tick: so this ends. */
-	for (uint32_t n = ln->st->pace_pool.nr; n; n--) {
+	for (uint32_t n = ln->st->pace_pool.nr; n && lane_wheel_has_moved(&ln->st->pace_wheel, ln->now_us); n--) {
 		struct lane_tcp_pace *p =
 			pace_at(ln, lane_timer_expire(&ln->pace_timers, ln->now_us));
 		struct lane_tcp *pcb;

@@ -13,9 +13,6 @@
 #include "stack/tcp/pcb.h"
 
 #define REO_PERSIST	16     /* RFC 8985 6.2 step 4 */
-#define PTO_SLACK_US	4000   /* beyond two round trips: a tick, and a peer that is not at once there */
-#define PTO_DACK_US	200000 /* WCDelAckT: one segment alone may wait for its ACK */
-#define PTO_INITIAL_US	1000000
 
 /* RACK_sent_after() */
 static bool sent_after(uint64_t us1, uint32_t end1, uint64_t us2, uint32_t end2)
@@ -161,16 +158,13 @@ void lane_tcp_tlp_arm(struct lane *ln, struct lane_tcp *pcb)
 {
 	const struct lane_tcp_x *x = lane_tcp_x(ln, pcb);
 	const struct lane_buf *b = lane_buf_at(&ln->bufs, x->sndq_head);
-	uint64_t pto_us = PTO_INITIAL_US;
+	uint64_t pto_us;
 
 	if (lane_tcp_armed(pcb, LANE_TT_LOSS) || !(pcb->flags & LANE_TF_SACK) ||
 	    (x->ca_state != LANE_CA_OPEN && x->ca_state != LANE_CA_CWR) || x->rec.nr_sacked || (x->rec.bits & LANE_RB_TLP) ||
 	    x->retries || !b || b->nr_tx == 0)
 		return;
-	if (pcb->rto.srtt_us)
-		pto_us = 2 * (uint64_t)pcb->rto.srtt_us + PTO_SLACK_US;
-	if (b->next == LANE_NIL || b->next == x->snd_unsent)
-		pto_us += PTO_DACK_US;
+	pto_us = lane_tcp_pto_us(pcb, b->next == LANE_NIL || b->next == x->snd_unsent);
 	/* The time-out comes first: nothing to do. */
 	if ((int32_t)(x->due_ms[LANE_TT_RTX] - lane_now_ms(ln)) <= (int32_t)(pto_us / 1000) + 1)
 		return;

@@ -317,7 +317,7 @@ static void expire(struct lane *ln, struct lane_tcp *pcb)
 void lane_tcp_timers(struct lane *ln)
 {
 	/* What is started again meanwhile is for a later tick: so this ends. */
-	for (uint32_t n = ln->st->tcp_pool.nr; n; n--) {
+	for (uint32_t n = ln->st->tcp_pool.nr; n && lane_wheel_has_moved(&ln->st->wheel, ln->now_us); n--) {
 		uint32_t i = lane_timer_expire(&ln->timers, ln->now_us);
 		struct lane_tcp *pcb = lane_tcp_get(ln, i);
 

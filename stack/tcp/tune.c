@@ -79,7 +79,9 @@ void lane_tcp_tune(struct lane *ln, struct lane_tcp *pcb)
 
 	if ((uint32_t)ln->now_us - x->tune_us < round_us)
 		return;
-	before = lane_tcp_tune_space(ln, pcb);
+	if (x->tune_space == 0)
+		x->tune_space = lane_tcp_tune_space(ln, pcb);
+	before = x->tune_space;
 	seq = lane_tcp_copied_seq(ln, pcb);
 	copied = seq - x->tune_seq;
 	x->tune_seq = seq;

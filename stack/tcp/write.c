@@ -266,7 +266,7 @@ ssize_t lane_tcp_write(struct lane *ln, struct lane_tcp *pcb, const void *src, s
 	if (r || len == 0)
 		return r;
 	lane_tcp_work(ln, pcb);
-	if (!lane_tcp_x_get_tx(ln, pcb)) {
+	if ((pcb->x == LANE_NIL || lane_tcp_x_low(ln, pcb)) && !lane_tcp_x_get_tx(ln, pcb)) {
 		no_space(ln, pcb);
 		return -EAGAIN;
 	}
