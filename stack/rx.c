@@ -124,9 +124,23 @@ static enum lane_drop check_src(const struct lane_nettab *net, const struct lane
 	return lane_net_addr(net, src) >= 0 ? LANE_DROP_IP_SRC : LANE_OK;
 }
 
-bool lane_rx_addrs_ok(const struct lane *ln, unsigned int ifi, struct lane_ip src, struct lane_ip dst)
+/* As it was found for the last packet: changes of the table apart, it still is so. */
+bool lane_rx_addrs_ok(struct lane *ln, unsigned int ifi, const struct lane_ip *src, const struct lane_ip *dst)
 {
-	return lane_net_addr(&ln->net[ifi], &dst) >= 0 && check_src(&ln->net[ifi], &src) == LANE_OK;
+	const struct lane_nettab *net = &ln->net[ifi];
+	struct lane_last *l = &ln->last;
+	/* Before they are looked up: what changes meanwhile is looked up again. */
+	uint32_t version = atomic_load_explicit(&net->version, memory_order_acquire);
+
+	if (l->ok && lane_ip_equal(&l->src, src) && lane_ip_equal(&l->dst, dst) && l->ifi == ifi &&
+	    l->version == version)
+		return true;
+	l->src = *src;
+	l->dst = *dst;
+	l->ifi = (uint8_t)ifi;
+	l->version = version;
+	l->ok = lane_net_addr(net, dst) >= 0 && check_src(net, src) == LANE_OK;
+	return l->ok;
 }
 
 /* RFC 1122 3.3.6: what came to many stations is for a group, and only UDP has groups. */
@@ -152,11 +166,13 @@ static enum lane_drop in_ip(struct lane *ln, struct lane_pkt *pkt)
 	end = l3 + pkt->ip.hlen + pkt->ip.l4_len;
 	if (end > b->pkt_len || l3 + pkt->ip.hlen > b->len)
 		return LANE_DROP_IP_LEN;
-	if (!is_for_us(ln, pkt))
-		return LANE_DROP_IP_DST;
-	why = check_src(&ln->net[pkt->ifi], &pkt->ip.src);
-	if (why)
-		return why;
+	if (pkt->group || !lane_rx_addrs_ok(ln, pkt->ifi, &pkt->ip.src, &pkt->ip.dst)) {
+		if (!is_for_us(ln, pkt))
+			return LANE_DROP_IP_DST;
+		why = check_src(&ln->net[pkt->ifi], &pkt->ip.src);
+		if (why)
+			return why;
+	}
 	if (end < b->pkt_len)
 		trim(ln, b, end);
 	b->l4_off = (uint16_t)(b->l3_off + pkt->ip.hlen);

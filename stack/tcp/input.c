@@ -5,7 +5,8 @@
  * connection, a half-open one, a TIME_WAIT record, a listener; what fits none is answered with RST. For a connection
  * the steps in_seq, in_rst, in_syn, in_ack, in_urg, in_text, in_fin run until one says why the segment
  * ends there, or that the connection does (seg->done). A step trims the segment so that the next need
- * not look again. in_fast() is the common case of them all: an established connection, the next
+ * not look again. A plain segment takes a short way instead (plain.h); in_fast() is the way of what is not plain for the
+ * sake of its connection, or because it was merged: an established connection, the next
  * segment, nothing but ACK and text.
  *
  * The packet is the caller's as long as a drop is returned and pkt->b is set; text that was queued has

@@ -226,20 +226,6 @@ static bool is_summed(const struct lane_buf *b, const uint8_t *p, uint32_t src, 
 	return lane_csum_fold(lane_csum_add(pseudo, p + TCP_AT, len)) == 0xffff;
 }
 
-/* The addresses are ours and a peer's, as those of the last one were: changes of the table apart, they still are. */
-static bool are_addrs_ok(struct lane *ln, unsigned int ifi, uint32_t src, uint32_t dst)
-{
-	struct lane_last *l = &ln->last;
-	/* Before they are looked up: what changes meanwhile is looked up again. */
-	uint32_t version = atomic_load_explicit(&ln->net[ifi].version, memory_order_acquire);
-
-	if (l->ok && l->src == src && l->dst == dst && l->ifi == ifi && l->version == version)
-		return true;
-	*l = (struct lane_last){.tcp = l->tcp, .src = src, .dst = dst, .ifi = ifi, .version = version};
-	l->ok = lane_rx_addrs_ok(ln, ifi, lane_ip4(src), lane_ip4(dst));
-	return l->ok;
-}
-
 static bool is_of(const struct lane_tcp *pcb, uint32_t src, uint32_t dst, uint16_t sport, uint16_t dport)
 {
 	return pcb->remote_w == src && pcb->local_w == dst && pcb->remote_port == sport &&
@@ -292,6 +278,7 @@ bool lane_tcp_plain_rx(struct lane *ln, struct lane_buf *b)
 	const uint8_t *p = lane_buf_data(&ln->bufs, b);
 	unsigned int ifi = lane_ifs_of_queue(ln, b->queue);
 	uint32_t len = b->len, src, dst;
+	struct lane_ip peer, own;
 	struct lane_plain s;
 	struct lane_tcp *pcb;
 
@@ -299,7 +286,9 @@ bool lane_tcp_plain_rx(struct lane *ln, struct lane_buf *b)
 		return false;
 	memcpy(&src, p + IP_AT + offsetof(struct lane_ip4_hdr, src), sizeof(src));
 	memcpy(&dst, p + IP_AT + offsetof(struct lane_ip4_hdr, dst), sizeof(dst));
-	if (!are_addrs_ok(ln, ifi, src, dst) || !is_summed(b, p, src, dst))
+	peer = lane_ip4(src);
+	own = lane_ip4(dst);
+	if (!lane_rx_addrs_ok(ln, ifi, &peer, &own) || !is_summed(b, p, src, dst))
 		return false;
 	pcb = find(ln, p, src, dst);
 	b->l3_off = (uint16_t)(b->off + IP_AT);

@@ -39,8 +39,8 @@ bool lane_udp_icmp(struct lane *ln, struct lane_pkt *pkt, const struct lane_icmp
  * same-host peer's partial sum is accepted where LANE_BUF_PARTIAL_OK). */
 bool lane_l4_csum_ok(struct lane *ln, const struct lane_pkt *pkt);
 void lane_count_drop(struct lane *ln, enum lane_drop why);
-/* An IPv4 packet from 'src' to 'dst' that came by interface 'ifi' for its MAC is ours, from one who may be a peer. */
-bool lane_rx_addrs_ok(const struct lane *ln, unsigned int ifi, struct lane_ip src, struct lane_ip dst);
+/* A packet from 'src' to 'dst' that came by interface 'ifi' for its MAC is ours, from one who may be a peer. */
+bool lane_rx_addrs_ok(struct lane *ln, unsigned int ifi, const struct lane_ip *src, const struct lane_ip *dst);
 /* At most LANE_BURST received packets, the whole way in. Consumes them. */
 void lane_rx(struct lane *ln, struct lane_buf *bufs[], unsigned int n);
 

@@ -218,13 +218,13 @@ struct lane_super {
 	uint8_t flags, ecn;  /* of TCP and IP */
 };
 
-/* What the last plain segment that came alone was of: stack/tcp/plain_in.c. */
+/* Of the last packet: the next one mostly has the same. */
 struct lane_last {
-	uint32_t tcp;	   /* index of its connection */
-	uint32_t src, dst; /* IPv4 addresses as they lie in memory */
-	uint32_t version;  /* its nettab's, when they were looked up */
+	struct lane_ip src, dst; /* stack/rx.c */
+	uint32_t version;	 /* its nettab's, when they were looked up */
 	uint8_t ifi;
-	bool ok; /* they are a peer's and ours */
+	bool ok;      /* they are a peer's and ours */
+	uint32_t tcp; /* index of the connection that a segment which came alone was of: stack/tcp/plain_in.c */
 };
 
 /* One process' handle. */
