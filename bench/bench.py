@@ -55,7 +55,8 @@ class Bench:
         if self.args.rr:
             pre += ['chrt', '--rr', '5']
         if side == 'lane' and (end == 's' or row.both):
-            pre += [self.args.lane, 'run', '--strict', '-i', ifname]
+            # As the kernel's by route (scripts/lib.sh); lane goes by the sysctl else, which may be BBR.
+            pre += [self.args.lane, 'run', '--strict', '--congestion', 'cubic', '-i', ifname]
             pre += [] if row.profile == 'default' else ['--profile', row.profile]
             pre += ['--']
         return self.in_ns(ns, *pre, *cmd)
