@@ -2,7 +2,7 @@
  * plain.h - the short way of a plain segment, in and out
  *
  * Theory of operation (Van Jacobson's header prediction; decision 0018). Most segments of a busy connection say nothing but
- * "here is the next text, and yours has arrived", on a connection with nothing lost, held, closed or paced.
+ * "here is the next text, and yours has arrived", on a connection with nothing lost, held or closed.
  * For these one predicate is asked, from fields that the path reads anyway, and straight code does what the RFC's
  * steps would have done. There is no state of its own: the predicate is computed each time, so that it
  * cannot be out of date, and a segment that is not plain has changed nothing and goes the long way.
@@ -30,7 +30,7 @@ bool lane_tcp_plain_in(struct lane *ln, struct lane_tcp *pcb, const struct lane_
 /* Sends the only segment that waits, if it and the connection are plain. Else nothing has changed. */
 bool lane_tcp_plain_out(struct lane *ln, struct lane_tcp *pcb);
 
-/* Nothing is lost, SACKed, sent again, probed for, out of order, urgent, paced, retried or pushed. */
+/* Nothing is lost, SACKed, sent again, probed for, out of order, urgent, retried or pushed. */
 static inline bool lane_tcp_plain_x(const struct lane_tcp_x *x)
 {
 	const struct lane_tcp_rec *r = &x->rec;
@@ -38,7 +38,7 @@ static inline bool lane_tcp_plain_x(const struct lane_tcp_x *x)
 	return (x->ca_state | x->retries | x->push | x->urg_state | r->nr_sacked |
 		(r->bits & (LANE_RB_TLP | LANE_RB_TLP_DUE | LANE_RB_FRTO_NEW))) == 0 &&
 	       (r->sacked | r->lost | r->retrans) == 0 &&
-	       (x->rtx_frame & x->ooo_head & x->pace) == LANE_NIL;
+	       (x->rtx_frame & x->ooo_head) == LANE_NIL;
 }
 
 #endif

@@ -40,7 +40,7 @@ static bool is_path_plain(const struct lane *ln, const struct lane_tcp *pcb)
 }
 
 /* The frame that is to leave, if all is plain, else NULL. */
-static struct lane_buf *plain_frame(const struct lane *ln, const struct lane_tcp *pcb)
+static struct lane_buf *plain_frame(struct lane *ln, struct lane_tcp *pcb)
 {
 	const struct lane_tcp_x *x = lane_tcp_x(ln, pcb);
 	const struct lane_tcp_opts_set *o = lane_tcp_opts(ln, pcb);
@@ -58,7 +58,10 @@ static struct lane_buf *plain_frame(const struct lane *ln, const struct lane_tcp
 	/* hold_short(): with nothing in flight only a cork holds it. */
 	if (o->cork || (!o->nodelay && lane_seq_gt(x->snd_sml, pcb->snd_una)))
 		return NULL;
-	return is_path_plain(ln, pcb) ? b : NULL;
+	if (!is_path_plain(ln, pcb))
+		return NULL;
+	/* If not, it starts the timer, as it will again on the long way. */
+	return x->pace == LANE_NIL || lane_tcp_pace_may(ln, pcb) ? b : NULL;
 }
 
 /* lane_tcp_emit(), with the pseudo-header's part of the checksum. */
@@ -138,6 +141,8 @@ static void sent(struct lane *ln, struct lane_tcp *pcb, struct lane_buf *b)
 	pcb->segs_out++;
 	b->tx_us = b->first_tx_us = ln->now_us;
 	b->nr_tx = 1;
+	if (x->pace != LANE_NIL)
+		lane_tcp_pace_sent(ln, pcb, b->text_len);
 	lane_rate_sent(&x->rate, b, ln->now_us, x->delivered, true, b->text_len);
 	lane_tcp_ack_carried(ln, pcb);
 	pcb->last_tx_ms = lane_now_ms(ln);
