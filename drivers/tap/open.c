@@ -25,6 +25,8 @@ static int fail(char *err, int r, const char *what, const char *ifname)
 int lane_tap_init(struct lane_tap_share *s)
 {
 	memset(s, 0, sizeof(*s));
+	for (unsigned int i = 0; i < LANE_TAP_RING; i++)
+		s->ring[i].frame = LANE_NIL;
 	return lane_robust_init(&s->busy);
 }
 

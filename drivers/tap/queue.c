@@ -1,13 +1,14 @@
 /*
  * queue.c - frames in and out of a TAP device
  *
- * A frame's way out: tx_burst() notes it in the ring (under the lane's lock, LANE_BUF_TX), kick()
- * writes it (without the lock; one process at a time, who has 'busy'), the next burst gives it
- * back. Who is killed between the write and the note of it has the frame leave twice, which does no
- * harm; a holder who is stopped lets the others' frames wait, and the ring fill.
+ * A frame's way out: tx_burst() notes it in the ring (under the lane's lock, LANE_BUF_TX), kick() takes it (a CAS of its
+ * place), writes it (without the lock), and notes that; the next burst gives it back. Who has 'busy' writes alone, so
+ * that frames leave in order. When a holder gets no further for 5 ms, as he was stopped inside write(2), the others write
+ * without; his frame stays his, its place is passed over, and is given back when he goes on or is dead.
  */
 #include <errno.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <lane/driver.h>
@@ -15,7 +16,9 @@
 #include "hdr.h"
 #include "tap.h"
 
-#define WRITES 128 /* in one kick */
+#define WRITES   128   /* in one kick */
+#define STUCK_US 5000  /* without progress: the others go on */
+#define SPAN     64    /* places that are looked at again and again; beyond it one is passed over */
 
 struct tap_queue {
 	struct lane_queue q; /* first */
@@ -23,9 +26,31 @@ struct tap_queue {
 	int fd;
 };
 
+enum entry { BUSY, IN_ORDER, PASSING };
+
 static uint32_t load(const uint32_t *p)
 {
 	return __atomic_load_n(p, __ATOMIC_ACQUIRE);
+}
+
+static struct lane_tap_place *place_of(struct lane_tap_share *s, uint32_t n)
+{
+	return &s->ring[n % LANE_TAP_RING];
+}
+
+static uint64_t claim_of(uint32_t n, uint32_t who)
+{
+	return (uint64_t)n << 32 | who;
+}
+
+static uint64_t load_claim(const struct lane_tap_place *p)
+{
+	return __atomic_load_n(&p->claim, __ATOMIC_ACQUIRE);
+}
+
+static bool claim(struct lane_tap_place *p, uint64_t from, uint64_t to)
+{
+	return __atomic_compare_exchange_n(&p->claim, &from, to, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
 }
 
 /* Frames that wait to be written; a damaged ring counts as empty. */
@@ -44,17 +69,59 @@ static void note_unkicked(struct tap_queue *q)
 	__atomic_store_n(&q->share->nr_unkicked, n, __ATOMIC_RELAXED);
 }
 
+/* Gives back frame number 'n' if it was written, or can be no more. True: its place is free. */
+static bool give_back(struct tap_queue *q, uint32_t n)
+{
+	struct lane_tap_place *p = place_of(q->share, n);
+	uint64_t c = load_claim(p);
+	struct lane_buf *b;
+
+	if (p->frame == LANE_NIL || c >> 32 != n)
+		return true;
+	/* The kernel had no room when others had gone on already. */
+	if (c == claim_of(n, LANE_TAP_NOBODY) && claim(p, c, claim_of(n, LANE_TAP_WRITTEN))) {
+		q->share->nr_lost++;
+		c = claim_of(n, LANE_TAP_WRITTEN);
+	}
+	if (c != claim_of(n, LANE_TAP_WRITTEN))
+		return false;
+	b = lane_buf_at(q->q.bufs, p->frame);
+	p->frame = LANE_NIL;
+	if (b && b->flags & LANE_BUF_TX)
+		lane_buf_tx_done(q->q.bufs, b);
+	return true;
+}
+
+static void reap_left(struct tap_queue *q)
+{
+	struct lane_tap_share *s = q->share;
+
+	for (uint32_t i = 0; i < s->nr_left && i < LANE_TAP_LEFT;) {
+		if (give_back(q, s->left[i]))
+			s->left[i] = s->left[--s->nr_left % LANE_TAP_LEFT];
+		else
+			i++;
+	}
+}
+
 static void reap(struct tap_queue *q)
 {
 	struct lane_tap_share *s = q->share;
-	uint32_t n = load(&s->tail) - s->done;
+	uint32_t end = load(&s->tail), n = s->done;
 
-	while (n > 0 && n-- <= LANE_TAP_RING) {
-		struct lane_buf *b = lane_buf_at(q->q.bufs, s->ring[s->done % LANE_TAP_RING].frame);
+	reap_left(q);
+	if (end - n > LANE_TAP_RING)
+		return;
+	for (; n != end; n++) {
+		bool is_free = give_back(q, n);
 
+		if (n != s->done)
+			continue;
+		if (!is_free && end - n > SPAN && s->nr_left < LANE_TAP_LEFT)
+			s->left[s->nr_left++] = n;
+		else if (!is_free)
+			continue;
 		s->done++;
-		if (b && b->flags & LANE_BUF_TX)
-			lane_buf_tx_done(q->q.bufs, b);
 	}
 }
 
@@ -122,18 +189,34 @@ static void put_header(const struct lane_bufs *bs, const struct lane_buf *b)
 	memcpy(lane_buf_data(bs, b) - sizeof(h), &h, sizeof(h));
 }
 
+/* The next free place; those that were passed over and are still not free are left out. NULL: the ring is full. */
+static struct lane_tap_place *next_place(struct lane_tap_share *s)
+{
+	while (s->head - s->done < LANE_TAP_RING) {
+		struct lane_tap_place *p = place_of(s, s->head);
+
+		if (p->frame == LANE_NIL)
+			return p;
+		__atomic_store_n(&s->head, s->head + 1, __ATOMIC_SEQ_CST);
+	}
+	return NULL;
+}
+
 static uint16_t tx_burst(struct lane_queue *lq, struct lane_buf *bufs[], uint16_t n)
 {
 	struct tap_queue *q = (struct tap_queue *)lq;
 	struct lane_tap_share *s = q->share;
+	struct lane_tap_place *p;
 	uint16_t i;
 
 	reap(q);
-	for (i = 0; i < n && s->head - s->done < LANE_TAP_RING; i++) {
+	for (i = 0; i < n && (p = next_place(s)) != NULL; i++) {
 		put_header(lq->bufs, bufs[i]);
 		bufs[i]->flags |= LANE_BUF_TX;
-		s->ring[s->head % LANE_TAP_RING] = (struct lane_tap_place){
-			lane_buf_index(lq->bufs, bufs[i]), bufs[i]->off, bufs[i]->len};
+		p->frame = lane_buf_index(lq->bufs, bufs[i]);
+		p->off = bufs[i]->off;
+		p->len = bufs[i]->len;
+		__atomic_store_n(&p->claim, claim_of(s->head, LANE_TAP_NOBODY), __ATOMIC_RELEASE);
 		/* With a fence: who writes and finds nothing more must not leave while this is
 		 * noted. */
 		__atomic_store_n(&s->head, s->head + 1, __ATOMIC_SEQ_CST);
@@ -142,7 +225,24 @@ static uint16_t tx_burst(struct lane_queue *lq, struct lane_buf *bufs[], uint16_
 	return i;
 }
 
-static bool begin(struct lane_tap_share *s)
+/* True when who has 'busy' has not taken a frame for long. */
+static bool is_stuck(struct lane_tap_share *s)
+{
+	uint32_t tail = load(&s->tail);
+	struct timespec ts;
+	uint64_t now;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	now = (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
+	if (load(&s->stuck_tail) != tail || !__atomic_load_n(&s->stuck_us, __ATOMIC_RELAXED)) {
+		__atomic_store_n(&s->stuck_us, now, __ATOMIC_RELAXED);
+		__atomic_store_n(&s->stuck_tail, tail, __ATOMIC_RELEASE);
+		return false;
+	}
+	return now - __atomic_load_n(&s->stuck_us, __ATOMIC_RELAXED) > STUCK_US;
+}
+
+static enum entry begin(struct lane_tap_share *s)
 {
 	int r;
 
@@ -150,30 +250,53 @@ static bool begin(struct lane_tap_share *s)
 	r = pthread_mutex_trylock(&s->busy);
 	if (r == EOWNERDEAD)
 		r = pthread_mutex_consistent(&s->busy);
-	return r == 0;
+	if (r == 0) {
+		__atomic_store_n(&s->stuck_us, 0, __ATOMIC_RELAXED);
+		return IN_ORDER;
+	}
+	if (!is_stuck(s))
+		return BUSY;
+	__atomic_add_fetch(&s->nr_passed, 1, __ATOMIC_RELAXED);
+	return PASSING;
 }
 
-static void end(struct lane_tap_share *s)
+static void end(struct lane_tap_share *s, enum entry how)
 {
-	pthread_mutex_unlock(&s->busy);
+	if (how == IN_ORDER)
+		pthread_mutex_unlock(&s->busy);
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 }
 
-/* Writes the frame at 'tail'. False: the kernel has no room now. */
-static bool write_one(const struct tap_queue *q, struct lane_tap_share *s)
+static void advance(struct lane_tap_share *s, uint32_t n)
+{
+	__atomic_compare_exchange_n(&s->tail, &n, n + 1, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
+}
+
+/* Writes the frame at 'tail', unless somebody else does. False: the kernel has no room now. */
+static bool write_one(const struct tap_queue *q, struct lane_tap_share *s, uint32_t me)
 {
 	const struct lane_bufs *bs = q->q.bufs;
-	const struct lane_tap_place p = s->ring[s->tail % LANE_TAP_RING];
+	uint32_t n = load(&s->tail);
+	struct lane_tap_place *p = place_of(s, n), at;
 	const size_t hlen = sizeof(struct lane_tap_hdr);
-	const uint8_t *frame = bs->frames + (size_t)p.frame * bs->stride + p.off;
 
-	if (p.frame < bs->nr && p.off >= hlen && p.off + p.len <= bs->size &&
-	    write(q->fd, frame - hlen, p.len + hlen) < 0) {
-		if (errno == EAGAIN || errno == EINTR || errno == ENOBUFS)
+	if (n == load(&s->head))
+		return true;
+	if (!claim(p, claim_of(n, LANE_TAP_NOBODY), claim_of(n, me))) {
+		advance(s, n);
+		return true;
+	}
+	at = *p;
+	if (at.frame < bs->nr && at.off >= hlen && at.off + at.len <= bs->size &&
+	    write(q->fd, bs->frames + (size_t)at.frame * bs->stride + at.off - hlen, at.len + hlen) < 0) {
+		if (errno == EAGAIN || errno == EINTR || errno == ENOBUFS) {
+			claim(p, claim_of(n, me), claim_of(n, LANE_TAP_NOBODY));
 			return false;
+		}
 		__atomic_add_fetch(&s->nr_lost, 1, __ATOMIC_RELAXED);
 	}
-	__atomic_store_n(&s->tail, s->tail + 1, __ATOMIC_RELEASE);
+	claim(p, claim_of(n, me), claim_of(n, LANE_TAP_WRITTEN));
+	advance(s, n);
 	return true;
 }
 
@@ -181,16 +304,32 @@ static void kick(struct lane_queue *lq)
 {
 	struct tap_queue *q = (struct tap_queue *)lq;
 	struct lane_tap_share *s = q->share;
+	int saved = errno, state;
 	bool full = false;
-	int saved = errno;
+	enum entry how;
 
-	for (int i = 0; i < WRITES && !full && waiting(s) && begin(s);) {
+	if (!waiting(s))
+		return;
+	/* A cancelled thread must not end in write(2): the frame is its own. */
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
+	for (int i = 0; i < WRITES && !full && waiting(s) && (how = begin(s)) != BUSY;) {
 		for (; i < WRITES && !full && waiting(s); i++)
-			full = !write_one(q, s);
-		end(s);
+			full = !write_one(q, s, (uint32_t)getpid());
+		end(s, how);
 	}
+	pthread_setcancelstate(state, NULL);
 	note_unkicked(q);
 	errno = saved;
+}
+
+void lane_tap_gone(struct lane_tap_share *s, int32_t pid)
+{
+	for (unsigned int i = 0; i < LANE_TAP_RING; i++) {
+		uint64_t c = load_claim(&s->ring[i]);
+
+		if ((uint32_t)c == (uint32_t)pid)
+			claim(&s->ring[i], c, claim_of((uint32_t)(c >> 32), LANE_TAP_WRITTEN));
+	}
 }
 
 static int arm(struct lane_queue *lq)

@@ -8,6 +8,7 @@
 #include <cmocka.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -148,6 +149,113 @@ static void test_kick__goes_on_after_a_death(void **state)
 	assert_true(read(fds[1], got, sizeof(got)) > 0);
 }
 
+/* A process that takes the frame at 'tail' to write it, and is stopped at it; when it goes on, it notes that. */
+static pid_t stop_a_writer(void)
+{
+	uint32_t n = share->tail;
+	uint64_t mine;
+	pid_t pid = fork();
+	int status;
+
+	if (pid == 0) {
+		mine = (uint64_t)n << 32 | (uint32_t)getpid();
+		pthread_mutex_lock(&share->busy);
+		share->ring[n % LANE_TAP_RING].claim = mine;
+		raise(SIGSTOP);
+		if (share->ring[n % LANE_TAP_RING].claim == mine)
+			share->ring[n % LANE_TAP_RING].claim = (uint64_t)n << 32 | LANE_TAP_WRITTEN;
+		_exit(0);
+	}
+	assert_int_equal(waitpid(pid, &status, WUNTRACED), pid);
+	assert_true(WIFSTOPPED(status));
+	return pid;
+}
+
+/* Sends 'n' frames; each must leave, though perhaps not with the first kick. */
+static void send_frames(unsigned int n)
+{
+	uint8_t got[200];
+
+	for (unsigned int i = 0; i < n; i++) {
+		struct lane_buf *b = frame_of((uint8_t)i);
+		bool left = false;
+
+		assert_int_equal(q->drv->tx_burst(q, &b, 1), 1);
+		for (unsigned int tries = 0; tries < 2000 && !left; tries++) {
+			q->drv->kick(q);
+			left = read(fds[1], got, sizeof(got)) > 0;
+			if (!left)
+				usleep(1000);
+		}
+		assert_true(left);
+		assert_int_equal(got[sizeof(struct lane_tap_hdr)], (uint8_t)i);
+	}
+}
+
+/* The others' frames leave while a writer is stopped, more of them than the ring holds; its own is kept. */
+static void test_kick__passes_who_is_stopped(void **state)
+{
+	struct lane_buf *b = frame_of(1), *none;
+	uint32_t nr_free = q->bufs->pool->nr_free;
+	pid_t pid;
+
+	(void)state;
+	assert_int_equal(q->drv->tx_burst(q, &b, 1), 1);
+	pid = stop_a_writer();
+	send_frames(3 * LANE_TAP_RING / 2);
+	q->drv->rx_burst(q, &none, 1);
+	assert_true(b->flags & LANE_BUF_TX);
+	assert_int_equal(q->bufs->pool->nr_free, nr_free);
+	kill(pid, SIGCONT);
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	q->drv->rx_burst(q, &none, 1);
+	assert_int_equal(q->bufs->pool->nr_free, nr_free + 1);
+	send_frames(10);
+}
+
+static void test_gone__what_a_dead_writer_had_is_given_back(void **state)
+{
+	struct lane_buf *b = frame_of(1), *none;
+	uint32_t nr_free = q->bufs->pool->nr_free;
+	pid_t pid;
+
+	(void)state;
+	assert_int_equal(q->drv->tx_burst(q, &b, 1), 1);
+	pid = stop_a_writer();
+	kill(pid, SIGKILL);
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	send_frames(100);
+	q->drv->rx_burst(q, &none, 1);
+	assert_int_equal(q->bufs->pool->nr_free, nr_free);
+	lane_tap_gone(share, pid);
+	q->drv->rx_burst(q, &none, 1);
+	assert_int_equal(q->bufs->pool->nr_free, nr_free + 1);
+}
+
+/* More of them than are kept apart: the rest of the ring goes on serving. */
+static void test_kick__many_are_stopped(void **state)
+{
+	pid_t pid[LANE_TAP_LEFT + 4];
+	struct lane_buf *b, *none;
+	uint32_t nr_free = q->bufs->pool->nr_free;
+
+	(void)state;
+	for (unsigned int i = 0; i < LANE_TAP_LEFT + 4; i++) {
+		uint32_t n = share->tail;
+
+		b = frame_of(1);
+		assert_int_equal(q->drv->tx_burst(q, &b, 1), 1);
+		pid[i] = 1000000 + (pid_t)i;
+		share->ring[n % LANE_TAP_RING].claim = (uint64_t)n << 32 | (uint32_t)pid[i];
+		send_frames(70);
+	}
+	for (unsigned int i = 0; i < LANE_TAP_LEFT + 4; i++)
+		lane_tap_gone(share, pid[i]);
+	send_frames(3 * LANE_TAP_RING);
+	q->drv->rx_burst(q, &none, 1);
+	assert_int_equal(q->bufs->pool->nr_free, nr_free);
+}
+
 static void put(uint8_t flags, uint32_t len)
 {
 	uint8_t bytes[4096] = {flags};
@@ -201,6 +309,9 @@ int main(void)
 		TEST(test_tx__ring_full),
 		TEST(test_kick__what_is_not_taken_waits),
 		TEST(test_kick__goes_on_after_a_death),
+		TEST(test_kick__passes_who_is_stopped),
+		TEST(test_kick__many_are_stopped),
+		TEST(test_gone__what_a_dead_writer_had_is_given_back),
 		TEST(test_rx__flags_of_the_checksum),
 		TEST(test_rx__nothing_and_no_frame_leave_the_pool_whole),
 	};
