@@ -101,6 +101,8 @@ serves()
 	answer=$(in_peer redis-benchmark -h $A4 -c 20 -n 5000 -t get,set -q 2>&1) || no "redis-benchmark: $answer" || return 1
 	in_peer ping -c 2 -i 0.2 -W 2 -s 4000 $A4 || no "no answer to an echo in fragments" || return 1
 	in_peer ping -6 -c 2 -i 0.2 -W 2 -s 4000 $A6 || no "no answer to an IPv6 echo in fragments" || return 1
+	in_peer ping -c 2 -i 0.2 -W 2 -s 60000 $A4 || no "no answer to an echo of 60 KB" || return 1
+	in_peer ping -6 -c 2 -i 0.2 -W 2 -s 60000 $A6 || no "no answer to an IPv6 echo of 60 KB" || return 1
 	in_peer ping -q -f -c 2000 -W 2 $A4 | grep -Eq ' 0(\.[0-9]+)?% packet loss' || no "a ping flood loses echoes" || return 1
 	pong $A4 || return 1
 	in_ns "$ns_own" "$LANE" stat -i "$if_own" | grep -q 'control .*lwIP assertions 0' || no "lane stat tells nothing of the control plane" || return 1
@@ -153,6 +155,57 @@ announces()
 	ended
 }
 
+# Who asks for other addresses than the keeper has is told which it has; nor is there one for two interfaces.
+others()
+{
+	local text
+	own_redis --address $A4/24 || return 1
+	text=$(in_ns "$ns_own" timeout 20 "$LANE" run --strict -d "$how" -i "$if_own" --address 10.77.0.10/24 -- true 2>&1) &&
+		no "another address is taken for this one" && return 1
+	[[ $text == *"other addresses ($A4/24)"* ]] || no "another address: $text" || return 1
+	in_ns "$ns_own" timeout 20 "$LANE" run --strict -d "$how" -i "$if_own" --address " $A4/24," -- true ||
+		no "the same address is taken for another" || return 1
+	pong $A4 || return 1
+	ended || return 1
+	text=$(in_ns "$ns_own" timeout 20 "$LANE" run --strict -d "$how" -i "$if_own" -i lo --address $A4/24 -- true 2>&1) &&
+		no "two interfaces are taken" && return 1
+	[[ $text == *"serves one interface, not 2"* ]] || no "two interfaces: $text"
+}
+
+# Kernels before 6.5: the first member maps the rings before they are bound, and the addresses come then.
+old_kernel()
+{
+	LANE_WITHOUT=map-late own_redis --address $A4/24,$A6/64 || return 1
+	pong $A4 && pong $A6 || return 1
+	ended
+}
+
+# A worker is stopped, wherever it is: the others serve on.
+stopped()
+{
+	local i pids p
+	nginx_conf 7080 3
+	say hello >"$lane_tmp/www/f"
+	own --address $A4/24 -- nginx -c "$lane_tmp/nginx.conf" -e stderr
+	for ((i = 0; i < 100; i++)); do
+		[ "$(in_peer curl -s -m 2 "http://$A4:7080/f")" = hello ] && break
+		sleep 0.1
+	done
+	[ $i -lt 100 ] || no "nginx does not answer: $(tail -n 1 "$lane_tmp/server")" || return 1
+	pids=$(pgrep -P "$server")
+	start "$ns_peer" timeout 20 wrk -c 30 -d 10 -t 1 "http://$A4:7080/f"
+	for ((i = 0; i < 40; i++)); do
+		# shellcheck disable=SC2086
+		p=$(shuf -n 1 -e $pids)
+		kill -STOP "$p"
+		sleep 0.15
+		in_peer ping -q -c 1 -W 2 $A4 >/dev/null || no "no answer while worker $p is stopped" || return 1
+		kill -CONT "$p"
+	done
+	in_peer curl -s -m 5 "http://$A4:7080/f" | grep -q hello || no "nginx answers no more" || return 1
+	ended
+}
+
 # The peer has the address already.
 conflict()
 {
@@ -162,22 +215,37 @@ conflict()
 	local rc=$?
 	ip -n "$ns_peer" addr del $A4/24 dev "$if_peer"
 	[ $rc = 0 ] || no "a duplicate address goes unnoticed: $(tail -n 1 "$lane_tmp/server")" || return 1
+	keeper_gone || return 1
+	ip -n "$ns_peer" addr add $A6/64 dev "$if_peer" nodad
+	own --address $A6/64 -- /usr/bin/python3 -c ''
+	until_line "$lane_tmp/server" "another station has $A6" 100
+	rc=$?
+	ip -n "$ns_peer" addr del $A6/64 dev "$if_peer"
+	[ $rc = 0 ] || no "a duplicate IPv6 address goes unnoticed: $(tail -n 1 "$lane_tmp/server")" || return 1
 	keeper_gone
 }
 
+# The peer learns of the address by the announcement alone, and connections outlive the link.
 link_flaps()
 {
+	local i
 	own_redis --address $A4/24 || return 1
 	pong $A4 || return 1
-	ip -n "$ns_own" link set "$if_own" down
-	sleep 0.3
-	in_ns "$ns_own" "$LANE" stat -i "$if_own" | grep -q 'link down' || no "the link is down and nobody says so" || return 1
-	ip -n "$ns_own" link set "$if_own" up
-	[ "$how" = tap ] && ip -n "$ns_own" addr add $K6/64 dev tap0 nodad 2>/dev/null
+	in_ns "$ns_peer" sysctl -qw "net.ipv4.conf.$if_peer.arp_accept=1"
+	# The carrier, where there is a peer.
+	ip -n "$ns_peer" link set "$if_peer" down
 	for ((i = 0; i < 50; i++)); do
-		[ "$(in_peer redis-cli -h $A4 ping 2>&1)" = PONG ] && break
+		in_ns "$ns_own" "$LANE" stat -i "$if_own" | grep -q 'link down' && break
 		sleep 0.1
 	done
+	[ $i -lt 50 ] || no "the link is down and nobody says so" || return 1
+	ip -n "$ns_peer" link set "$if_peer" up
+	ip -n "$ns_peer" addr replace "$peer6/64" dev "$if_peer" nodad
+	for ((i = 0; i < 50; i++)); do
+		ip -n "$ns_peer" neigh show $A4 | grep -q lladdr && break
+		sleep 0.1
+	done
+	[ $i -lt 50 ] || no "the address was not announced again" || return 1
 	pong $A4 || return 1
 	ended
 }
@@ -223,12 +291,12 @@ dhcp_absent()
 	ended
 }
 
-radvd_start() # LIFETIME
+radvd_start() # LIFETIME VALID PREFERRED
 {
 	cat >"$lane_tmp/radvd.conf" <<-TEXT
 	interface $if_peer {
 		AdvSendAdvert on; MinRtrAdvInterval 3; MaxRtrAdvInterval 4; AdvDefaultLifetime $1;
-		prefix fd78::/64 { AdvOnLink on; AdvAutonomous on; AdvValidLifetime 300; AdvPreferredLifetime 200; };
+		prefix fd78::/64 { AdvOnLink on; AdvAutonomous on; AdvValidLifetime ${2:-300}; AdvPreferredLifetime ${3:-200}; };
 	};
 	TEXT
 	chmod 600 "$lane_tmp/radvd.conf"
@@ -285,6 +353,28 @@ slaac()
 	ended
 }
 
+# The router goes without a word: its prefix is over, and the address with it.
+slaac_expires()
+{
+	local mac at i
+	in_ns "$ns_peer" sysctl -qw net.ipv6.conf.all.forwarding=1
+	ip -n "$ns_peer" addr replace fd78::1/64 dev "$if_peer" nodad
+	own_redis --address $A4/24 || return 1
+	pong $A4 || return 1
+	mac=$(ip -n "$ns_peer" neigh show $A4 | sed -n 's/.*lladdr \([0-9a-f:]*\).*/\1/p')
+	at=$(slaac_address "$mac")
+	radvd_start 9 12 8
+	answers_at "$at" || return 1
+	kill -KILL "$radvd"
+	for ((i = 0; i < 30; i++)); do
+		in_peer ping -6 -q -c 1 -W 1 "$at" >/dev/null || break
+		sleep 1
+	done
+	[ $i -lt 30 ] || no "the prefix is over, and the address answers" || return 1
+	pong $A4 || return 1
+	ended
+}
+
 begin
 grep -qa 'lane was built without lwIP' "$LANE" && {
 	say "lane was built without lwIP (scripts/setup fetches it)"
@@ -312,9 +402,13 @@ for how in ${HOWS:-$hows}; do
 	own_case sleeps
 	own_case conflict
 	own_case announces
+	own_case others
+	own_case stopped
 	own_case dhcp
 	[ $how = tap ] && own_case dhcp_absent
 	own_case slaac
-	[ $how = tap ] && own_case link_flaps
+	own_case slaac_expires
+	own_case link_flaps
+	[ $how = xdp ] && own_case old_kernel
 done
 end

@@ -77,6 +77,15 @@ for family, peer, ip, bound in ((socket.AF_INET, P4, A4, False), (socket.AF_INET
         pass
     else:
         sys.exit('a closed port of the peer sends datagrams')
+# What lies under a connected socket's number hears nobody by the kernel's interfaces.
+d = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+d.connect((P4, 9))
+d.settimeout(0.5)
+socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b'stranger', ('127.0.0.1', d.getsockname()[1]))
+try:
+    sys.exit(f'a connected socket hears {d.recv(100)} of a stranger')
+except socket.timeout:
+    pass
 print('ready', flush=True)
 for s in listeners:
     c, peer = s.accept()

@@ -7,6 +7,7 @@
  * callbacks from inside lwIP, which may not be re-entered. TCP never comes here; UDP only where no
  * lane socket has the port.
  */
+#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -280,8 +281,10 @@ static int ready6(const struct lane_lwip *lw, const struct lane_ip *ip, char *er
 	i = netif_get_ip6_addr_match((struct netif *)&lw->netif, &a);
 	if (i >= 0 && !ip6_addr_isduplicated(netif_ip6_addr_state(&lw->netif, i)))
 		return ip6_addr_isvalid(netif_ip6_addr_state(&lw->netif, i)) ? 0 : -EAGAIN;
-	snprintf(err, LANE_LWIP_ERR, "another station has %s",
-		 ip6addr_ntoa_r(&a, text, sizeof(text)));
+	ip6addr_ntoa_r(&a, text, sizeof(text));
+	for (char *p = text; *p; p++)
+		*p = (char)tolower(*p); /* RFC 5952 4.3 */
+	snprintf(err, LANE_LWIP_ERR, "another station has %s", text);
 	return -EADDRINUSE;
 }
 
