@@ -339,7 +339,7 @@ static int set_connection(int fd, struct shim_local *l, int level, int name, con
 static int set_shadowed(int fd, struct shim_local *l, int level, int name, const void *val,
 			socklen_t len)
 {
-	int n, r = kernel_set(fd, level, name, val, len);
+	int n, r = shim_group_set(fd, l, level, name, val, len);
 
 	if (r < 0)
 		return r;
@@ -577,7 +577,7 @@ LANE_EXPORT int setsockopt(int fd, int level, int name, const void *val, socklen
 		l->opts_set |= level == SOL_SOCKET    ? SHIM_OPTS_SO
 			       : level == IPPROTO_TCP ? SHIM_OPTS_TCP
 						      : SHIM_OPTS_IP;
-		r = kernel_set(fd, level, name, val, len);
+		r = shim_group_set(fd, l, level, name, val, len);
 		if (r == 0 && shim_opt_is_kernels(level, name))
 			l->opts_set |= SHIM_OPTS_KERNEL;
 	}

@@ -147,6 +147,10 @@ int shim_getsockopt(int fd, struct shim_local *l, int level, int name, void *val
 int shim_setsockopt(int fd, struct shim_local *l, int level, int name, const void *val,
 		    socklen_t len);
 /* opt_udp.c: the kernel socket of a UDP sock took this option: the lane follows. */
+/* setsockopt(2) of a kernel socket, but for memberships of groups on an interface whose address is the lane's (group.c). */
+int shim_group_set(int fd, struct shim_local *l, int level, int name, const void *val, socklen_t len);
+/* Under the lock: 'pcb' joins what the socket has joined before it was bound. */
+void shim_group_adopt(const struct shim_local *fresh, struct lane_udp *pcb);
 void shim_udp_mirror_opt(int fd, struct shim_local *l, int level, int name);
 /* What a kernel socket's options are, for a pcb that takes over from it. */
 #define SHIM_KOPTS_INTS 24

@@ -49,6 +49,8 @@ static int make(int fd, const struct shim_local *l, const struct lane_ep *local,
 		r = lane_udp_bind(v->ln, pcb, local, k.flags & SHIM_SOCK_V6ONLY);
 		if (r == 0 && remote)
 			r = lane_udp_connect(v->ln, pcb, remote);
+		if (r == 0)
+			shim_group_adopt(l, pcb);
 		if (r < 0)
 			shim_sock_release(v, *index, v->row);
 	} else if (s) {

@@ -52,7 +52,7 @@ struct keeper {
 	struct lane_nettab *link_net; /* nl[0] writes here */
 	struct lane_mac mac;	      /* of a TAP device's end, or a DPDK port */
 	const struct lane_dpdk_plugin *dpdk; /* where the keeper was forked from a program (family.c) */
-	uint32_t neigh_seen;
+	uint32_t neigh_seen, groups_seen;
 	bool link_up; /* as the control plane was told */
 	int listen_fd[LANE_IFS_MAX];
 	int epfd;

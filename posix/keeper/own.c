@@ -109,6 +109,24 @@ static void warn(struct keeper *k)
 			 "own-address mode: %.15s: %.200s", k->s.ifs[0], err);
 }
 
+/* What sockets have joined, or left, since. */
+static void follow_groups(struct keeper *k)
+{
+	const struct lane_state *st = k->v.ln->st;
+	struct lane_ip group[LANE_NR_GROUPS];
+	unsigned int n = 0;
+
+	if (k->groups_seen == st->groups_version)
+		return;
+	shim_lock(&k->v);
+	k->groups_seen = st->groups_version;
+	for (unsigned int i = 0; i < LANE_NR_GROUPS; i++)
+		if (st->group[i].used)
+			group[n++] = st->group[i].group;
+	shim_unlock(&k->v);
+	lane_lwip_groups(k->lw, shim_now_us(), group, n);
+}
+
 void keeper_own_step(struct keeper *k)
 {
 	uint32_t before = k->neigh_seen;
@@ -117,6 +135,7 @@ void keeper_own_step(struct keeper *k)
 	if (k->s.driver == LANE_DEV_DPDK && keeper_device_link(k) != k->link_up)
 		keeper_own_link(k);
 	take_frames(k);
+	follow_groups(k);
 	if (lane_lwip_step(k->lw, shim_now_us())) {
 		keeper_device_set_addrs(k, 0);
 		shim_lock(&k->v);

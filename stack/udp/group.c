@@ -77,6 +77,7 @@ int lane_udp_join(struct lane *ln, struct lane_udp *pcb, unsigned int ifi, const
 		g->source = *source;
 	g->used = 1;
 	ln->st->nr_groups++;
+	ln->st->groups_version++;
 	if (first)
 		tell(ln, ifi, group, true);
 	return 0;
@@ -86,6 +87,7 @@ static void leave(struct lane *ln, struct lane_group *g)
 {
 	g->used = 0;
 	ln->st->nr_groups--;
+	ln->st->groups_version++;
 	if (!lane_udp_is_member(ln, g->ifi, &g->group))
 		tell(ln, g->ifi, &g->group, false);
 }
@@ -214,6 +216,7 @@ void lane_udp_groups_recover(struct lane *ln)
 	struct lane_state *st = ln->st;
 
 	st->nr_groups = 0;
+	st->groups_version++;
 	for (unsigned int i = 0; i < LANE_NR_GROUPS; i++) {
 		struct lane_group *g = &st->group[i];
 

@@ -375,6 +375,26 @@ slaac_expires()
 	ended
 }
 
+# Datagrams to groups that the program is in come, to others not; the peer's kernel hears who is in which.
+groups()
+{
+	local g reports
+	: >"$lane_tmp/reports"
+	out=$lane_tmp/reports start "$ns_peer" timeout 60 /usr/bin/python3 -u "$here/own_groups.py" reports "$if_peer"
+	reports=$pid
+	until_line "$lane_tmp/reports" listens 50 || no "$(cat "$lane_tmp/reports")" || return 1
+	own --address $A4/24,$A6/64 -- /usr/bin/python3 -u "$here/own_groups.py" server $A4
+	until_line "$lane_tmp/server" ready 150 || no "$(tail -n 1 "$lane_tmp/server")" || return 1
+	in_peer /usr/bin/python3 "$here/own_groups.py" client "$if_peer" $A4 || no "groups: $(tail -n 3 "$lane_tmp/server" | tr '\n' ';')" || return 1
+	for g in 239.7.7.1 239.7.7.2 ff15::7; do
+		until_line "$lane_tmp/reports" "join $g" 100 || no "no report of $g: $(tr '\n' ';' <"$lane_tmp/reports")" || return 1
+	done
+	stop "$server"
+	until_line "$lane_tmp/reports" "leave 239.7.7.2" 100 || no "no word of the end: $(tr '\n' ';' <"$lane_tmp/reports")" || return 1
+	stop "$reports"
+	keeper_gone
+}
+
 begin
 grep -qa 'lane was built without lwIP' "$LANE" && {
 	say "lane was built without lwIP (scripts/setup fetches it)"
@@ -401,6 +421,7 @@ for how in ${HOWS:-$hows}; do
 	own_case sockets
 	own_case sleeps
 	own_case conflict
+	own_case groups
 	own_case announces
 	own_case others
 	own_case stopped

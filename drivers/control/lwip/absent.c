@@ -24,6 +24,10 @@ void lane_lwip_in(struct lane_lwip *lw, uint64_t now_us, const uint8_t *frame, u
 {
 }
 
+void lane_lwip_groups(struct lane_lwip *lw, uint64_t now_us, const struct lane_ip *groups, unsigned int n)
+{
+}
+
 bool lane_lwip_step(struct lane_lwip *lw, uint64_t now_us)
 {
 	return false;

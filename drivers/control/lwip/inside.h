@@ -70,6 +70,8 @@ struct lane_lwip {
 	struct want want[LANE_LWIP_WANTS];
 	struct slot slot[LANE_LWIP_SLOTS];
 	struct snapshot old;
+	struct lane_ip group[LANE_LWIP_GROUPS]; /* that lanes are in */
+	unsigned int nr_groups;
 	uint64_t nr_conflicts; /* stations that claimed an address of ours while we had it */
 	uint64_t nr_expired;   /* leases that were over */
 	uint64_t nr_in, nr_out, nr_unsent;

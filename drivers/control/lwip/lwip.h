@@ -13,6 +13,7 @@
 
 #define LANE_LWIP_ADDRS 8
 #define LANE_LWIP_ERR   256
+#define LANE_LWIP_GROUPS 64
 
 struct lane_lwip;
 
@@ -43,6 +44,8 @@ int lane_lwip_open(const struct lane_lwip_config *cfg, struct lane_nettab *net, 
 void lane_lwip_link(struct lane_lwip *lw, uint64_t now_us, bool up);
 /* A received Ethernet frame. */
 void lane_lwip_in(struct lane_lwip *lw, uint64_t now_us, const uint8_t *frame, uint32_t len);
+/* The multicast groups that lanes are in by now: the network is told of those that are new, and of those that are gone. */
+void lane_lwip_groups(struct lane_lwip *lw, uint64_t now_us, const struct lane_ip *groups, unsigned int n);
 /* Takes what lanes want resolved, runs due timers, writes what changed to the nettab. After any
  * other call. True: addresses, routes, MTU or the link changed. */
 bool lane_lwip_step(struct lane_lwip *lw, uint64_t now_us);

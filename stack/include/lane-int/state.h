@@ -203,6 +203,7 @@ struct lane_state {
 	uint64_t pmtu_due_us; /* no entry expires before */
 	struct lane_pmtu pmtu[LANE_NR_PMTU];
 	uint32_t nr_groups;
+	uint32_t groups_version; /* grows with each change */
 	struct lane_group group[LANE_NR_GROUPS];
 	struct lane_stats stats;
 	struct lane_if_stats ifs[LANE_IFS_MAX];

@@ -200,6 +200,38 @@ static void test_link__down_forgets_neighbours(void **state)
 	rig_close(&rig);
 }
 
+/* Reports when it is joined and when a router asks, a message when it is left. */
+static void test_groups__are_told_to_the_network(void **state)
+{
+	const struct lane_ip groups[] = {{.w = {[2] = 0xffff0000, [3] = 0x030201ef}}, /* 239.1.2.3 */
+					 {.b = {0xff, 5, [15] = 9}}};
+	const struct lane_ip router = rig_ip(2), all = {.w = {[2] = 0xffff0000, [3] = 0x010000e0}};
+	uint8_t query[8] = {0x11, 10};
+
+	(void)state;
+	rig_open_ready(&rig);
+	lane_lwip_groups(rig.lw, rig.now_us, groups, 2);
+	rig_run(&rig, 100000);
+	assert_int_equal(rig_find(&rig, ETH_IP4, 2, 0)->b[38], 0x16);
+	assert_memory_equal(rig_find(&rig, ETH_IP4, 2, 0)->b + 42, groups[0].b + 12, 4);
+	assert_int_equal(rig_find(&rig, 0x86dd, 0, 0)->b[62], 131);
+	assert_memory_equal(rig_find(&rig, 0x86dd, 0, 0)->b + 70, groups[1].b, 16);
+	rig_run(&rig, 5000000);
+	rig_clear(&rig);
+	rig_ip_frame(f, 1, &router, &all, 2, query, sizeof(query));
+	f[36] = 0xee; /* a checksum without a pseudo header */
+	f[37] = 0xf5;
+	rig_put(&rig, f, 60);
+	rig_run(&rig, 2000000);
+	assert_int_equal(rig_count(&rig, ETH_IP4, 2), 1);
+	rig_clear(&rig);
+	lane_lwip_groups(rig.lw, rig.now_us, NULL, 0);
+	rig_run(&rig, 100000);
+	assert_int_equal(rig_find(&rig, ETH_IP4, 2, 0)->b[38], 0x17);
+	assert_int_equal(rig_find(&rig, 0x86dd, 0, 0)->b[62], 132);
+	rig_close(&rig);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -210,6 +242,7 @@ int main(void)
 		cmocka_unit_test(test_ctl__priority_tags),
 		cmocka_unit_test(test_link__down_is_published_and_up_announces_again),
 		cmocka_unit_test(test_link__down_forgets_neighbours),
+		cmocka_unit_test(test_groups__are_told_to_the_network),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
