@@ -3,7 +3,7 @@
  *
  * An input is a byte of configuration, then steps: frames that are right but for what the input
  * says (ARP, ND, DHCP with the transaction that the client chose, ICMP, fragments), raw ones, time,
- * the link, a neighbour that a lane wants. Checksums are always made right: behind them is more to
+ * the link, a neighbour that a lane wants, groups that sockets join. Checksums are always made right: behind them is more to
  * find.
  */
 #include "drivers/control/lwip/lwip.h"
@@ -224,6 +224,19 @@ static void do_nd(struct fuzz_in *in, uint8_t *f)
 	send6(in, f, 58, len);
 }
 
+/* Sockets have joined, or left. */
+static void do_groups(struct fuzz_in *in)
+{
+	struct lane_ip group[4];
+	unsigned int n = fuzz_u8(in) & 3;
+
+	for (unsigned int i = 0; i < n; i++) {
+		group[i] = ip_of(in, i & 1);
+		group[i].b[i & 1 ? 0 : 12] = i & 1 ? 0xff : 239;
+	}
+	lane_lwip_groups(t.lw, t.now_us, group, n);
+}
+
 static void do_other(struct fuzz_in *in, uint8_t *f)
 {
 	uint8_t what = fuzz_u8(in);
@@ -237,6 +250,8 @@ static void do_other(struct fuzz_in *in, uint8_t *f)
 	} else if (what < 200) {
 		ip = ip_of(in, what & 1);
 		lane_net_neigh(&t.net, &ip, &mac);
+	} else if (what < 210) {
+		do_groups(in);
 	} else {
 		give(f, take(in, f, FRAME));
 	}
