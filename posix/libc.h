@@ -71,6 +71,7 @@
 	X(int, eventfd, (unsigned int, int))                                                       \
 	X(pid_t, fork, (void))                                                                     \
 	X(int, execve, (const char *, char *const[], char *const[]))                               \
+	X(void, openlog, (const char *, int, int))                                                 \
 	X(pid_t, _Fork, (void))                                                                    \
 	X(int, clone, (int (*)(void *), void *, int, void *, ...))                                 \
 	X(int, unshare, (int))                                                                     \

@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <stdlib.h>
+#include <syslog.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -167,6 +168,13 @@ void shim_count_fallback(enum shim_fallback why)
 		atomic_fetch_add_explicit(&shim.view.a->fallbacks[why], 1, memory_order_relaxed);
 	else
 		atomic_fetch_add_explicit(&early[why], 1, memory_order_relaxed);
+}
+
+/* EAL, which is started in a join, would put its name on what the program writes to the system's log. */
+LANE_EXPORT void openlog(const char *ident, int option, int facility)
+{
+	if (!joining)
+		shim_libc()->openlog(ident, option, facility);
 }
 
 __attribute__((constructor)) static void shim_constructor(void)

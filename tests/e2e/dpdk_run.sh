@@ -234,6 +234,57 @@ s.accept()'
 	ended
 }
 
+# What a program can see of itself is the same on the kernel, but for two threads.
+traces()
+{
+	local what='import os, signal, socket, sys, syslog, time
+s = socket.socket()
+s.bind(("'"$S4"'", 7009)) if len(sys.argv) > 1 else 0
+s.listen()
+t = open("/proc/self/status").read().split("\n")
+print([int(l.split()[1], 16) >> 33 for l in t if l.startswith("SigCgt")]) # those of real time
+print([l for l in t if l.split(":")[0] in ("Name", "SigBlk", "SigIgn", "SigPnd", "ShdPnd", "Cpus_allowed", "Umask")],
+      os.getcwd(), [signal.getsignal(i) for i in range(1, 65)], s.fileno() < 100, os.listdir("/proc/self/cwd") == os.listdir("."))
+try:
+    print("child", os.waitpid(-1, os.WNOHANG))
+except ChildProcessError:
+    print("no child")
+for fd in range(3, 256):
+    if fd != s.fileno():
+        try:
+            os.close(fd)
+        except OSError:
+            pass
+print("ready")
+sys.stdout.flush()
+if len(sys.argv) > 1:
+    s.accept()
+    time.sleep(1)' was
+	: >"$lane_tmp/was"
+	out=$lane_tmp/was start "$ns_s" /usr/bin/python3 -c "$what"
+	until_line "$lane_tmp/was" ready 50
+	was=$(cat "$lane_tmp/was")
+	on_af_packet /usr/bin/python3 -c "$what" lane || return 1
+	served ready || return 1
+	[ "$was" = "$(cat "$lane_tmp/server")" ] || no "it sees: $(diff <(say "$was") "$lane_tmp/server")" || return 1
+	# It has closed all that it can, and is served.
+	in_c socat -u OPEN:/dev/null "TCP:$S4:7009,connect-timeout=5" || no "no connection any more" || return 1
+	ended
+}
+
+# Threads before the first socket, and an event loop of another make.
+node_af_packet()
+{
+	on_af_packet node -e 'require("http").createServer((q, a) => a.end("from node")).listen(8080, "0.0.0.0", () => console.log("listens"))' || return 1
+	served listens || return 1
+	local i
+	for ((i = 0; i < 20; i++)); do
+		[ "$(in_c curl -s -m 5 "http://$S4:8080/")" = "from node" ] || no "node does not answer" || return 1
+	done
+	is_idle 8 || return 1
+	ended
+}
+
 net_up
 ip -n "$ns_s" addr flush dev "$if_s"
 case_ redis/af_packet redis_af_packet
@@ -241,8 +292,14 @@ case_ nginx/af_packet nginx_af_packet
 case_ daemon/af_packet daemon_af_packet
 case_ iperf3/af_packet iperf_af_packet
 case_ threads/af_packet threads_af_packet
-case_ redis/tap redis_tap
+case_ node/af_packet node_af_packet
+if (: <>/dev/net/tun) 2>/dev/null; then
+	case_ redis/tap redis_tap
+else
+	say "SKIP redis/tap: no /dev/net/tun"
+fi
 case_ redis/memif redis_memif
 case_ refusals refusals
 case_ strangers strangers
+case_ traces traces
 end
