@@ -32,6 +32,8 @@ enum { JOINED = 2, OFF = 4 };
 #define RUN_FAILED    125   /* lane run's exit code */
 #define READY_US      20000000
 #define READY_TURN_MS 2
+#define ALIVE_S	      2
+#define TRIES	      5 /* to fork a keeper */
 #define LOOK_US	      100   /* the thread's naps: while packets come */
 #define LOOK_IDLE_US  1000  /* and when none came for */
 #define LOOK_IDLE     100   /* so many looks */
@@ -157,22 +159,51 @@ static int read_ready(struct shim_view *v, int fd, char *err)
 	return -EIO;
 }
 
-static int start_keeper(const struct keeper_family *f, struct shim_view *v, char *err)
+/* Reads 'len' bytes within two seconds. */
+static bool read_soon(int fd, void *to, size_t len)
 {
-	int ends[2], r;
+	struct timespec ts = {.tv_sec = ALIVE_S};
+	struct pollfd p = {.fd = fd, .events = POLLIN};
 
-	if (pipe2(ends, O_CLOEXEC) < 0) {
-		snprintf(err, 256, "pipe: %s", strerror(errno));
-		return -EMFILE;
-	}
+	return sys_call(SYS_ppoll, (long)&p, 1, (long)&ts, 0, 0) == 1 && sys_read(fd, to, len) == (long)len;
+}
+
+/* One attempt: a keeper whose malloc works. 0 or -errno; -EAGAIN: another one is worth it. */
+static int try_keeper(const struct keeper_family *f, int *ready_fd)
+{
+	int32_t pid = 0;
+	int ends[2], r;
+	char dot;
+
+	if (pipe2(ends, O_CLOEXEC) < 0)
+		return -errno;
 	r = fork_keeper(f, ends[1]);
 	sys_close(ends[1]);
-	f->leave();
+	if (!r && !(read_soon(ends[0], &pid, sizeof(pid)) && read_soon(ends[0], &dot, 1))) {
+		if (pid > 0)
+			sys_call(SYS_kill, pid, SIGKILL, 0, 0, 0);
+		r = -EAGAIN;
+	}
 	if (r)
-		snprintf(err, 256, "the keeper cannot be forked: %s", strerror(-r));
+		sys_close(ends[0]);
 	else
-		r = read_ready(v, ends[0], err);
-	sys_close(ends[0]);
+		*ready_fd = ends[0];
+	return r;
+}
+
+static int start_keeper(const struct keeper_family *f, struct shim_view *v, char *err)
+{
+	int fd = -1, i, r = -EAGAIN;
+
+	for (i = 0; i < TRIES && r == -EAGAIN; i++)
+		r = try_keeper(f, &fd);
+	f->leave();
+	if (r) {
+		snprintf(err, 256, "the keeper cannot be forked: %s", strerror(-r));
+		return r;
+	}
+	r = read_ready(v, fd, err);
+	sys_close(fd);
 	return r;
 }
 

@@ -14,6 +14,8 @@
 #include "k.h"
 #include "sys.h"
 
+#define TRY_MOST (1 << 20) /* bytes: arenas and mappings of their own */
+
 extern const struct lane_dpdk_plugin lane_dpdk_plugin;
 extern const struct keeper_family lane_dpdk_family;
 
@@ -106,12 +108,29 @@ static int add_first(char *err)
 	return keeper_watch(&k, conn[1], EPOLLIN, K_CONN, 0);
 }
 
+/* Another thread of the program's may have been in malloc(3) when we were forked: then this does not return, and we
+ * are killed. */
+static void try_malloc(int ready_fd)
+{
+	int32_t pid = (int32_t)sys_call(SYS_getpid, 0, 0, 0, 0, 0);
+	void *volatile p;
+	size_t size;
+
+	sys_write(ready_fd, &pid, sizeof(pid));
+	for (size = 16; size <= TRY_MOST; size *= 4) {
+		p = malloc(size);
+		free(p);
+	}
+	sys_write(ready_fd, ".", 1);
+}
+
 static void __attribute__((noreturn)) keep(const struct keeper_fdset *theirs, int ready_fd)
 {
 	char err[KEEPER_ERR] = "";
 	int r;
 
 	default_signals();
+	try_malloc(ready_fd);
 	drop_fds(theirs);
 	keeper_be_alone();
 	shim_lock_allow();

@@ -22,7 +22,8 @@ struct keeper_family {
 	uint32_t view_size; /* sizeof(struct shim_view) */
 	/* Opens all; *v is the caller's view afterwards, with row 0. Once in a process. 0 or -errno with err[256]. */
 	int (*open)(const struct lane_settings *s, struct shim_view *v, char *err);
-	/* In the child, whose descriptors in 'theirs' are closed. Says "ok" on 'ready_fd', or why not. */
+	/* In the child, whose descriptors in 'theirs' are closed. Says its pid (int32_t) on 'ready_fd', "." once it has
+	 * found malloc in order, and in the end "ok" or why not, on a line. */
 	void (*keep)(const struct keeper_fdset *theirs, int ready_fd) __attribute__((noreturn));
 	/* In the program, behind the fork. */
 	void (*leave)(void);
