@@ -53,7 +53,7 @@ static struct lane_buf *plain_frame(struct lane *ln, struct lane_tcp *pcb)
 		return NULL;
 	b = lane_buf_at(&ln->bufs, x->snd_unsent);
 	if (!b || b->next != LANE_NIL || (b->flags & (LANE_BUF_TX | LANE_BUF_NO_DF)) ||
-	    b->text_len > pcb->snd_mss || b->text_len > pcb->snd_wnd || b->seq != pcb->snd_nxt)
+	    b->text_off < LANE_HEADROOM || b->text_len > pcb->snd_mss || b->text_len > pcb->snd_wnd || b->seq != pcb->snd_nxt)
 		return NULL;
 	/* hold_short(): with nothing in flight only a cork holds it. */
 	if (o->cork || (!o->nodelay && lane_seq_gt(x->snd_sml, pcb->snd_una)))

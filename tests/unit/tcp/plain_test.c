@@ -47,9 +47,11 @@ static void test_in__requests_and_answers(void **state)
 	assert_int_equal(lane_tcp_x(s.ln, s.pcb)->nr_sndq, 0);
 	assert_true(script_events(s.pcb) & LANE_EV_READABLE);
 	script_read(64);
+	s.pcb->flags |= LANE_TF_CWND_LIMITED;
 	script_write(30);
 	script_out("P. 65 ack 129 len 30");
 	assert_int_equal(nr_out(), if_v4(2));
+	assert_false(s.pcb->flags & LANE_TF_CWND_LIMITED);
 	script_in(". 129 ack 95 win 500 ts 2003:0");
 	assert_int_equal(nr_in(), 3);
 	assert_int_equal(s.pcb->snd_wnd, 500 << 7);
@@ -97,6 +99,41 @@ static void test_in__all_others_go_the_long_way(void **state)
 		script_skip();
 		script_close();
 	}
+}
+
+/* What the long way would have told, or reset. */
+static void test_in__signs_of_life(void **state)
+{
+	(void)state;
+	begin();
+	s.pcb->keep_probes = 1;
+	s.pcb->soft_err = EHOSTUNREACH;
+	script_run_ms(20);
+	script_in("P. 65 ack 65 len 64 ts 2002:0");
+	assert_int_equal(nr_in(), 2);
+	assert_int_equal(s.pcb->keep_probes, 0);
+	assert_int_equal(s.pcb->soft_err, 0);
+	assert_int_equal(s.pcb->last_rx_ms, lane_now_ms(s.ln));
+	script_read(64);
+	script_skip();
+	script_close();
+}
+
+/* A writer that waits for room is told. */
+static void test_in__who_waits_for_space(void **state)
+{
+	(void)state;
+	begin();
+	script_events(s.pcb);
+	lane_tcp_want_space(s.ln, s.pcb);
+	script_in(". 65 ack 65 ts 2002:0");
+	assert_int_equal(nr_in(), 1);
+	assert_true(script_events(s.pcb) & LANE_EV_WRITABLE);
+	script_in("P. 65 ack 65 len 64 ts 2002:0");
+	assert_int_equal(nr_in(), 2);
+	script_read(64);
+	script_skip();
+	script_close();
 }
 
 /* A connection on which something else is going on. */
@@ -232,6 +269,8 @@ int main(void)
 		cmocka_unit_test(test_in__requests_and_answers),
 		cmocka_unit_test(test_in__of_a_burst),
 		cmocka_unit_test(test_in__all_others_go_the_long_way),
+		cmocka_unit_test(test_in__signs_of_life),
+		cmocka_unit_test(test_in__who_waits_for_space),
 		cmocka_unit_test(test_in__not_beside_other_things),
 		cmocka_unit_test(test_in__addresses_that_went),
 		cmocka_unit_test(test_out__only_what_waits_alone),
