@@ -14,28 +14,8 @@
 /* Where both ends are one thread's, one look brings the text to the peer, the next its answer back. */
 #define LOOKS 2
 
-/* Under the lock: what a send on a socket in this state returns; 0: it may go on. */
-static int send_error(struct lane *ln, struct lane_tcp *pcb, const struct shim_sock *s,
-		      const struct lane_tcp_status *st)
-{
-	if (st->err)
-		return -lane_tcp_take_error(ln, pcb);
-	if (s->kind == SHIM_SOCK_LISTENER || st->wr_shut)
-		return -EPIPE;
-	switch (st->state) {
-	case LANE_TCP_ESTABLISHED:
-	case LANE_TCP_CLOSE_WAIT:
-		return 0;
-	case LANE_TCP_SYN_SENT:
-	case LANE_TCP_SYN_RECEIVED:
-		return -EAGAIN;
-	default:
-		return -EPIPE;
-	}
-}
-
-/* The pcb, if it may send now; else NULL and *r. Under the lock. */
-static struct lane_tcp *sender(struct shim_local *l, struct lane_tcp_status *st, ssize_t *r)
+/* The pcb, if it may send now; else NULL and *r. Under the lock. A listener's state is none to send in. */
+static struct lane_tcp *sender(struct shim_local *l, ssize_t *r)
 {
 	struct shim_view *v = &shim.view;
 	struct shim_sock *s;
@@ -45,8 +25,9 @@ static struct lane_tcp *sender(struct shim_local *l, struct lane_tcp_status *st,
 		*r = -EBADF;
 		return NULL;
 	}
-	lane_tcp_get_status(v->ln, pcb, st);
-	*r = send_error(v->ln, pcb, s, st);
+	*r = lane_tcp_may_send(pcb);
+	if (shim_unlikely(*r > 0))
+		*r = -lane_tcp_take_error(v->ln, pcb);
 	return *r ? NULL : pcb;
 }
 
@@ -61,12 +42,11 @@ static ssize_t write_locked(struct shim_local *l, const void *src, size_t len, i
 			    lane_copy_fn copy)
 {
 	struct shim_view *v = &shim.view;
-	struct lane_tcp_status st;
 	struct lane_tcp *pcb;
 	ssize_t r;
 
 	shim_enter(v);
-	pcb = sender(l, &st, &r);
+	pcb = sender(l, &r);
 	if (pcb && len) {
 		if (flags & MSG_OOB)
 			r = lane_tcp_write_oob(v->ln, pcb, src, len, copy);
@@ -129,9 +109,10 @@ ssize_t shim_frames_get(struct shim_local *l, struct shim_frames *f, size_t want
 
 	f->n = 0;
 	shim_enter(v);
-	pcb = sender(l, &st, &r);
+	pcb = sender(l, &r);
 	if (!pcb)
 		goto out;
+	lane_tcp_get_status(v->ln, pcb, &st);
 	bs = lane_bufs(v->ln);
 	f->room = lane_tcp_snd_mss(v->ln, pcb);
 	if (f->room > bs->size - LANE_HEADROOM)
@@ -158,7 +139,6 @@ out:
 ssize_t shim_frames_send(struct shim_local *l, struct shim_frames *f, size_t len, bool more)
 {
 	struct shim_view *v = &shim.view;
-	struct lane_tcp_status st;
 	struct lane_tcp *pcb;
 	unsigned int i, n = 0;
 	size_t left = len;
@@ -173,7 +153,7 @@ ssize_t shim_frames_send(struct shim_local *l, struct shim_frames *f, size_t len
 		n += f->buf[i]->len != 0;
 	}
 	free_frames(v, f, n);
-	pcb = n ? sender(l, &st, &r) : NULL;
+	pcb = n ? sender(l, &r) : NULL;
 	if (pcb)
 		r = lane_tcp_send(v->ln, pcb, f->buf, n, more);
 	if (pcb && r == 0)

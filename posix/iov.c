@@ -90,11 +90,11 @@ static int io_ready(struct shim_view *v, void *arg)
 	const struct shim_sock *s = shim_sock_of(io->l);
 	struct lane_tcp_status st;
 	struct lane_tcp *pcb;
-	uint32_t mask;
+	uint32_t mask, asked = io->events | EPOLLERR | EPOLLHUP | EPOLLRDHUP;
 
 	if (!s)
 		return (int)(io->events | EPOLLHUP);
-	mask = shim_sock_mask(v, s) & (io->events | EPOLLERR | EPOLLHUP | EPOLLRDHUP);
+	mask = shim_sock_mask(v, s, asked) & asked;
 	if (mask != EPOLLIN || !io->have || s->kind != SHIM_SOCK_TCP)
 		return (int)mask;
 	pcb = lane_tcp_at(v->ln, s->pcb);

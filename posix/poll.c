@@ -76,7 +76,7 @@ static int look_ours(struct shim_view *v, void *arg)
 		const struct shim_sock *s = shim_sock_of(c->ours[i].l);
 		uint32_t asked = (uint16_t)p->events | POLLERR | POLLHUP;
 
-		p->revents = s ? (short)(shim_sock_mask(v, s) & asked) : POLLNVAL;
+		p->revents = s ? (short)(shim_sock_mask(v, s, asked) & asked) : POLLNVAL;
 		n += p->revents != 0;
 	}
 	return n;

@@ -85,7 +85,7 @@ static bool may_write(const struct lane_tcp_status *st)
 	       (st->state == LANE_TCP_ESTABLISHED || st->state == LANE_TCP_CLOSE_WAIT);
 }
 
-uint32_t shim_sock_mask(struct shim_view *v, const struct shim_sock *s)
+uint32_t shim_sock_mask(struct shim_view *v, const struct shim_sock *s, uint32_t asked)
 {
 	struct lane_tcp_status st;
 	struct lane_tcp *tcp;
@@ -98,10 +98,14 @@ uint32_t shim_sock_mask(struct shim_view *v, const struct shim_sock *s)
 	tcp = lane_tcp_at(v->ln, s->pcb);
 	if (!tcp)
 		return DEAD_BITS | EPOLLERR;
-	lane_tcp_get_status(v->ln, tcp, &st);
+	/* Whether there is room costs more than all the rest. */
+	if (asked & OUT_BITS)
+		lane_tcp_get_status(v->ln, tcp, &st);
+	else
+		lane_tcp_get_rcv_status(v->ln, tcp, &st);
 	if (s->kind == SHIM_SOCK_LISTENER)
 		return listener_mask(&st);
-	if (!st.writable && may_write(&st))
+	if (asked & OUT_BITS && !st.writable && may_write(&st))
 		lane_tcp_want_space(v->ln, tcp);
 	return stream_mask(s, &st);
 }

@@ -72,10 +72,12 @@ bool shim_ep_wake(struct shim_view *v, struct shim_ep *ep)
 static uint32_t watch_mask(struct shim_view *v, const struct shim_watch *w)
 {
 	const struct shim_sock *s = shim_sock_at(v, w->sock);
+	uint32_t asked;
 
 	if (!s || (w->flags & SHIM_WATCH_OFF))
 		return 0;
-	return shim_sock_mask(v, s) & ((w->events & SHIM_POLL_BITS) | SHIM_POLL_ALWAYS);
+	asked = (w->events & SHIM_POLL_BITS) | SHIM_POLL_ALWAYS;
+	return shim_sock_mask(v, s, asked) & asked;
 }
 
 uint32_t shim_watch_find(struct shim_view *v, uint32_t sock, uint32_t ep, int fd)

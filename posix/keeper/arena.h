@@ -335,8 +335,8 @@ struct shim_ep *shim_ep_at(struct shim_view *v, uint32_t i);
 struct shim_watch *shim_watch_at(struct shim_view *v, uint32_t i);
 
 /* ---- readiness (posix/ready.c; the keeper and all members) ---- */
-/* EPOLL* bits that hold now. */
-uint32_t shim_sock_mask(struct shim_view *v, const struct shim_sock *s);
+/* EPOLL* bits that hold now, those of writing only if some of them are 'asked'. */
+uint32_t shim_sock_mask(struct shim_view *v, const struct shim_sock *s, uint32_t asked);
 /* A sock may have become ready: puts its watches on ready lists, collects v->wakes. */
 void shim_sock_notify(struct shim_view *v, uint32_t sock, uint32_t events);
 /* Drains the lane's events into shim_sock_notify(). */

@@ -51,6 +51,24 @@ void lane_tcp_get_status(const struct lane *ln, const struct lane_tcp *pcb, stru
 	st->writable = lane_tcp_is_writable(ln, pcb);
 }
 
+int lane_tcp_may_send(const struct lane_tcp *pcb)
+{
+	if (pcb->err)
+		return pcb->err;
+	if (pcb->flags & LANE_TF_WR_SHUT)
+		return -EPIPE;
+	switch (pcb->state) {
+	case LANE_TCP_ESTABLISHED:
+	case LANE_TCP_CLOSE_WAIT:
+		return 0;
+	case LANE_TCP_SYN_SENT:
+	case LANE_TCP_SYN_RECEIVED:
+		return -EAGAIN;
+	default:
+		return -EPIPE;
+	}
+}
+
 int lane_tcp_take_error(struct lane *ln, struct lane_tcp *pcb)
 {
 	int err = pcb->err ? pcb->err : pcb->soft_err;

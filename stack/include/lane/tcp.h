@@ -166,6 +166,8 @@ void lane_tcp_disconnect(struct lane *ln, struct lane_tcp *pcb);
 void lane_tcp_get_status(const struct lane *ln, const struct lane_tcp *pcb, struct lane_tcp_status *st);
 /* The same but for the fields of sending, which are 0. */
 void lane_tcp_get_rcv_status(const struct lane *ln, const struct lane_tcp *pcb, struct lane_tcp_status *st);
+/* What a write meets: 0, it may go on; -EAGAIN: once it is connected; -EPIPE: never; positive: the error that waits. */
+int lane_tcp_may_send(const struct lane_tcp *pcb);
 /* Reads and clears the pending error (SO_ERROR): positive errno or 0. */
 int lane_tcp_take_error(struct lane *ln, struct lane_tcp *pcb);
 void lane_tcp_get_local(const struct lane *ln, const struct lane_tcp *pcb, struct lane_ep *ep);

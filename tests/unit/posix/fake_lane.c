@@ -67,6 +67,13 @@ void lane_tcp_get_status(const struct lane *ln, const struct lane_tcp *pcb,
 	*st = *(const struct lane_tcp_status *)pcb;
 }
 
+void lane_tcp_get_rcv_status(const struct lane *ln, const struct lane_tcp *pcb,
+			     struct lane_tcp_status *st)
+{
+	*st = *(const struct lane_tcp_status *)pcb;
+	st->writable = false;
+}
+
 void lane_tcp_want_space(struct lane *ln, struct lane_tcp *pcb)
 {
 	fake.nr_want_space++;

@@ -27,7 +27,7 @@ static uint32_t tcp_mask(enum shim_sock_kind kind, unsigned int flags, struct la
 	i = fake_sock(kind, 0);
 	fake.socks[i].flags = (uint16_t)flags;
 	fake.tcp[0] = st;
-	return shim_sock_mask(&fake.view, &fake.socks[i]);
+	return shim_sock_mask(&fake.view, &fake.socks[i], UINT32_MAX);
 }
 
 #define TCP(...)      tcp_mask(SHIM_SOCK_TCP, 0, (struct lane_tcp_status){__VA_ARGS__})
@@ -51,6 +51,23 @@ static void test_mask__connecting(void **state)
 	assert_int_equal(
 		tcp_mask(SHIM_SOCK_TCP, SHIM_SOCK_UNCONNECTED, (struct lane_tcp_status){0}),
 		OUT | EPOLLHUP);
+}
+
+/* Room is looked for, and waited for, only on behalf of who asks. */
+static void test_mask__room_is_for_who_asks(void **state)
+{
+	uint32_t i;
+
+	fake_reset();
+	i = fake_sock(SHIM_SOCK_TCP, 0);
+	fake.tcp[0] = (struct lane_tcp_status){.state = LANE_TCP_ESTABLISHED, .rcv_queued = 1, .writable = true};
+	assert_int_equal(shim_sock_mask(&fake.view, &fake.socks[i], EPOLLIN), IN);
+	assert_int_equal(shim_sock_mask(&fake.view, &fake.socks[i], EPOLLIN | EPOLLOUT), IN | OUT);
+	fake.tcp[0].writable = false;
+	assert_int_equal(shim_sock_mask(&fake.view, &fake.socks[i], EPOLLIN), IN);
+	assert_int_equal(fake.nr_want_space, 0);
+	assert_int_equal(shim_sock_mask(&fake.view, &fake.socks[i], EPOLLOUT), IN);
+	assert_int_equal(fake.nr_want_space, 1);
 }
 
 static void test_mask__connected(void **state)
@@ -113,15 +130,15 @@ static void test_mask__datagram(void **state)
 	uint32_t i = fake_sock(SHIM_SOCK_UDP, 0);
 	struct shim_sock *s = &fake.socks[i];
 
-	assert_int_equal(shim_sock_mask(&fake.view, s), OUT | EPOLLWRBAND);
+	assert_int_equal(shim_sock_mask(&fake.view, s, UINT32_MAX), OUT | EPOLLWRBAND);
 	fake.udp_queued = 1;
-	assert_int_equal(shim_sock_mask(&fake.view, s), IN | OUT | EPOLLWRBAND);
+	assert_int_equal(shim_sock_mask(&fake.view, s, UINT32_MAX), IN | OUT | EPOLLWRBAND);
 	fake.udp_queued = 0;
 	fake.udp_err = 111;
-	assert_int_equal(shim_sock_mask(&fake.view, s), OUT | EPOLLWRBAND | EPOLLERR);
+	assert_int_equal(shim_sock_mask(&fake.view, s, UINT32_MAX), OUT | EPOLLWRBAND | EPOLLERR);
 	fake.udp_err = 0;
 	s->flags = SHIM_SOCK_RD_SHUT | SHIM_SOCK_WR_SHUT;
-	assert_int_equal(shim_sock_mask(&fake.view, s), DEAD | EPOLLWRBAND);
+	assert_int_equal(shim_sock_mask(&fake.view, s, UINT32_MAX), DEAD | EPOLLWRBAND);
 }
 
 static uint32_t watch(uint32_t sock, uint32_t ep, uint32_t events)

@@ -65,7 +65,7 @@ WEAK unsigned int shim_sock_flags(struct shim_local *l)
 	return 0;
 }
 
-WEAK uint32_t shim_sock_mask(struct shim_view *v, const struct shim_sock *s)
+WEAK uint32_t shim_sock_mask(struct shim_view *v, const struct shim_sock *s, uint32_t asked)
 {
 	return 0;
 }
