@@ -9,8 +9,6 @@
  * what lies there; and not beyond DEFER_FRAMES frames or DEFER_US. If the keeper is asleep it is
  * rung, for the next time, and this kick is made.
  */
-#include <pthread.h>
-
 #include "posix/defer.h"
 #include "posix/signal.h"
 #include "posix/wake.h"
@@ -57,19 +55,15 @@ void shim_kick_deferred(void)
 {
 	struct shim_waiter *me = &shim_self;
 	uint64_t mask = me->deferred;
-	int state;
 
 	if (shim_likely(!mask))
 		return;
-	/* A kick is a sendto(2), and must not be where a cancelled thread ends: its caller holds
-	 * things. Nor may a handler leave it by longjmp: the driver holds the right to send
-	 * super-segments, and nobody else would ever get it. */
+	/* No handler may leave it by longjmp: the driver holds the right to send super-segments, and
+	 * nobody else would ever get it. A cancelled thread does not end in it either (drivers/sys.h). */
 	shim_sig_enter();
 	me->deferred = 0;
 	me->deferred_us = 0;
-	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
 	lane_kick(shim.view.ln, (uint32_t)mask);
-	pthread_setcancelstate(state, NULL);
 	if (shim_unlikely(shim_kick_left_frames(shim.view.ln, (uint32_t)mask)))
 		leave_to_keeper(&shim.view, me);
 	shim_sig_leave();

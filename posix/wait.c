@@ -2,8 +2,9 @@
  * wait.c - spinning and sleeping until something is ready
  *
  * Theory of operation. A wait alternates between a look and a pause. The look: the lock, one turn
- * of the lane, the caller's question; if the answer is no, the thread arms itself (wake.c) before
- * the lock goes, so that nothing can become ready unseen; then the kicks for what the turn sent.
+ * of the lane, the caller's question; if the answer is no, the thread notes what it waits for before
+ * the lock goes, and arms itself (wake.c) when a sleep is to follow, so that nothing can become ready
+ * unseen; then the kicks for what the turn sent.
  * What the program wrote since its last wait, and was put off, is kicked before all. The pause is a
  * spin, if that is worth it, and then a sleep in the thread's internal epoll set.
  *
@@ -33,6 +34,7 @@
 #define SPIN_MISSES        8  /* fruitless spins in a row after which */
 #define SPIN_RETRY_EVERY   16 /* only each so many-th wait spins */
 #define SPIN_CHECKS        8     /* of the rings, for one of the clock */
+#define SPIN_CHECKS_BARE   32    /* the same without a pause after each: in the latency profile */
 #define SPIN_STOLEN_US     200   /* between two looks: another thread had the CPU */
 #define CALM_EVERY_US      1000
 #define SPIN_CROWDED_US    20000 /* and then so long nobody spins on it */
@@ -83,8 +85,11 @@ static void note_stolen(struct pause *p, struct shim_waiter *me, uint64_t now_us
 	p->spun_us = 0;
 }
 
+/* What follows a look that finds nothing. */
+enum after { AFTER_END, AFTER_SPIN, AFTER_SLEEP };
+
 /* The lane's part: a turn and the question. Not 0: the answer, and the lock is kept if so wished. */
-static int look(struct pause *p, bool arm)
+static int look(struct pause *p, enum after after)
 {
 	struct shim_view *v = &shim.view;
 	struct shim_wait *w = p->w;
@@ -98,11 +103,16 @@ static int look(struct pause *p, bool arm)
 		shim_waiter_disarm(v);
 		return r;
 	}
-	if (!r && arm) {
-		shim_waiter_arm(v, w);
-		p->timer_us = lane_next_due(v->ln);
-	} else {
+	if (r || after == AFTER_END) {
 		shim_waiter_disarm(v);
+	} else {
+		if (after == AFTER_SPIN) {
+			shim_waiter_disarm(v);
+			shim_waiter_note(v, w);
+		} else {
+			shim_waiter_arm(v, w);
+		}
+		p->timer_us = lane_next_due(v->ln);
 	}
 	/* 'ready' may have queued output (window updates); the turn's is queued already. */
 	v->kick_mask |= lane_flush(v->ln);
@@ -171,13 +181,22 @@ static void count_spinning(struct shim_waiter *me, bool on)
 					  memory_order_relaxed);
 }
 
-/* True if there is something to look at. */
-static bool spin_checks(const struct pause *p, struct shim_waiter *me)
+/* True if there is something to look at. What it will be read from is on its way then. */
+static bool spin_checks(const struct pause *p, struct shim_waiter *me, bool bare)
 {
-	for (int i = 0; i < SPIN_CHECKS; i++) {
-		if (shim_rings_pending(shim.view.ln) || shim_waiter_hit(me) || interrupted(p))
+	struct lane_queue *first = lane_queue(shim.view.ln, 0);
+	bool one = first && first->rx_filled && !lane_queue(shim.view.ln, 1);
+
+	for (int i = 0; i < (bare ? SPIN_CHECKS_BARE : SPIN_CHECKS); i++) {
+		if (one ? lane_queue_filled(first) : shim_rings_pending(shim.view.ln)) {
+			for (int k = 0; one && k < LANE_QUEUE_NEXT; k++)
+				__builtin_prefetch(first->next[k]);
 			return true;
-		relax();
+		}
+		if (shim_waiter_hit(me) || interrupted(p))
+			return true;
+		if (!bare)
+			relax();
 	}
 	return false;
 }
@@ -190,7 +209,7 @@ static bool spin_until(struct pause *p, struct shim_waiter *me)
 
 	for (;;) {
 		p->spun_us = now_us;
-		if (spin_checks(p, me))
+		if (spin_checks(p, me, endless))
 			return true;
 		now_us = shim_now_us();
 		note_stolen(p, me, now_us);
@@ -224,13 +243,12 @@ static void calm_keeper(struct shim_waiter *me)
 	shim_ring(v->keeper_bell);
 }
 
+/* False: it has led to nothing. */
 static bool spin(struct pause *p)
 {
 	struct shim_waiter *me = &shim_self;
 	bool worth;
 
-	if (!may_spin(me))
-		return false;
 	count_spinning(me, true);
 	worth = spin_until(p, me);
 	count_spinning(me, false);
@@ -442,24 +460,29 @@ static bool ends_without_handler(const struct shim_wait *w)
 	return w->ep != LANE_NIL || w->kernel_epfd >= 0;
 }
 
-/* The pauses between looks, until there is a result. */
-static int wait_on(struct pause *p)
+/* The pauses between looks, until there is a result. The first is 'after'; who sleeps has armed. */
+static int wait_on(struct pause *p, enum after after)
 {
+	bool spun, spins;
 	int r = 0, n;
 
-	for (;;) {
+	for (;; after = spins ? AFTER_SPIN : AFTER_SLEEP) {
 		p->kernel = false;
-		if (spin(p)) {
-			test_cancel(p);
-		} else {
+		spun = after == AFTER_SPIN;
+		spins = spun && spin(p);
+		if (!spun) {
 			n = sleep_in_kernel(p);
 			if (n == -EINTR && shim_sig.nr_run == p->nr_run &&
 			    ends_without_handler(p->w))
 				r = -EINTR;
 		}
-		n = look(p, true);
+		if (spins || !spun)
+			spins = may_spin(&shim_self);
+		n = look(p, spins ? AFTER_SPIN : AFTER_SLEEP);
 		if (n)
 			return n;
+		if (spun)
+			test_cancel(p);
 		if (p->kernel)
 			return SHIM_WAIT_KERNEL;
 		if (r < 0 || interrupted(p))
@@ -477,7 +500,7 @@ static int withdraw(struct pause *p, int r)
 	struct shim_view *v = &shim.view;
 
 	if (r == 0)
-		return look(p, false);
+		return look(p, AFTER_END);
 	shim_enter(v);
 	shim_waiter_disarm(v);
 	shim_leave_quiet(v);
@@ -492,6 +515,7 @@ int shim_wait(struct shim_wait *w)
 		.nr_break = shim_sig.nr_break,
 		.deadline_us = UINT64_MAX,
 	};
+	enum after after;
 	int r;
 
 	shim_sig.sleeping = false; /* a handler may have left an earlier wait by longjmp */
@@ -503,13 +527,14 @@ int shim_wait(struct shim_wait *w)
 		shim_waiter_disarm(NULL);
 	}
 	if (w->timeout_us == 0)
-		return look(&p, false);
+		return look(&p, AFTER_END);
 	if (w->timeout_us > 0)
 		p.deadline_us = shim_now_us() + (uint64_t)w->timeout_us;
 	shim_waiter_open();
-	r = look(&p, true);
+	after = may_spin(&shim_self) ? AFTER_SPIN : AFTER_SLEEP;
+	r = look(&p, after);
 	if (!r) {
-		r = wait_on(&p);
+		r = wait_on(&p, after);
 		if (p.polled)
 			shim_waiter_unpoll(w->kernel_fds, w->nr_kernel_fds);
 		if (r <= 0 || r == SHIM_WAIT_KERNEL)

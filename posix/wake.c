@@ -6,8 +6,9 @@
  * keeper only if none sleeps; EPOLLET: nobody sleeps before the rings are seen empty), the process'
  * doorbell and an eventfd of its own. While a set holds a queue, each frame costs the kernel a
  * callback, slept or not: so the queues enter the set at a sleep, and leave it after some waits
- * that did not sleep. A thread arms under the lane's lock, after it saw that
- * nothing is ready: it notes the socks' edges and sets this member's bits in the arena. Whoever
+ * that did not sleep. A thread notes the socks' edges under the lane's lock, after it saw that
+ * nothing is ready. While it spins it looks at them itself; before it sleeps it arms: it sets this
+ * member's bits in the arena, under the lock, and again after a look. Whoever
  * makes something ready clears the bits and rings the member, or, in this process, calls
  * shim_wake_local(), which compares and writes eventfds. With nobody asleep that costs one load.
  *
@@ -246,27 +247,38 @@ void shim_waiter_unpoll(const struct pollfd *fds, unsigned int nr)
 
 /* ---- arming and waking ---- */
 
-void shim_waiter_arm(struct shim_view *v, const struct shim_wait *w)
+void shim_waiter_note(struct shim_view *v, const struct shim_wait *w)
 {
 	struct shim_waiter *me = &shim_self;
-	shim_rows bit = v->row >= 0 ? shim_row_bit(v->row) : 0;
 	struct shim_ep *ep = shim_ep_at(v, w->ep);
 	struct shim_sock *s;
 	uint32_t i;
 
+	for (i = 0; i < w->nr_socks && i < SHIM_WAITER_SOCKS; i++) {
+		s = shim_sock_at(v, w->socks[i]);
+		me->socks[i] = w->socks[i];
+		me->edges[i] = s ? s->edges : 0;
+	}
+	/* EPOLLEXCLUSIVE: who spins is there to be woken, in place of one who sleeps. */
+	if (ep && v->row >= 0)
+		ep->wait_rows |= shim_row_bit(v->row);
+	me->ep = ep ? w->ep : LANE_NIL;
+	me->nr_socks = w->nr_socks;
+}
+
+void shim_waiter_arm(struct shim_view *v, const struct shim_wait *w)
+{
+	struct shim_waiter *me = &shim_self;
+	shim_rows bit = v->row >= 0 ? shim_row_bit(v->row) : 0;
+	struct shim_sock *s;
+	uint32_t i;
+
+	shim_waiter_note(v, w);
 	for (i = 0; i < w->nr_socks; i++) {
 		s = shim_sock_at(v, w->socks[i]);
 		if (s)
 			s->wait_rows |= bit;
-		if (i >= SHIM_WAITER_SOCKS)
-			continue;
-		me->socks[i] = w->socks[i];
-		me->edges[i] = s ? s->edges : 0;
 	}
-	if (ep)
-		ep->wait_rows |= bit;
-	me->ep = ep ? w->ep : LANE_NIL;
-	me->nr_socks = w->nr_socks;
 	if (atomic_exchange(&me->state, SHIM_WAITER_ARMED) == SHIM_WAITER_IDLE)
 		atomic_fetch_add(&nr_armed, 1);
 	if (!me->waiting) {
@@ -309,8 +321,13 @@ void shim_waiter_disarm(struct shim_view *v)
 			atomic_fetch_sub(&a->row[row].nr_waiting, 1);
 	}
 	/* Only this thread arms it. */
-	if (atomic_load_explicit(&me->state, memory_order_relaxed) == SHIM_WAITER_IDLE)
+	if (atomic_load_explicit(&me->state, memory_order_relaxed) == SHIM_WAITER_IDLE) {
+		if (v && me->ep != LANE_NIL && !atomic_load_explicit(&nr_armed, memory_order_relaxed))
+			clear_bits(v, me);
+		if (v)
+			me->ep = LANE_NIL;
 		return;
+	}
 	was = atomic_exchange(&me->state, SHIM_WAITER_IDLE);
 	if (atomic_fetch_sub(&nr_armed, 1) == 1 && v)
 		clear_bits(v, me);

@@ -19,8 +19,8 @@ struct shim_waiter {
 	struct shim_waiter *next, *prev; /* registry */
 	_Atomic uint32_t state;          /* enum shim_waiter_state */
 	bool registered;
-	/* what it waits for */
-	uint32_t ep; /* LANE_NIL */
+	/* what it waits for, or waited for last */
+	uint32_t ep; /* LANE_NIL; its bit there is set until the next look that finds something */
 	uint32_t nr_socks;
 	uint32_t socks[SHIM_WAITER_SOCKS], edges[SHIM_WAITER_SOCKS];
 	/* its internal epoll set, made at the first sleep: queues, doorbell, own eventfd, and what
@@ -31,7 +31,8 @@ struct shim_waiter {
 	int program_epfd;
 	uint32_t program_generation;
 	/* counted in the arena as */
-	bool waiting, spinning;
+	bool waiting; /* asleep, or about to be */
+	bool spinning;
 	/* how much spinning was worth lately */
 	uint32_t misses, skipped;
 	uint64_t crowded_until_us; /* no spinning until then: the CPU is shared */
@@ -59,11 +60,13 @@ void shim_waiter_unpoll(const struct pollfd *fds, unsigned int nr);
 /* An epoll descriptor of the program was closed: its number may come to mean another set. */
 void shim_waiter_epfd_closed(void);
 
-/* Announces, under the lane's lock, that this thread is about to sleep on what 'w' names. */
+/* Under the lane's lock: what 'w' names, for shim_waiter_hit(). Nobody else will wake this thread. */
+void shim_waiter_note(struct shim_view *v, const struct shim_wait *w);
+/* The same, and announces that it is about to sleep on it. */
 void shim_waiter_arm(struct shim_view *v, const struct shim_wait *w);
 /* Takes it back; with or without the lock ('v' NULL). Also cleans up after a longjmp. */
 void shim_waiter_disarm(struct shim_view *v);
-/* Something that this thread waits for has happened since it armed. No lock. */
+/* Something that this thread waits for has happened since it noted it. No lock. */
 bool shim_waiter_hit(const struct shim_waiter *me);
 
 /* fork: the registry is held across it; the child has one thread and none of its descriptors. */

@@ -243,7 +243,7 @@ static void put_waiting(struct out *o, const struct shim_view *v)
 	out_open(o, "lock_and_waits");
 	out_number(o, "lock_contended", a->nr_lock_contended, "times the lock was not free");
 	out_number(o, "lock_owner_died", a->owner_died, "times a member died inside it");
-	out_number(o, "waiting", a->nr_waiting, "threads that wait now");
+	out_number(o, "waiting", a->nr_waiting + a->nr_spinning, "threads that wait now");
 	out_number(o, "spinning", a->nr_spinning, "of them, spinning");
 	out_number(o, "sleeps", a->nr_sleeps, NULL);
 	out_number(o, "wakes", a->nr_wakes, NULL);

@@ -101,8 +101,12 @@ static int add_queue(struct lane *ln, struct lane_xdp_share *share, const struct
 	q->fd = fds->xsk[i];
 	q->packet_fd = fds->packet;
 	r = map_all(q, share, fds, i);
-	if (r == 0)
+	if (r == 0) {
+		q->q.rx_filled = q->rx.producer;
+		q->q.rx_taken = q->rx.consumer;
+		q->q.rx_size = q->rx.size;
 		r = lane_add_queue(ln, &q->q);
+	}
 	if (r < 0)
 		lane_xdp_queue_close(&q->q);
 	return r;

@@ -16,11 +16,10 @@
  * In copy mode nothing leaves before kick(). How much waits shows in the ring itself, so every
  * process knows it: nr_unkicked is read from there at each burst.
  */
-#include <errno.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
+#include "drivers/sys.h"
 #include "queue.h"
 #include "uapi.h"
 
@@ -223,6 +222,19 @@ static void note_unkicked(struct lane_xdp_queue *q)
 	} while (n != was);
 }
 
+/* The ring is empty: the next frame comes into the one that the fill ring names first. A guess, to fetch what
+ * it will be read from as soon as it is there; 'pos' is where its descriptor will be. */
+static void foresee(struct lane_xdp_queue *q, uint32_t pos)
+{
+	uint32_t at = peek(q->fill.consumer), off;
+	const struct lane_buf *b = frame_at(q->q.bufs, *addr_at(&q->fill, at), &off);
+	const uint8_t *data = b ? lane_buf_frame(q->q.bufs, b) + q->rx_off : NULL;
+
+	q->q.next[0] = desc_at(&q->rx, pos);
+	for (int i = 1; data && i < LANE_QUEUE_NEXT; i++)
+		q->q.next[i] = data + 64 * (i - 1);
+}
+
 static uint16_t rx_burst(struct lane_queue *lq, struct lane_buf *bufs[], uint16_t n)
 {
 	struct lane_xdp_queue *q = (struct lane_xdp_queue *)lq;
@@ -264,6 +276,10 @@ static uint16_t rx_burst(struct lane_queue *lq, struct lane_buf *bufs[], uint16_
 		q->nr_taken = 0;
 		refill(q);
 	}
+	if (nr == 0)
+		foresee(q, pos);
+	else
+		q->rx_off = bufs[0]->off;
 	note_unkicked(q);
 	return nr;
 }
@@ -321,9 +337,9 @@ static uint16_t tx_burst(struct lane_queue *lq, struct lane_buf *bufs[], uint16_
 static void send_kick(const struct lane_xdp_queue *q)
 {
 	if (__builtin_expect(q->q.plain, 0))
-		(void)!write(q->fd, "", 0);
+		lane_syscall(SYS_write, q->fd, (long)"", 0, 0, 0, 0);
 	else
-		sendto(q->fd, NULL, 0, MSG_DONTWAIT, NULL, 0);
+		lane_syscall(SYS_sendto, q->fd, 0, 0, MSG_DONTWAIT, 0, 0);
 }
 
 static void fill_kick(const struct lane_xdp_queue *q)
@@ -331,9 +347,9 @@ static void fill_kick(const struct lane_xdp_queue *q)
 	char none;
 
 	if (__builtin_expect(q->q.plain, 0))
-		(void)!read(q->fd, &none, 1);
+		lane_syscall(SYS_read, q->fd, (long)&none, 1, 0, 0, 0);
 	else
-		recvfrom(q->fd, NULL, 0, MSG_DONTWAIT, NULL, NULL);
+		lane_syscall(SYS_recvfrom, q->fd, 0, 0, MSG_DONTWAIT, 0, 0);
 }
 
 /* Called without the lane's lock. EAGAIN (32 frames went), EBUSY and ENOBUFS (a queue below is
@@ -342,7 +358,6 @@ static void kick(struct lane_queue *lq)
 {
 	struct lane_xdp_queue *q = (struct lane_xdp_queue *)lq;
 	uint32_t left = entries(&q->tx), before;
-	int saved = errno;
 
 	if (q->share->have & LANE_XDP_F_ZEROCOPY && needs_wakeup(q, &q->fill))
 		fill_kick(q);
@@ -356,7 +371,6 @@ static void kick(struct lane_queue *lq)
 	if (left == 0)
 		lane_xdp_wide_kick(q);
 	note_unkicked(q);
-	errno = saved;
 }
 
 static bool pending(const struct lane_queue *lq)

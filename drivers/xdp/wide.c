@@ -28,6 +28,7 @@
 #include <unistd.h>
 
 #include "drivers/robust.h"
+#include "drivers/sys.h"
 #include "dev.h"
 #include "queue.h"
 
@@ -260,14 +261,17 @@ static bool send_one(const struct lane_xdp_queue *q, struct lane_xdp_wide *w)
 	uint32_t left = waiting(w), n = gather(q, w, left, iov + 1);
 	struct virtio_net_hdr h;
 	struct msghdr m = {.msg_iov = iov, .msg_iovlen = n + 1};
+	long r = 0;
 
 	fill_header(piece_at(w, w->tail), &h);
 	iov[0] = (struct iovec){&h, sizeof(h)};
-	if (n > 0 && sendmsg(q->packet_fd, &m, MSG_DONTWAIT) < 0) {
+	if (n > 0)
+		r = lane_syscall(SYS_sendmsg, q->packet_fd, (long)&m, MSG_DONTWAIT, 0, 0, 0);
+	if (r < 0) {
 		/* A queue below is full. Else the packet is lost, as in any network. */
-		if (errno == EAGAIN || errno == ENOBUFS || errno == EINTR)
+		if (r == -EAGAIN || r == -ENOBUFS || r == -EINTR)
 			return false;
-		if (h.gso_size && errno != ENETDOWN && errno != ENXIO)
+		if (h.gso_size && r != -ENETDOWN && r != -ENXIO)
 			__atomic_and_fetch(&q->share->have, ~(uint32_t)LANE_XDP_F_SUPER,
 					   __ATOMIC_RELAXED);
 	}

@@ -210,7 +210,7 @@ struct shim_arena {
 	_Atomic uint32_t knobs_wanted;	  /* a member asks the keeper to read them again */
 	uint64_t knobs;			  /* which of them could be read: bits by index */
 	_Atomic uint32_t nr_deferred;	  /* grows when a member defers a kick: the keeper goes on napping */
-	_Atomic uint32_t nr_waiting;	  /* threads that wait, spinning or asleep */
+	_Atomic uint32_t nr_waiting;	  /* threads that wait, and do not spin */
 	_Atomic uint32_t nr_spinning;
 	_Atomic uint64_t live_rows[SHIM_ROWS / 64];
 	_Atomic uint64_t fallbacks[SHIM_NR_FB];

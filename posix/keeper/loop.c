@@ -221,6 +221,12 @@ static void nap(struct keeper *k)
 		k->naps--;
 }
 
+/* A member's thread looks by itself, or is woken. */
+static bool member_waits(const struct keeper *k)
+{
+	return k->v.a->nr_waiting || k->v.a->nr_spinning;
+}
+
 /* When the keeper must look though nothing wakes it: UINT64_MAX never. */
 static uint64_t next_look(const struct keeper *k, uint64_t now)
 {
@@ -233,7 +239,7 @@ static uint64_t next_look(const struct keeper *k, uint64_t now)
 	if (next == UINT64_MAX && keeper_anybody(k) && !keeper_rows_reserved(k) &&
 	    !k->v.a->nr_exec_held && !k->nr_unwatched)
 		return UINT64_MAX;
-	if (next != UINT64_MAX && k->v.a->nr_waiting)
+	if (next != UINT64_MAX && member_waits(k))
 		next += LOOP_GRACE_US;
 	if (next > now + LOOP_MAX_US)
 		next = now + LOOP_MAX_US;
@@ -263,12 +269,12 @@ static void doze(struct keeper *k)
 	look(k, until == UINT64_MAX ? until : until - now);
 	keeper_rows_scan(k);
 	if (!shim_any_live(k->v.a) ? k->xsk_ready || timer_due(k)
-			       : timer_due(k) && (polls == st->stats.polls || !k->v.a->nr_waiting))
+			       : timer_due(k) && (polls == st->stats.polls || !member_waits(k)))
 		keeper_turn(k);
 	if (!shim_any_live(k->v.a) || !(k->xsk_ready || k->rung))
 		return;
 	/* Woken though a member waits: its entry is behind ours. */
-	if (k->xsk_ready && k->v.a->nr_waiting)
+	if (k->xsk_ready && member_waits(k))
 		keeper_xsk_last(k);
 	k->naps = LOOP_NAPS;
 }

@@ -11,41 +11,14 @@
 #include <poll.h>
 #include <stddef.h>
 #include <sys/epoll.h>
-#include <sys/syscall.h>
 #include <time.h>
 
-#if defined(__x86_64__)
+#include "drivers/sys.h"
+
 static inline long sys_call(long nr, long a, long b, long c, long d, long e)
 {
-	register long r10 __asm__("r10") = d;
-	register long r8 __asm__("r8") = e;
-	long r;
-
-	__asm__ volatile("syscall"
-			 : "=a"(r)
-			 : "a"(nr), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8)
-			 : "rcx", "r11", "memory");
-	return r;
+	return lane_syscall(nr, a, b, c, d, e, 0);
 }
-#elif defined(__aarch64__)
-static inline long sys_call(long nr, long a, long b, long c, long d, long e)
-{
-	register long x8 __asm__("x8") = nr;
-	register long x0 __asm__("x0") = a;
-	register long x1 __asm__("x1") = b;
-	register long x2 __asm__("x2") = c;
-	register long x3 __asm__("x3") = d;
-	register long x4 __asm__("x4") = e;
-
-	__asm__ volatile("svc 0"
-			 : "+r"(x0)
-			 : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4)
-			 : "memory");
-	return x0;
-}
-#else
-#error "sys.h: no raw system call for this machine yet"
-#endif
 
 static inline long sys_write(int fd, const void *p, size_t len)
 {

@@ -18,6 +18,8 @@ struct lane_ip;
 #define LANE_CAP_SG 0x02      /* sends chains */
 #define LANE_CAP_TSO 0x04     /* cuts TCP super-segments, with LANE_CAP_TX_CSUM: see tx_burst() */
 
+#define LANE_QUEUE_NEXT 4 /* cache lines: a descriptor, the headers and a small request */
+
 #define LANE_SG_MAX 48 /* frames of one packet to send, at most */
 
 #define LANE_BURST 32 /* frames in one burst: what the kernel sends for one kick */
@@ -107,6 +109,18 @@ struct lane_queue {
 	uint8_t plain;	  /* kick by plain read(2) and write(2): the process may make no other calls */
 	uint8_t pad;
 	uint32_t nr_unkicked; /* frames taken since the last kick: whoever kicks sets it to 0 */
+	/* What pending() compares, for who spins: frames wait while the two differ. NULL: it must be asked. */
+	const uint32_t *rx_filled, *rx_taken;
+	uint32_t rx_size; /* more than so many apart they are damaged, and none wait */
+	const void *next[LANE_QUEUE_NEXT]; /* what the next frame will be read from, to be fetched when it is there */
 };
+
+static inline bool lane_queue_filled(const struct lane_queue *q)
+{
+	uint32_t n = __atomic_load_n(q->rx_filled, __ATOMIC_RELAXED) -
+		     __atomic_load_n(q->rx_taken, __ATOMIC_RELAXED);
+
+	return n - 1 < q->rx_size;
+}
 
 #endif

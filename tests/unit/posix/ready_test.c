@@ -289,6 +289,7 @@ int main(void)
 		cmocka_unit_test_setup(test_mask__listener, setup),
 		cmocka_unit_test_setup(test_mask__connecting, setup),
 		cmocka_unit_test_setup(test_mask__connected, setup),
+		cmocka_unit_test_setup(test_mask__room_is_for_who_asks, setup),
 		cmocka_unit_test_setup(test_mask__tells_later_whom_it_refuses, setup),
 		cmocka_unit_test_setup(test_mask__urgent, setup),
 		cmocka_unit_test_setup(test_mask__half_closed, setup),
