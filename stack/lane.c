@@ -10,6 +10,8 @@
 #include "lane-int/engine.h"
 #include "stack/layout.h"
 
+#define LANE_TIMERS_US 8 /* as LANE_PACE_TICK_US */
+
 /* Points the handle into the memory at 'st', whose layout is right. */
 static void map_arrays(struct lane *ln, struct lane_state *st)
 {
@@ -181,6 +183,17 @@ void lane_set_now(struct lane *ln, uint64_t now_us)
 	ln->now_ms = (uint32_t)(ln->now_us / 1000);
 }
 
+/* Not while packets wait to be answered: no timer is finer than a tick of pacing. */
+static void run_timers(struct lane *ln, bool idle)
+{
+	if (!idle && ln->now_us - ln->st->timers_us < LANE_TIMERS_US)
+		return;
+	ln->st->timers_us = ln->now_us;
+	lane_tcp_timers(ln);
+	lane_reass_timers(ln);
+	lane_pmtu_timers(ln);
+}
+
 unsigned int lane_poll(struct lane *ln, uint64_t now_us)
 {
 	struct lane_buf *bufs[LANE_BURST];
@@ -197,9 +210,7 @@ unsigned int lane_poll(struct lane *ln, uint64_t now_us)
 	}
 	if (ln->st->nr_txq || ln->st->nr_pending)
 		lane_ip_retry(ln);
-	lane_tcp_timers(ln);
-	lane_reass_timers(ln);
-	lane_pmtu_timers(ln);
+	run_timers(ln, nr == 0);
 	lane_claim_spill(ln);
 	return nr;
 }

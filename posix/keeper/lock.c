@@ -1,12 +1,15 @@
 /*
  * lock.c - the lane's lock: robust, shared by processes
  *
- * It is held inside a lane call only, for microseconds. trylock comes first, so that contention
- * is counted and the free case stays one compare-and-swap. On the way out the keeper is rung when
- * something waits for it: a timer that is due much earlier than it will look, a neighbour to
- * resolve.
+ * It is held inside a lane call only, for microseconds. It is libc's robust mutex, and what is not the free
+ * case is libc's work. A free one is taken here as libc would, but that it does not go into the thread's list of
+ * robust mutexes: what the kernel reads when the thread dies also has a place for the one mutex whose state
+ * is just changing, list_op_pending, and there it stays while it is held. So no other robust mutex may be
+ * touched meanwhile. On the way out the keeper is rung when something waits for it: a timer that is due much
+ * earlier than it will look, a neighbour to resolve.
  */
 #include <errno.h>
+#include <linux/futex.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -14,6 +17,7 @@
 #include <unistd.h>
 
 #include "arena.h"
+#include "drivers/robust.h"
 #include "lane-int/ctl.h"
 #include "lane-int/ifs.h"
 #include "lane-int/state.h"
@@ -33,6 +37,74 @@ uint64_t shim_now_us(void)
 	return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
 }
 
+/* What libc has told the kernel about this thread. */
+static _Thread_local struct {
+	struct robust_list_head *head; /* NULL: not known */
+	uint32_t tid;
+	bool tried;
+} self __attribute__((tls_model("initial-exec")));
+
+/* Looks what libc does with a robust mutex of our own: system calls may be forbidden by now. */
+static void learn_self(void)
+{
+	const long offset = (long)offsetof(pthread_mutex_t, __data.__lock) -
+			    (long)offsetof(pthread_mutex_t, __data.__list.__next);
+	struct robust_list_head *head;
+	pthread_mutex_t m;
+
+	self.tried = true;
+	if (lane_robust_init(&m) < 0 || pthread_mutex_lock(&m))
+		return;
+	head = (struct robust_list_head *)m.__data.__list.__prev;
+	self.tid = (uint32_t)m.__data.__lock & FUTEX_TID_MASK;
+	if (head && head->futex_offset == offset && head->list.next == (void *)&m.__data.__list.__next)
+		self.head = head;
+	pthread_mutex_unlock(&m);
+	pthread_mutex_destroy(&m);
+}
+
+static void set_pending(void *entry)
+{
+	__atomic_store_n(&self.head->list_op_pending, entry, __ATOMIC_RELAXED);
+	atomic_signal_fence(memory_order_seq_cst);
+}
+
+/* Takes the lock if it is free and nobody has died with it. */
+static bool take_free(struct shim_view *v)
+{
+	struct __pthread_mutex_s *m = &v->a->lock.__data;
+	int none = 0;
+
+	if (__builtin_expect(!self.head, 0)) {
+		if (!self.tried)
+			learn_self();
+		if (!self.head)
+			return false;
+	}
+	set_pending(&m->__list.__next);
+	if (__builtin_expect(!__atomic_compare_exchange_n(&m->__lock, &none, (int)self.tid, false,
+							  __ATOMIC_ACQUIRE, __ATOMIC_RELAXED),
+			     0)) {
+		set_pending(NULL);
+		return false;
+	}
+	v->taken_free = true; /* the view is its holder's, as all that the lock protects */
+	return true;
+}
+
+static void give_free(struct shim_view *v)
+{
+	struct __pthread_mutex_s *m = &v->a->lock.__data;
+	uint32_t was;
+
+	v->taken_free = false;
+	was = (uint32_t)__atomic_exchange_n(&m->__lock, 0, __ATOMIC_RELEASE);
+	if (__builtin_expect(was & FUTEX_WAITERS, 0))
+		sys_call(SYS_futex, (long)&m->__lock, FUTEX_WAKE, 1, 0, 0);
+	if (self.head) /* else a child made while the lock was held */
+		set_pending(NULL);
+}
+
 /* One page that the kernel clears in every child: a child of a raw fork reads 0. */
 static _Atomic uint32_t *allow_word;
 
@@ -48,6 +120,8 @@ void shim_lock_allow(void)
 		allow_word = p;
 	}
 	*allow_word = 1;
+	self.head = NULL; /* a child's thread has another number */
+	self.tried = false;
 }
 
 bool shim_lock_allowed(void)
@@ -89,10 +163,12 @@ static void lock_slow(struct shim_view *v, int r)
 
 void shim_lock(struct shim_view *v)
 {
-	int r = pthread_mutex_trylock(&v->a->lock);
+	if (__builtin_expect(!take_free(v), 0)) {
+		int r = pthread_mutex_trylock(&v->a->lock);
 
-	if (__builtin_expect(r, 0))
-		lock_slow(v, r);
+		if (r)
+			lock_slow(v, r);
+	}
 	lane_set_now(v->ln, shim_now_us());
 }
 
@@ -146,7 +222,10 @@ shim_rows shim_unlock(struct shim_view *v)
 
 	v->wakes = 0;
 	v->ln->st->pcb_at_work = LANE_NIL; /* whoever dies in the lock next was not at it */
-	pthread_mutex_unlock(&v->a->lock);
+	if (__builtin_expect(v->taken_free, 1))
+		give_free(v);
+	else
+		pthread_mutex_unlock(&v->a->lock);
 	if (v->row >= 0)
 		others &= ~shim_row_bit(v->row);
 	if (__builtin_expect(others != 0, 0))

@@ -188,6 +188,7 @@ struct lane_state {
 	uint32_t pending_version; /* nettab's neigh_version when 'pending' was last tried */
 	uint32_t frag_id;	  /* of the last IPv4 datagram that was sent in fragments */
 	uint32_t nr_reass, nr_reass_bufs; /* datagrams under reassembly, frames that they hold */
+	uint64_t timers_us; /* when lane_poll() last looked at timers */
 	uint64_t reass_due_us; /* no datagram is given up before, while there are some */
 	struct lane_reass reass[LANE_NR_REASS];
 	struct lane_pending pending[LANE_NR_PENDING];

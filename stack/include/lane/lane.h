@@ -91,7 +91,8 @@ const struct lane_stats *lane_stats(const struct lane *ln);
 /* Tells the drivers all claims anew: after the interface's addresses changed, and at recovery. */
 void lane_claim_refresh(struct lane *ln);
 
-/* One burst from every queue, input, timers. Returns the number of packets received. */
+/* One burst from every queue, input; timers, unless packets came and they were looked at within 8 us. Returns the
+ * number of packets received. */
 unsigned int lane_poll(struct lane *ln, uint64_t now_us);
 /* Only tells the time: before calls outside a poll, so that timers and RTTs are right. */
 void lane_set_now(struct lane *ln, uint64_t now_us);

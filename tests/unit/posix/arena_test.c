@@ -227,6 +227,38 @@ static void half_a_socket(struct shim_view *v)
 	v->a->sock_free = 12345678;
 }
 
+static void count_up(struct shim_view *v)
+{
+	for (int i = 0; i < 50000; i++) {
+		shim_lock(v);
+		v->a->nr_exec_held++; /* no atomic one */
+		shim_unlock(v);
+	}
+}
+
+static void test_lock__one_at_a_time(void **state)
+{
+	struct shim_view v;
+	int status;
+	pid_t pid;
+
+	(void)state;
+	make(&v);
+	count_up(&v); /* this thread knows itself, which its child must not believe */
+	pid = fork();
+	if (pid == 0) {
+		shim_lock_allow();
+		count_up(&v);
+		_exit(0);
+	}
+	count_up(&v);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	assert_int_equal(v.a->nr_exec_held, 150000);
+	assert_int_equal(v.a->owner_died, 0);
+	shim_arena_unmap(&v);
+}
+
 static void test_lock__a_death_inside_frees_what_was_being_made(void **state)
 {
 	struct shim_view v;
@@ -444,6 +476,7 @@ int main(void)
 		cmocka_unit_test(test_sock_alloc__until_full),
 		cmocka_unit_test(test_alloc__a_damaged_list_ends),
 		cmocka_unit_test(test_at__checks_the_index),
+		cmocka_unit_test(test_lock__one_at_a_time),
 		cmocka_unit_test(test_lock__a_death_inside_frees_what_was_being_made),
 		cmocka_unit_test(test_lock__a_death_inside_mends_watches),
 		cmocka_unit_test(test_lock__unusable_leaves_the_arena),
