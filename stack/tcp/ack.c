@@ -193,6 +193,14 @@ static bool update_window(struct lane *ln, struct lane_tcp *pcb, const struct la
 	return changed;
 }
 
+/* An ACK from before the peer's largest window, or of less than was ever sent, as Linux. */
+static bool is_too_old(const struct lane_tcp *pcb, uint32_t ack)
+{
+	uint64_t bytes = pcb->bytes_acked + lane_tcp_fin_acked(pcb);
+
+	return pcb->snd_una - ack > (bytes < pcb->snd_max_wnd ? bytes : pcb->snd_max_wnd);
+}
+
 enum lane_drop lane_tcp_ack_in(struct lane *ln, struct lane_tcp *pcb, struct lane_seg *seg)
 {
 	/* What it says of segments that are not in flight any more is for an extension, too. */
@@ -200,7 +208,7 @@ enum lane_drop lane_tcp_ack_in(struct lane *ln, struct lane_tcp *pcb, struct lan
 
 	/* RFC 5961 5.2. */
 	if (lane_seq_gt(seg->ack, pcb->snd_nxt) ||
-	    lane_seq_lt(seg->ack, pcb->snd_una - pcb->snd_max_wnd)) {
+	    (lane_seq_lt(seg->ack, pcb->snd_una) && is_too_old(pcb, seg->ack))) {
 		lane_tcp_challenge(ln, pcb);
 		return LANE_DROP_TCP_ACK_INVALID;
 	}

@@ -14,6 +14,8 @@
 #define MSS_DEFAULT6 1220
 #define MSS_MIN	     48 /* as Linux: whatever the peer says */
 
+#define SYN_AGAIN_US 2000
+
 #define HOME_TRIES 1024 /* free ports looked at for one whose flow comes here: enough for 64 lanes */
 
 static uint16_t offer_mss(const struct lane_path *path, bool is4, uint16_t maxseg)
@@ -329,12 +331,22 @@ int lane_tcp_connect(struct lane *ln, struct lane_tcp *pcb, const struct lane_ep
 }
 
 /* RFC 9293 3.10.7.3. */
+/* The peer still has a connection of before, which our RST has ended: the SYN goes once more, as Linux. */
+static void syn_again_soon(struct lane *ln, struct lane_tcp *pcb)
+{
+	if (lane_tcp_x(ln, pcb)->retries)
+		return;
+	lane_tcp_disarm(pcb, LANE_TT_RTX);
+	lane_tcp_arm(ln, pcb, LANE_TT_RTX, SYN_AGAIN_US);
+}
+
 enum lane_drop lane_tcp_in_syn_sent(struct lane *ln, struct lane_tcp *pcb, struct lane_seg *seg)
 {
 	bool ack = seg->flags & LANE_WIRE_ACK;
 
 	if (ack && (lane_seq_le(seg->ack, pcb->snd_una) || lane_seq_gt(seg->ack, pcb->snd_nxt))) {
 		lane_tcp_reply_rst(ln, seg);
+		syn_again_soon(ln, pcb);
 		return LANE_DROP_TCP_ACK_INVALID;
 	}
 	if (seg->flags & LANE_WIRE_RST) {

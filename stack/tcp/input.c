@@ -32,7 +32,7 @@ static bool paws_ok(const struct lane *ln, const struct lane_tcp *pcb, const str
 	return !is_ts_old(ln, pcb, seg);
 }
 
-/* RFC 7323 4.3 (2). */
+/* RFC 7323 4.3 (2); called for segments whose ACK can be. */
 static void take_ts(const struct lane *ln, struct lane_tcp *pcb, const struct lane_seg *seg)
 {
 	if ((pcb->flags & LANE_TF_TS) && (seg->ti.opts.have & LANE_OPT_TS) &&
@@ -129,7 +129,6 @@ static enum lane_drop in_seq(struct lane *ln, struct lane_tcp *pcb, struct lane_
 	end = seg->seq + seg->len + !!(seg->flags & LANE_WIRE_FIN);
 	if (lane_seq_gt(seg->seq, pcb->rcv_adv) || lane_seq_lt(end, pcb->rcv_nxt))
 		return outside(ln, pcb, seg);
-	take_ts(ln, pcb, seg);
 	if (!(seg->flags & LANE_WIRE_RST))
 		trim(ln, pcb, seg);
 	return LANE_OK;
@@ -222,9 +221,12 @@ static enum lane_drop in_ack(struct lane *ln, struct lane_tcp *pcb, struct lane_
 		lane_tcp_established(ln, pcb, seg);
 	}
 	r = lane_tcp_ack_in(ln, pcb, seg);
-	if (r == LANE_OK && lane_tcp_fin_acked(pcb))
+	if (r != LANE_OK)
+		return r;
+	take_ts(ln, pcb, seg);
+	if (lane_tcp_fin_acked(pcb))
 		fin_acked(ln, pcb, seg);
-	return r;
+	return LANE_OK;
 }
 
 /* Sixth: the urgent pointer. */
@@ -254,8 +256,13 @@ static enum lane_drop in_text(struct lane *ln, struct lane_tcp *pcb, struct lane
 	if (pcb->state != LANE_TCP_ESTABLISHED && pcb->state != LANE_TCP_FIN_WAIT_1 &&
 	    pcb->state != LANE_TCP_FIN_WAIT_2)
 		return LANE_DROP_TCP_SECOND_FIN;
-	if ((pcb->flags & LANE_TF_OOO_FIN) && lane_seq_gt(end, x->fin_seq))
-		return LANE_DROP_TCP_SECOND_FIN;
+	if ((pcb->flags & LANE_TF_OOO_FIN) && lane_seq_gt(end, x->fin_seq)) {
+		/* Text that is next is believed rather than a FIN behind a hole, which anybody may have sent. */
+		lane_tcp_ack_now(ln, pcb);
+		if (seg->seq != pcb->rcv_nxt)
+			return LANE_DROP_TCP_SECOND_FIN;
+		pcb->flags &= ~LANE_TF_OOO_FIN;
+	}
 	if (unwanted(pcb)) {
 		lane_tcp_reply_rst(ln, seg);
 		seg->done = true;
@@ -326,9 +333,11 @@ static enum lane_drop in_fast(struct lane *ln, struct lane_tcp *pcb, struct lane
 {
 	enum lane_drop r;
 
-	take_ts(ln, pcb, seg);
 	r = lane_tcp_ack_in(ln, pcb, seg);
-	return r || seg->len == 0 ? r : lane_tcp_text_in(ln, pcb, seg);
+	if (r != LANE_OK)
+		return r;
+	take_ts(ln, pcb, seg);
+	return seg->len ? lane_tcp_text_in(ln, pcb, seg) : LANE_OK;
 }
 
 static enum lane_drop in_steps(struct lane *ln, struct lane_tcp *pcb, struct lane_seg *seg)

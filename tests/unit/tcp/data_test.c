@@ -201,14 +201,30 @@ static void test_ooo__fin_waits(void **state)
 	script_in("F. 101 ack 1 len 50");
 	script_out(". 1 ack 1");
 	assert_int_equal(script_state(), LANE_TCP_ESTABLISHED);
-	/* Nothing comes behind a FIN. */
+	/* Nothing comes behind a FIN, but an answer does. */
 	script_in(". 151 ack 1 len 50");
-	script_skip();
+	script_out(". 1 ack 1");
 	script_in(". 1 ack 1 len 100");
 	script_out(". 1 ack 152");
 	assert_int_equal(script_state(), LANE_TCP_CLOSE_WAIT);
 	script_read(150);
 	assert_int_equal(lane_tcp_read(s.ln, s.pcb, NULL, 1, false, 0, NULL), 0);
+	script_close();
+}
+
+/* Anybody may have sent a FIN behind a hole: the text that is next counts, and what follows it. */
+static void test_ooo__fin_of_a_stranger(void **state)
+{
+	(void)state;
+	script_open(NULL);
+	script_accept("S 0 mss 1460");
+	script_in("F. 51 ack 1");
+	script_out(". 1 ack 1");
+	script_in(". 1 ack 1 len 100");
+	script_out(". 1 ack 101");
+	script_in("F. 101 ack 1 len 50");
+	script_out(". 1 ack 152");
+	script_read(150);
 	script_close();
 }
 
@@ -527,6 +543,7 @@ int main(void)
 		cmocka_unit_test(test_ooo__sack_and_fill),
 		cmocka_unit_test(test_ooo__overlaps),
 		cmocka_unit_test(test_ooo__fin_waits),
+		cmocka_unit_test(test_ooo__fin_of_a_stranger),
 		cmocka_unit_test(test_ooo__forgotten_when_old),
 		cmocka_unit_test(test_collapse__small_segments_share_a_frame),
 		cmocka_unit_test(test_nagle__minshall),

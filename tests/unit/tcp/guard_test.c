@@ -105,10 +105,32 @@ static void test_ack__out_of_range(void **state)
 	script_in("P. 1 ack 4294800000 len 10"); /* far too old */
 	script_out(". 1 ack 1");
 	assert_int_equal(drops(LANE_DROP_TCP_ACK_INVALID), 2);
-	/* A little old is overtaken; its text is good. */
+	/* Older than all that was ever sent. */
 	script_in("P. 1 ack 0 len 10");
-	script_out(". 1 ack 11");
+	script_out(". 1 ack 1");
+	assert_int_equal(drops(LANE_DROP_TCP_ACK_INVALID), 3);
+	/* A little old is overtaken; its text is good. */
+	script_write(20);
+	script_out("P. 1 ack 1 len 20");
+	script_in(". 1 ack 21");
+	script_in("P. 1 ack 1 len 10");
+	script_out(". 21 ack 11");
 	script_read(10);
+	script_close();
+}
+
+/* Who sees nothing of the connection must not move its clock. */
+static void test_ts_recent__not_with_a_wrong_ack(void **state)
+{
+	(void)state;
+	script_open(NULL);
+	script_accept("S 0 mss 1460 ts 1000:0");
+	script_in("P. 1 ack 9 len 10 ts 2000:0");
+	script_out(". 1 ack 1 ts 0:1001");
+	script_in("P. 1 ack 4294960000 len 10 ts 3000:0");
+	script_out(". 1 ack 1 ts 0:1001");
+	script_in("P. 1 ack 1 len 10 ts 1002:0");
+	script_out(". 1 ack 11 ts 0:1002");
 	script_close();
 }
 
@@ -327,6 +349,7 @@ int main(void)
 		cmocka_unit_test(test_paws),
 		cmocka_unit_test(test_paws__not_after_24_days),
 		cmocka_unit_test(test_ts_recent__only_from_the_left_edge),
+		cmocka_unit_test(test_ts_recent__not_with_a_wrong_ack),
 		cmocka_unit_test(test_rst__must_be_exact),
 		cmocka_unit_test(test_syn__is_challenged),
 		cmocka_unit_test(test_ack__out_of_range),

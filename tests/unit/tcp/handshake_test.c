@@ -205,6 +205,13 @@ static void test_active__bad_ack_is_reset(void **state)
 	script_in("S. 0 ack 9");
 	script_out("R 9");
 	assert_int_equal(script_state(), LANE_TCP_SYN_SENT);
+	/* What the peer had of before is gone: the SYN comes again at once, but once only. */
+	assert_in_range(script_until_out(10), 1, 4);
+	script_out("S 0");
+	script_in(". 0 ack 9");
+	script_out("R 9");
+	assert_in_range(script_until_out(2100), 1900, 2003);
+	script_out("S 0");
 	script_close();
 }
 
