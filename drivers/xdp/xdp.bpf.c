@@ -3,8 +3,8 @@
  *
  * Theory of operation (design.md 3, "shared"). A frame goes to the XSK of its receive queue when
  * it is to our MAC, its destination is in the address table, and its local port is claimed for
- * that address: for a TCP SYN by the mask 'listen', else by 'any'. The port is looked at first,
- * so that a frame to an unclaimed port costs little.
+ * that address: for a TCP SYN by the mask 'listen' (where nobody listens, if the lane has such a connection), else by
+ * 'any'. The port is looked at first, so that a frame to an unclaimed port costs little.
  *
  * The kernel may have connections on a claimed port. So every TCP frame that would go to the
  * lane is looked up among the kernel's sockets, and passes when it belongs to anything but a
@@ -400,23 +400,26 @@ static __always_inline int tcp(struct xdp_md *ctx, const struct where *w)
 	struct ip src, dst;
 	__u32 mask;
 	__u16 port;
+	bool syn;
 
 	if (w->frag == FRAG_LATER)
 		return tcp_later_fragment(ctx, w);
 	if ((void *)(th + 1) > w->end)
 		return XDP_PASS;
 	c = claim_of(LANE_XDP_TCP, th->dest);
-	mask = th->syn && !th->ack ? c->listen : c->any;
-	if (!mask)
+	syn = th->syn && !th->ack;
+	mask = syn ? c->listen : c->any;
+	if (!(c->any | c->listen))
 		return XDP_PASS;
 	get_ip(&dst, w, false);
 	get_ip(&src, w, true);
-	if (!th->syn && w->frag == FRAG_NONE && lane_has(w, &dst, th->dest, &src, th->source))
+	/* A SYN where nobody listens may be one to challenge, or of a simultaneous open. */
+	if (!(syn && c->listen) && w->frag == FRAG_NONE && lane_has(w, &dst, th->dest, &src, th->source))
 		return to_lane(ctx);
 	if (!lane_xdp_ours(&dst, mask))
 		return XDP_PASS;
 	port = bpf_ntohs(th->dest);
-	if (th->syn && !th->ack && lane_claims.limited[port / 32] >> port % 32 & 1 &&
+	if (syn && lane_claims.limited[port / 32] >> port % 32 & 1 &&
 	    !syn_passes(&src, th)) {
 		count(LANE_XDP_C_syn_limited);
 		return XDP_DROP;

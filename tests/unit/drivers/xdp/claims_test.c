@@ -468,8 +468,11 @@ static void test_flow__comes_before_the_kernels_connection(void **state)
 	assert_true(to_lane(&f));
 	enter_flow(&remote, &local, false); /* another one */
 	assert_true(to_lane(&f));
-	f = lo_frame(k.cport, k.lport, SYN); /* is asked of listeners */
+	f = lo_frame(k.cport, k.lport, SYN); /* one to challenge */
+	assert_true(to_lane(&f));
+	claim(LANE_XDP_TCP, k.lport, UINT32_MAX, UINT32_MAX); /* is asked of listeners */
 	assert_false(to_lane(&f));
+	claim(LANE_XDP_TCP, k.lport, UINT32_MAX, 0);
 	f = lo_frame(k.cport, k.lport, ACK);
 	enter_flow(&local, &remote, false);
 	assert_false(to_lane(&f));
