@@ -19,6 +19,12 @@ static int put_int(void *arg, uint32_t val)
 	return shim_copy_out(arg, &n, sizeof(n));
 }
 
+/* A FIN that is not acknowledged counts, as in the kernel. */
+static bool has_fin_out(uint8_t state)
+{
+	return state == LANE_TCP_FIN_WAIT_1 || state == LANE_TCP_CLOSING || state == LANE_TCP_LAST_ACK;
+}
+
 /* FIONREAD of a stream: nothing is known of a listener. */
 static int tcp_queue(struct shim_local *l, unsigned long req, void *arg)
 {
@@ -41,7 +47,7 @@ static int tcp_queue(struct shim_local *l, unsigned long req, void *arg)
 	case FIONREAD:
 		return put_int(arg, st.rcv_inq);
 	case SIOCOUTQ:
-		return put_int(arg, st.snd_queued);
+		return put_int(arg, st.snd_queued + has_fin_out(st.state));
 	case SHIM_SIOCOUTQNSD:
 		return put_int(arg, st.snd_unsent);
 	default:

@@ -245,6 +245,14 @@ static bool unwanted(const struct lane_tcp *pcb)
 						   pcb->state == LANE_TCP_FIN_WAIT_2));
 }
 
+static enum lane_drop abort_on_text(struct lane *ln, struct lane_tcp *pcb, struct lane_seg *seg)
+{
+	lane_tcp_reply_rst(ln, seg);
+	seg->done = true;
+	lane_tcp_fail(ln, pcb, reset_error(pcb));
+	return LANE_DROP_TCP_CLOSED;
+}
+
 /* Seventh: the text. */
 static enum lane_drop in_text(struct lane *ln, struct lane_tcp *pcb, struct lane_seg *seg)
 {
@@ -255,7 +263,9 @@ static enum lane_drop in_text(struct lane *ln, struct lane_tcp *pcb, struct lane
 		return LANE_OK;
 	if (pcb->state != LANE_TCP_ESTABLISHED && pcb->state != LANE_TCP_FIN_WAIT_1 &&
 	    pcb->state != LANE_TCP_FIN_WAIT_2)
-		return LANE_DROP_TCP_SECOND_FIN;
+		/* What begins before the peer's FIN and reaches beyond it contradicts it: as Linux. */
+		return lane_seq_lt(seg->ti.seq, pcb->rcv_nxt) ? abort_on_text(ln, pcb, seg) :
+								LANE_DROP_TCP_SECOND_FIN;
 	if ((pcb->flags & LANE_TF_OOO_FIN) && lane_seq_gt(end, x->fin_seq)) {
 		/* Text that is next is believed rather than a FIN behind a hole, which anybody may have sent. */
 		lane_tcp_ack_now(ln, pcb);
@@ -263,12 +273,8 @@ static enum lane_drop in_text(struct lane *ln, struct lane_tcp *pcb, struct lane
 			return LANE_DROP_TCP_SECOND_FIN;
 		pcb->flags &= ~LANE_TF_OOO_FIN;
 	}
-	if (unwanted(pcb)) {
-		lane_tcp_reply_rst(ln, seg);
-		seg->done = true;
-		lane_tcp_fail(ln, pcb, ECONNRESET);
-		return LANE_DROP_TCP_CLOSED;
-	}
+	if (unwanted(pcb))
+		return abort_on_text(ln, pcb, seg);
 	return lane_tcp_text_in(ln, pcb, seg);
 }
 
@@ -308,9 +314,10 @@ static enum lane_drop in_fin(struct lane *ln, struct lane_tcp *pcb, struct lane_
 	if (pcb->state != LANE_TCP_ESTABLISHED && pcb->state != LANE_TCP_FIN_WAIT_1 &&
 	    pcb->state != LANE_TCP_FIN_WAIT_2)
 		return seg->flags & LANE_WIRE_FIN ? LANE_DROP_TCP_SECOND_FIN : LANE_OK;
-	if ((seg->flags & LANE_WIRE_FIN) && !(pcb->flags & LANE_TF_OOO_FIN)) {
+	if (seg->flags & LANE_WIRE_FIN) {
 		/* Behind a hole it waits for its turn. */
-		x->fin_seq = at;
+		if (!(pcb->flags & LANE_TF_OOO_FIN))
+			x->fin_seq = at;
 		pcb->flags |= LANE_TF_OOO_FIN;
 		if (at != pcb->rcv_nxt)
 			lane_tcp_ack_now(ln, pcb);

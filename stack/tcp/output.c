@@ -328,6 +328,11 @@ static bool path_ready(struct lane *ln, struct lane_tcp *pcb)
 	return false;
 }
 
+static bool has_hole(const struct lane *ln, const struct lane_tcp *pcb)
+{
+	return lane_tcp_x(ln, pcb)->ooo_head != LANE_NIL || (pcb->flags & LANE_TF_OOO_FIN);
+}
+
 void lane_tcp_output(struct lane *ln, struct lane_tcp *pcb)
 {
 	if (pcb->state == LANE_TCP_CLOSED || pcb->state == LANE_TCP_LISTEN ||
@@ -344,8 +349,12 @@ void lane_tcp_output(struct lane *ln, struct lane_tcp *pcb)
 	if (pcb->x != LANE_NIL)
 		output_syn(ln, pcb);
 	if (pcb->x != LANE_NIL && pcb->state != LANE_TCP_SYN_SENT &&
-	    pcb->state != LANE_TCP_SYN_RECEIVED)
+	    pcb->state != LANE_TCP_SYN_RECEIVED) {
+		/* RFC 5681 2, 2018 4: with text it would be no duplicate, and may have no room for blocks. */
+		if ((pcb->flags & LANE_TF_ACK_NOW) && has_hole(ln, pcb))
+			lane_tcp_xmit_ctl(ln, pcb, 0, pcb->snd_nxt);
 		output_text(ln, pcb);
+	}
 	if ((pcb->flags & LANE_TF_PROBE_DUE) && lane_tcp_xmit_ctl(ln, pcb, 0, pcb->snd_una - 1))
 		pcb->flags &= ~LANE_TF_PROBE_DUE;
 	/* RFC 9293 3.10.7.3: SYN_SENT has nothing to acknowledge yet. */

@@ -212,6 +212,50 @@ static void test_ooo__fin_waits(void **state)
 	script_close();
 }
 
+/* With text an ACK is no duplicate (RFC 5681 2), and in a full segment there is no room for blocks. */
+static void test_ooo__ack_apart_from_text(void **state)
+{
+	(void)state;
+	script_open(NULL);
+	script_accept("S 0 mss 1440 sackok");
+	script_in(". 1 ack 1 win 1440");
+	script_write(2880);
+	script_out("P. 1 ack 1 len 1440");
+	script_in(". 101 ack 1441 win 1440 len 100");
+	script_out(". 1441 ack 1 sack 101-201");
+	script_out("P. 1441 ack 1 len 1440 sack 101-201");
+	script_close();
+}
+
+/* The same FIN behind a hole is answered each time. */
+static void test_ooo__fin_again(void **state)
+{
+	(void)state;
+	script_open(NULL);
+	script_accept("S 0 mss 1460 sackok");
+	for (unsigned int i = 0; i < 2; i++) {
+		script_in("F. 101 ack 1");
+		script_out(". 1 ack 1 sack 101-102");
+	}
+	script_close();
+}
+
+/* Text that begins before the FIN and reaches beyond it: as Linux. */
+static void test_text__beyond_the_fin_resets(void **state)
+{
+	(void)state;
+	script_open(NULL);
+	script_accept("S 0 mss 1460");
+	script_in("F. 1 ack 1 len 10");
+	script_out(". 1 ack 12");
+	script_in(". 12 ack 1 len 10");
+	script_silent();
+	script_in(". 1 ack 1 len 30");
+	script_out("R 1");
+	assert_int_equal(script_state(), LANE_TCP_CLOSED);
+	script_close();
+}
+
 /* Anybody may have sent a FIN behind a hole: the text that is next counts, and what follows it. */
 static void test_ooo__fin_of_a_stranger(void **state)
 {
@@ -544,6 +588,9 @@ int main(void)
 		cmocka_unit_test(test_ooo__overlaps),
 		cmocka_unit_test(test_ooo__fin_waits),
 		cmocka_unit_test(test_ooo__fin_of_a_stranger),
+		cmocka_unit_test(test_ooo__ack_apart_from_text),
+		cmocka_unit_test(test_ooo__fin_again),
+		cmocka_unit_test(test_text__beyond_the_fin_resets),
 		cmocka_unit_test(test_ooo__forgotten_when_old),
 		cmocka_unit_test(test_collapse__small_segments_share_a_frame),
 		cmocka_unit_test(test_nagle__minshall),
