@@ -1,0 +1,109 @@
+"""compare.py - are two traces of one random script equal, as far as they must be
+
+Not compared: when within a step something came; how text is cut into segments; how many ACKs acknowledge the same;
+what timers send again (again); SACK blocks of duplicates; whether there is room to write behind much unsent text.
+"""
+MUCH = 2500  # unsent bytes behind which POLLOUT and what a write takes are the send buffer's business
+POLLOUT = 0x104
+POLLPRI = 0x2
+QUIET = 9  # steps after an ACK in which the kernel may withhold one that answers something wrong
+LATE = 3  # steps that an ACK of new text may come later
+
+
+def advances(seen, n):
+    before = [s["ack"] for s in seen[:n] if "ack" in s]
+    return not before or seen[n]["ack"] != before[-1]
+
+
+def later(seen, n, ack):
+    """Does an ACK of as much come within LATE steps, or has the script no more of them?"""
+    rest = seen[n:n + LATE]
+    return len(rest) < LATE or any("ack" in s and (s["ack"] - ack) & 0xFFFFFFFF < 1 << 31 for s in rest)
+
+
+def told(s, field):
+    """The field, SACK blocks without a first one of what came twice (RFC 2883)."""
+    v = s.get(field)
+    if field != "sack" or not v:
+        return v
+    a, b = v[0]
+    dup = ((b - s["ack"] - 1) & 0xFFFFFFFF) >= 1 << 31 or any(x <= a and b <= y for x, y in v[1:])
+    return (v[1:] or None) if dup else v
+
+
+def acks_differ(both, n):
+    k, ln = both[0][n], both[1][n]
+    if "ack" in k and "ack" in ln:
+        if k["ack"] == ln["ack"]:
+            return [f for f in ("sack", "ecr", "wnd") if told(k, f) != told(ln, f)]
+        a, b = (both[0], both[1]) if (k["ack"] - ln["ack"]) & 0xFFFFFFFF < 1 << 31 else (both[1], both[0])
+        return [] if later(b, n + 1, a[n]["ack"]) else ["ack"]
+    if "ack" not in k and "ack" not in ln:
+        return []
+    has, lacks = (both[0], both[1]) if "ack" in k else (both[1], both[0])
+    if not advances(has, n):
+        if not has[n]["pure"] or (lacks is both[0] and any(s.get("pure") for s in lacks[max(0, n - QUIET):n])):
+            return []
+        # A window's opening may come with another segment.
+        return ["ack of nothing new"]
+    return [] if later(lacks, n + 1, has[n]["ack"]) else ["ack"]
+
+
+def step_differs(both, n):
+    k, ln = both[0][n], both[1][n]
+    out = []
+    if sorted(set(k["special"])) != sorted(set(ln["special"])):
+        out.append("special")
+    if n > 0 and k.get("new") != ln.get("new"):
+        out.append("new")
+    out += acks_differ(both, n)
+    k, ln = k["app"], ln["app"]
+    full = max(k[1].get("unsent", 0), ln[1].get("unsent", 0)) > MUCH
+    if any("sack" in s[n] for s in both):
+        # The urgent byte of what lies behind a hole is there when the hole is filled.
+        for look in k[1], ln[1]:
+            look["poll"] = look.get("poll", 0) & ~POLLPRI
+    if k[0] != ln[0] and not full:
+        out.append("result")
+    for f in set(k[1]) | set(ln[1]):
+        a, b = k[1].get(f), ln[1].get(f)
+        if f == "poll" and full and a is not None and b is not None:
+            a, b = a & ~POLLOUT, b & ~POLLOUT
+        if a != b and not (full and f == "unsent"):
+            out.append(f)
+    return out
+
+
+def difference(script, both):
+    """(step, names of fields) of the first difference, or None."""
+    for n in range(len(both[0])):
+        d = step_differs(both, n)
+        if d:
+            return n, d
+    return None
+
+
+def line(s):
+    r, look = s["app"]
+    out = [str(x) for x in s["special"]]
+    out += [f"{k}={s[k]}" for k in ("new", "ack", "sack", "ecr", "raw", "again") if s.get(k)]
+    if r is not None:
+        out.append(f"-> {r}")
+    out.append(" ".join(f"{k}={v:#x}" if k in ("poll", "listener") else f"{k}={v}" for k, v in look.items()))
+    return " | ".join(x for x in out if x)
+
+
+def show(script, both):
+    d = difference(script, both)
+    for n in range(len(both[0])):
+        step = script["steps"][n - 1] if n else "begin"
+        yield f"{n}: {step}"
+        k, ln = line(both[0][n]), line(both[1][n])
+        if k == ln:
+            yield f"       both   {k}"
+        else:
+            yield f"       kernel {k}"
+            yield f"       lane   {ln}"
+        if d and n == d[0]:
+            yield f"  ^^^^ {', '.join(d[1])}"
+            return
