@@ -106,6 +106,12 @@ static bool in_syn_again(struct lane *ln, struct lane_tcp *pcb, struct lane_seg 
 	return false;
 }
 
+/* Some peers reset what they have closed with the number of their FIN: as Linux, for macOS. */
+static bool at_fin(const struct lane_tcp *pcb, uint32_t seq)
+{
+	return (pcb->flags & LANE_TF_PEER_FIN) && seq + 1 == pcb->rcv_nxt;
+}
+
 /* First: the sequence number; RFC 7323 5.3 before it. */
 static enum lane_drop in_seq(struct lane *ln, struct lane_tcp *pcb, struct lane_seg *seg)
 {
@@ -127,7 +133,8 @@ static enum lane_drop in_seq(struct lane *ln, struct lane_tcp *pcb, struct lane_
 	if (seg->flags & LANE_WIRE_SYN)
 		return LANE_OK;
 	end = seg->seq + seg->len + !!(seg->flags & LANE_WIRE_FIN);
-	if (lane_seq_gt(seg->seq, pcb->rcv_adv) || lane_seq_lt(end, pcb->rcv_nxt))
+	if (lane_seq_gt(seg->seq, pcb->rcv_adv) ||
+	    (lane_seq_lt(end, pcb->rcv_nxt) && !((seg->flags & LANE_WIRE_RST) && at_fin(pcb, seg->seq))))
 		return outside(ln, pcb, seg);
 	if (!(seg->flags & LANE_WIRE_RST))
 		trim(ln, pcb, seg);
@@ -161,7 +168,7 @@ static enum lane_drop in_rst(struct lane *ln, struct lane_tcp *pcb, struct lane_
 {
 	if (!(seg->flags & LANE_WIRE_RST))
 		return LANE_OK;
-	if (seg->seq != pcb->rcv_nxt && !at_sack_end(ln, pcb, seg->seq)) {
+	if (seg->seq != pcb->rcv_nxt && !at_sack_end(ln, pcb, seg->seq) && !at_fin(pcb, seg->seq)) {
 		lane_tcp_challenge(ln, pcb);
 		return LANE_DROP_TCP_RST_CHALLENGE;
 	}
@@ -275,6 +282,9 @@ static enum lane_drop in_text(struct lane *ln, struct lane_tcp *pcb, struct lane
 	}
 	if (unwanted(pcb))
 		return abort_on_text(ln, pcb, seg);
+	/* Nothing lies behind a FIN that is next. */
+	if ((seg->flags & LANE_WIRE_FIN) && seg->seq == pcb->rcv_nxt && x->ooo_head != LANE_NIL)
+		lane_tcp_ooo_free(ln, pcb);
 	return lane_tcp_text_in(ln, pcb, seg);
 }
 

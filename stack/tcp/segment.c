@@ -100,6 +100,14 @@ static struct lane_buf *copy_frame(struct lane *ln, const struct lane_buf *b)
 	return c;
 }
 
+static void put_urg(const struct lane_tcp_x *x, struct lane_tcp_info *info)
+{
+	if (!lane_seq_gt(x->snd_up, info->seq) || x->snd_up - info->seq > UINT16_MAX)
+		return;
+	info->flags |= LANE_WIRE_URG;
+	info->urg = (uint16_t)(x->snd_up - info->seq);
+}
+
 /* What leaves with the text of 'b': PSH, URG and FIN. */
 static void text_flags(const struct lane *ln, const struct lane_tcp *pcb, const struct lane_buf *b,
 		       struct lane_tcp_info *info)
@@ -107,11 +115,8 @@ static void text_flags(const struct lane *ln, const struct lane_tcp *pcb, const 
 	const struct lane_tcp_x *x = lane_tcp_x(ln, pcb);
 
 	info->flags = (uint8_t)(b->tcp_flags & LANE_WIRE_PSH);
-	if ((pcb->flags & LANE_TF_URG_SND) && lane_seq_gt(x->snd_up, b->seq) &&
-	    x->snd_up - b->seq <= UINT16_MAX) {
-		info->flags |= LANE_WIRE_URG;
-		info->urg = (uint16_t)(x->snd_up - b->seq);
-	}
+	if (pcb->flags & LANE_TF_URG_SND)
+		put_urg(x, info);
 	if ((pcb->flags & LANE_TF_WR_SHUT) && b->seq + b->text_len == x->snd_end)
 		info->flags |= LANE_WIRE_FIN | LANE_WIRE_PSH;
 }
@@ -225,6 +230,9 @@ bool lane_tcp_xmit_ctl(struct lane *ln, struct lane_tcp *pcb, uint8_t flags, uin
 	if (!b)
 		return false;
 	fill_info(ln, pcb, &info, 0);
+	/* RFC 9293 3.8.5: told though the window is shut. */
+	if (pcb->flags & LANE_TF_URG_SND)
+		put_urg(lane_tcp_x(ln, pcb), &info);
 	ecn = lane_tcp_ecn_out(ln, pcb, false, &info.flags);
 	emit(ln, pcb, b, &info, ecn);
 	if (flags & LANE_WIRE_FIN) {

@@ -192,7 +192,7 @@ class Chance:
             return (1, r.choice((1, self.mss, self.mss * 2, 10)))
         if k < 0.97:
             return (2, 0)
-        return (r.choice((1, 2)), r.choice((1, 100, 70000, -70000, -1, -100, 1 << 31)))
+        return (r.choice((1, 2)), r.choice((1, 100, 70000, -70000, 1 << 31)))
 
     def bare(self):
         """An ACK, with a window, perhaps SACK blocks."""
@@ -205,7 +205,7 @@ class Chance:
             m = self.mss
             blocks = []
             for _ in range(r.choice((1, 1, 2, 3))):
-                i = r.choice((0, 1, 1, 2, 3, 4))
+                i = r.choice((1, 1, 2, 3, 4))
                 n = r.choice((1, 1, 2, 3))
                 b = (i * m, (i + n) * m)
                 if self.maybe(0.15):

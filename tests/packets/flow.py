@@ -142,6 +142,7 @@ class Flow:
         extra = "".join(n for bit, n in FLAGS if p.flags & bit and bit not in (F.ACK,))
         if seq < self.top and end == seq and seq != self.top:
             again.add((seq, "probe"))
+            return None
         urg = f" urg={(seq + p.urg) & WORD}" if p.flags & F.URG else ""
         tos = f" tos={p.tos}" if p.tos else ""
         known = {"ts", "sack"}

@@ -256,6 +256,24 @@ static void test_text__beyond_the_fin_resets(void **state)
 	script_close();
 }
 
+/* A FIN that is next ends the stream, whatever waits behind it. */
+static void test_ooo__dropped_by_the_fin(void **state)
+{
+	(void)state;
+	script_open(NULL);
+	script_accept("S 0 mss 1460");
+	script_in(". 101 ack 1 len 100");
+	script_out(". 1 ack 1");
+	script_in("F. 1 ack 1 len 100");
+	script_out(". 1 ack 102");
+	assert_int_equal(script_state(), LANE_TCP_CLOSE_WAIT);
+	script_read(100);
+	/* A reset with the FIN's number, as macOS has it. */
+	script_in("R 101");
+	assert_int_equal(script_state(), LANE_TCP_CLOSED);
+	script_close();
+}
+
 /* Anybody may have sent a FIN behind a hole: the text that is next counts, and what follows it. */
 static void test_ooo__fin_of_a_stranger(void **state)
 {
@@ -560,6 +578,21 @@ static void test_urgent__twice(void **state)
 	script_close();
 }
 
+/* RFC 9293 3.8.5: the peer learns of it though its window is shut. */
+static void test_urgent__behind_a_shut_window(void **state)
+{
+	(void)state;
+	script_open(NULL);
+	script_accept("S 0 mss 1460");
+	script_in(". 1 ack 1 win 0");
+	assert_int_equal(lane_tcp_write_oob(s.ln, s.pcb, "abc", 3, NULL), 3);
+	script_flush();
+	script_silent();
+	script_in("P. 1 ack 1 win 0 len 10");
+	script_out("U. 1 ack 11 urg 3");
+	script_close();
+}
+
 static void test_urgent__sent(void **state)
 {
 	static const uint8_t text[3] = {7, 14, 21};
@@ -588,6 +621,7 @@ int main(void)
 		cmocka_unit_test(test_ooo__overlaps),
 		cmocka_unit_test(test_ooo__fin_waits),
 		cmocka_unit_test(test_ooo__fin_of_a_stranger),
+		cmocka_unit_test(test_ooo__dropped_by_the_fin),
 		cmocka_unit_test(test_ooo__ack_apart_from_text),
 		cmocka_unit_test(test_ooo__fin_again),
 		cmocka_unit_test(test_text__beyond_the_fin_resets),
@@ -602,6 +636,7 @@ int main(void)
 		cmocka_unit_test(test_sndbuf__eagain_then_writable),
 		cmocka_unit_test(test_take__whole_frames),
 		cmocka_unit_test(test_urgent__mark),
+		cmocka_unit_test(test_urgent__behind_a_shut_window),
 		cmocka_unit_test(test_urgent__sent),
 		cmocka_unit_test(test_urgent__twice),
 	};
