@@ -196,7 +196,8 @@ static bool update_window(struct lane *ln, struct lane_tcp *pcb, const struct la
 /* An ACK from before the peer's largest window, or of less than was ever sent, as Linux. */
 static bool is_too_old(const struct lane_tcp *pcb, uint32_t ack)
 {
-	uint64_t bytes = pcb->bytes_acked + lane_tcp_fin_acked(pcb);
+	bool opened = (pcb->flags & (LANE_TF_CONNECTED | LANE_TF_PASSIVE)) == LANE_TF_CONNECTED;
+	uint64_t bytes = pcb->bytes_acked + opened + lane_tcp_fin_acked(pcb);
 
 	return pcb->snd_una - ack > (bytes < pcb->snd_max_wnd ? bytes : pcb->snd_max_wnd);
 }

@@ -329,6 +329,8 @@ static enum lane_drop in_fin(struct lane *ln, struct lane_tcp *pcb, struct lane_
 		if (!(pcb->flags & LANE_TF_OOO_FIN))
 			x->fin_seq = at;
 		pcb->flags |= LANE_TF_OOO_FIN;
+		if (at != pcb->rcv_nxt && unwanted(pcb))
+			return abort_on_text(ln, pcb, seg); /* what fills the hole */
 		if (at != pcb->rcv_nxt)
 			lane_tcp_ack_now(ln, pcb);
 	}

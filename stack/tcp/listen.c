@@ -456,7 +456,8 @@ enum lane_drop lane_tcp_syn_in(struct lane *ln, struct lane_syn *r, struct lane_
 		lane_tcp_syn_answer_again(ln, r, seg->pkt);
 		return LANE_DROP_TCP_DUP;
 	}
-	if ((seg->flags & LANE_WIRE_ACK) && seg->ack != iss + 1)
+	/* Of a RST only the number counts, as in Linux. */
+	if ((seg->flags & (LANE_WIRE_ACK | LANE_WIRE_RST)) == LANE_WIRE_ACK && seg->ack != iss + 1)
 		return other_ack(ln, l, r, seg, pcb);
 	if (old || !in_window(seg, r->irs + 1, lane_tcp_syn_wnd(ln, r))) {
 		if (!(seg->flags & LANE_WIRE_RST))

@@ -233,15 +233,18 @@ static void send_probe(struct lane *ln, struct lane_tcp *pcb)
 }
 
 
-/* A FIN that could not ride on text. */
-static void send_fin(struct lane *ln, struct lane_tcp *pcb)
+/* A FIN that could not ride on text: like text it waits for the peer's window. Returns 'r', or that. */
+static enum send_result send_fin(struct lane *ln, struct lane_tcp *pcb, enum send_result r)
 {
 	const struct lane_tcp_x *x = lane_tcp_x(ln, pcb);
 
 	if (!lane_tcp_fin_due(pcb) || x->snd_unsent != LANE_NIL)
-		return;
+		return r;
+	if (lane_seq_le(pcb->snd_una + pcb->snd_wnd, x->snd_end))
+		return WINDOW_FULL;
 	if (!lane_tcp_x_get_tx(ln, pcb) || !lane_tcp_xmit_ctl(ln, pcb, LANE_WIRE_FIN, x->snd_end))
 		retry_soon(ln, pcb);
+	return r;
 }
 
 /* RFC 6298 5.1; RFC 9293 3.8.6.1: what cannot leave for the peer's window is probed for. */
@@ -270,7 +273,7 @@ static void output_text(struct lane *ln, struct lane_tcp *pcb)
 
 	if (sent) {
 		r = send_new(ln, pcb);
-		send_fin(ln, pcb);
+		r = send_fin(ln, pcb, r);
 		lane_tcp_cc_ran_dry(ln, pcb);
 	}
 	/* No new text could leave: a time-out is dealt with in the old way (RFC 5682 2.1 2 a). */
@@ -328,6 +331,20 @@ static bool path_ready(struct lane *ln, struct lane_tcp *pcb)
 	return false;
 }
 
+/* RFC 9293 3.8.6.2.1 (4): after a time-out text leaves for a window however small; a shut one is probed. */
+static bool send_window_probe(struct lane *ln, struct lane_tcp *pcb)
+{
+	struct lane_buf *b = lane_buf_at(&ln->bufs, lane_tcp_x(ln, pcb)->snd_unsent);
+	uint32_t edge = pcb->snd_una + pcb->snd_wnd, n;
+
+	if (!b || lane_seq_le(edge, b->seq))
+		return lane_tcp_xmit_ctl(ln, pcb, 0, pcb->snd_una - 1);
+	n = edge - b->seq;
+	if (n > pcb->snd_mss)
+		n = pcb->snd_mss;
+	return (n >= b->text_len || split(ln, pcb, b, n)) && xmit_new(ln, pcb, b);
+}
+
 static bool has_hole(const struct lane *ln, const struct lane_tcp *pcb)
 {
 	return lane_tcp_x(ln, pcb)->ooo_head != LANE_NIL || (pcb->flags & LANE_TF_OOO_FIN);
@@ -355,7 +372,7 @@ void lane_tcp_output(struct lane *ln, struct lane_tcp *pcb)
 			lane_tcp_xmit_ctl(ln, pcb, 0, pcb->snd_nxt);
 		output_text(ln, pcb);
 	}
-	if ((pcb->flags & LANE_TF_PROBE_DUE) && lane_tcp_xmit_ctl(ln, pcb, 0, pcb->snd_una - 1))
+	if ((pcb->flags & LANE_TF_PROBE_DUE) && send_window_probe(ln, pcb))
 		pcb->flags &= ~LANE_TF_PROBE_DUE;
 	/* RFC 9293 3.10.7.3: SYN_SENT has nothing to acknowledge yet. */
 	if ((pcb->flags & LANE_TF_ACK_NOW) && pcb->state != LANE_TCP_SYN_SENT)

@@ -45,6 +45,45 @@ static void test_active__normal(void **state)
 	script_close();
 }
 
+/* RFC 9293 3.8.6: a FIN is a byte of the window; probes find out when it opens. */
+static void test_fin__waits_for_the_window(void **state)
+{
+	(void)state;
+	script_open(NULL);
+	script_accept("S 0 mss 1460");
+	script_in(". 1 ack 1 win 0");
+	assert_int_equal(lane_tcp_shutdown(s.ln, s.pcb, false, true), 0);
+	script_flush();
+	script_silent();
+	assert_int_equal(script_state(), LANE_TCP_FIN_WAIT_1);
+	for (unsigned int i = 0; i < 20; i++) {
+		script_until_out(130000);
+		script_out(". 0 ack 1");
+		script_in(". 1 ack 1 win 0");
+	}
+	assert_int_equal(script_state(), LANE_TCP_FIN_WAIT_1);
+	script_in(". 1 ack 1 win 1");
+	script_out("F. 1 ack 1");
+	script_in(". 1 ack 2");
+	assert_int_equal(script_state(), LANE_TCP_FIN_WAIT_2);
+	script_close();
+}
+
+/* Nobody reads what fills the hole before the FIN: as Linux. */
+static void test_fin__behind_a_hole_nobody_reads(void **state)
+{
+	(void)state;
+	script_open(NULL);
+	script_accept("S 0 mss 1460");
+	assert_int_equal(lane_tcp_shutdown(s.ln, s.pcb, true, true), 0);
+	script_flush();
+	script_out("F. 1 ack 1");
+	script_in("F. 11 ack 1");
+	script_out("R 1");
+	assert_int_equal(script_state(), LANE_TCP_CLOSED);
+	script_close();
+}
+
 static void test_passive__normal(void **state)
 {
 	(void)state;
@@ -528,6 +567,8 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_active__normal),
+		cmocka_unit_test(test_fin__waits_for_the_window),
+		cmocka_unit_test(test_fin__behind_a_hole_nobody_reads),
 		cmocka_unit_test(test_passive__normal),
 		cmocka_unit_test(test_simultaneous_close),
 		cmocka_unit_test(test_fin__ack_and_fin_in_one),

@@ -119,6 +119,28 @@ static void test_ack__out_of_range(void **state)
 	script_close();
 }
 
+/* RFC 9293 3.8.6.2.1 (4): a window that stays small gets text, if late. */
+static void test_window__small_for_ever(void **state)
+{
+	(void)state;
+	script_open(NULL);
+	script_accept("S 0 mss 1460");
+	script_in(". 1 ack 1 win 100");
+	script_write(250);
+	script_silent();
+	for (unsigned int at = 1; at < 200; at += 100) {
+		char line[64];
+
+		assert_in_range(script_until_out(2000), 190, 2000);
+		snprintf(line, sizeof(line), ". %u ack 1 len 100", at);
+		script_out(line);
+		snprintf(line, sizeof(line), ". 1 ack %u win 100", at + 100);
+		script_in(line);
+	}
+	script_out("P. 201 ack 1 len 50");
+	script_close();
+}
+
 /* Who sees nothing of the connection must not move its clock. */
 static void test_ts_recent__not_with_a_wrong_ack(void **state)
 {
@@ -349,6 +371,7 @@ int main(void)
 		cmocka_unit_test(test_paws),
 		cmocka_unit_test(test_paws__not_after_24_days),
 		cmocka_unit_test(test_ts_recent__only_from_the_left_edge),
+		cmocka_unit_test(test_window__small_for_ever),
 		cmocka_unit_test(test_ts_recent__not_with_a_wrong_ack),
 		cmocka_unit_test(test_rst__must_be_exact),
 		cmocka_unit_test(test_syn__is_challenged),
