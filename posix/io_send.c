@@ -248,10 +248,13 @@ static ssize_t send_stream(struct shim_local *l, const struct iovec *iov, int io
 		return total;
 	for (;;) {
 		want = (size_t)total - sent;
-		if (want > SHIM_COPY_LOCKED && !(flags & MSG_OOB))
-			r = send_large(l, &c, want, flags);
+		/* Only the last byte of all is urgent: its bracket is the last. */
+		if (want <= SHIM_COPY_LOCKED)
+			r = send_small(l, &c, want, flags);
+		else if (flags & MSG_OOB)
+			r = send_large(l, &c, want - SHIM_COPY_LOCKED, flags & ~MSG_OOB);
 		else
-			r = send_small(l, &c, want > SHIM_COPY_LOCKED ? SHIM_COPY_LOCKED : want, flags);
+			r = send_large(l, &c, want, flags);
 		if (r > 0) {
 			sent += (size_t)r;
 			shim_cursor_advance(&c, (size_t)r);
