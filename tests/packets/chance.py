@@ -145,7 +145,7 @@ class Chance:
     def text(self):
         """Text: mostly next, else with a hole, again, overlapping, beyond."""
         r = self.r
-        n = r.choice((1, 10, 100, 100, 536, 1000, 1460))
+        n = r.choice((1, 10, 100, 100, 536, 1000, 1380))
         k = r.random()
         if self.fin is not None and not self.maybe(0.02):
             # No text beyond a FIN that was sent: old text.
@@ -198,7 +198,8 @@ class Chance:
         """An ACK, with a window, perhaps SACK blocks."""
         r = self.r
         if self.maybe(0.3):
-            self.wnd = r.choice((0, 1, 100, 500, 1000, 3000, 10000, 65535, 65535))
+            # Without text or an ACK that moves, the kernel takes no smaller window but 0.
+            self.wnd = r.choice((0, max(self.wnd, r.choice((1, 100, 500, 1000, 3000, 10000))), 65535, 65535))
         o = self.opts()
         a = self.ack()
         if self.sack and self.maybe(0.4):
@@ -250,7 +251,7 @@ class Chance:
             self.seg(F.ACK, self.nxt - 1, r.choice((0, 1)))
         else:
             self.seg(F.ACK, self.nxt, r.choice((0, 10)), o=[["raw", r.choice(("05020101", "050a00000001", "0509", "08020101", "080a0000", "02040200", "03030e01",
-                                                                            "fd05", "1e0c", "1312" + "00" * 16, "0000000005", "01" * 40, "1d040101"))]])
+                                                                            "fd05", "1e0c", "0000000005", "01" * 40, "1d040101"))]])
 
     def icmp(self, base=1):
         r = self.r
@@ -273,7 +274,7 @@ class Chance:
         elif k < 0.9:
             self.app("set_option", *r.choice(([TCP, 1, 1], [TCP, 1, 0], [TCP, 3, 1], [TCP, 3, 0], [TCP, 12, 1], [TCP, 12, 0], [SOL, 8, 4096],
                                               [SOL, 8, 100000], [SOL, 7, 5000], [SOL, 10, 1], [SOL, 10, 0], [SOL, 18, 1000], [TCP, 18, 1000], [TCP, 25, 100], [TCP, 10, 2000],
-                                              [SOL, 13, [1, 0, 0, 0, 0, 0, 0, 0]], [IP, 1, 16], [IP, 2, 64], [TCP, 24, 0])))
+                                              [SOL, 13, [1, 0, 0, 0, 0, 0, 0, 0]], [SOL, 12, 4], [TCP, 24, 0])))
         elif k < 0.95:
             self.app("get_option", *r.choice(([SOL, 4], [SOL, 4], [TCP, 1], [TCP, 23], [TCP, 25], [SOL, 30], [SOL, 18])))
         else:
@@ -282,11 +283,11 @@ class Chance:
     def write(self):
         r = self.r
         n = r.choice((1, 10, 100, 1000, self.mss, self.mss + 1, 2 * self.mss, 5000, 14600, 20000))
-        self.app("send", n, r.choice((0, 0, 0, 0, 0, 0x8000, 1)) if n < 5000 else 0)
+        self.app("send", n, r.choice((0, 0, 0, 0, 0, 0, 1)) if n < 5000 else 0)
 
     def read(self):
         r = self.r
-        self.app("recv", r.choice((1, 10, 100, 5000, 65536, 65536)), r.choice((0, 0, 0, 0, 0, 0, 2, 1, 3, 0x20)))
+        self.app("recv", r.choice((1, 10, 100, 5000, 65536, 65536)), r.choice((0, 0, 0, 0, 0, 0, 2, 1, 0x40)))
 
     def make(self):
         r = self.r
@@ -301,8 +302,6 @@ class Chance:
                 r.choices(acts, weights)[0]()
             if self.maybe(0.03):
                 self.steps.append(["wait"])
-        if not self.script["options"]:
-            pass
         self.script["end"] = self.nxt
         return self.script
 

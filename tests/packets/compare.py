@@ -6,6 +6,7 @@ what timers send again (again); SACK blocks of duplicates; whether there is room
 MUCH = 2500  # unsent bytes behind which POLLOUT and what a write takes are the send buffer's business
 POLLOUT = 0x104
 POLLPRI = 0x2
+CLOSED = 7
 QUIET = 9  # steps after an ACK in which the kernel may withhold one that answers something wrong
 LATE = 3  # steps that an ACK of new text may come later
 
@@ -35,7 +36,8 @@ def acks_differ(both, n):
     k, ln = both[0][n], both[1][n]
     if "ack" in k and "ack" in ln:
         if k["ack"] == ln["ack"]:
-            return [f for f in ("sack", "ecr", "wnd") if told(k, f) != told(ln, f)]
+            fields = ("sack", "ecr", "wnd") if "new" not in ln and not ln["again"] else ("ecr", "wnd")  # a full segment has no blocks
+            return [f for f in fields if told(k, f) != told(ln, f)]
         a, b = (both[0], both[1]) if (k["ack"] - ln["ack"]) & 0xFFFFFFFF < 1 << 31 else (both[1], both[0])
         return [] if later(b, n + 1, a[n]["ack"]) else ["ack"]
     if "ack" not in k and "ack" not in ln:
@@ -49,26 +51,49 @@ def acks_differ(both, n):
     return [] if later(lacks, n + 1, has[n]["ack"]) else ["ack"]
 
 
-def sends_alike(script, both, n):
-    """Is what leaves in step 'n' not a timer's doing, nor that of one before? Blocks make the kernel's segments shorter."""
+def may_send_otherwise(script, both, n):
+    """May what leaves in step 'n' differ: by a little, by a timer of this step or one before, by SACK blocks, which make the
+    kernel's segments shorter?"""
+    a, b = (x[n].get("new", [0, 0]) for x in both)
+    if min(b[1] - b[0], a[1] - a[0]) * 2 > max(b[1] - b[0], a[1] - a[0]):
+        return True  # a window in bytes, or in segments
     if any(s.get("again") or (i < n and s.get("new") != t.get("new")) for pair in (both, both[::-1])
            for i, (s, t) in enumerate(zip(*(x[:n + 1] for x in pair)))):
-        return False
+        return True
     step = script["steps"][n - 1]
-    return (step[0] == "seg" or step[1:2] == ["send"]) and not any("sack" in x[n] for x in both)
+    return not (step[0] == "seg" or step[1:2] == ["send"]) or any("sack" in x[n] for x in both)
+
+
+def any_hole(script, n):
+    """Did text come behind a hole?"""
+    top = 1
+    for s in script["steps"][:n]:
+        if s[0] == "seg" and s[1].get("n"):
+            if s[1]["s"] > top:
+                return True
+            top = max(top, s[1]["s"] + s[1]["n"])
+    return False
+
+
+def special(s, both, n):
+    """What is compared line by line, but not of segments that carry text again, or the urgent mark with them."""
+    lines = set(s["special"])
+    if any(x[i].get("again") for x in both for i in range(n + 1)):
+        lines = {w for w in lines if w[0] in "SR"}
+    return lines
 
 
 def step_differs(script, both, n):
     k, ln = both[0][n], both[1][n]
     out = []
-    if sorted(set(k["special"])) != sorted(set(ln["special"])):
+    if special(k, both, n) != special(ln, both, n):
         out.append("special")
-    if n > 0 and k.get("new") != ln.get("new") and sends_alike(script, both, n):
+    if n > 0 and k.get("new") != ln.get("new") and not may_send_otherwise(script, both, n):
         out.append("new")
     out += acks_differ(both, n)
     k, ln = k["app"], ln["app"]
     full = max(k[1].get("unsent", 0), ln[1].get("unsent", 0)) > MUCH
-    if any("sack" in s for x in both for s in x[:n + 1]):
+    if any("seg" == s[0] and s[1]["f"] & 32 for s in script["steps"]) and any_hole(script, n):
         # The urgent byte of what lies behind a hole is there when the hole is filled.
         for look in [w for w in (k[1], ln[1]) if "poll" in w]:
             look["poll"] &= ~POLLPRI
@@ -78,7 +103,9 @@ def step_differs(script, both, n):
         a, b = k[1].get(f), ln[1].get(f)
         if f == "poll" and full and a is not None and b is not None:
             a, b = a & ~POLLOUT, b & ~POLLOUT
-        if a != b and not (full and f == "unsent"):
+        if f == "unsent" and (full or any(s.get("new") != t.get("new") for s, t in zip(*(x[:n + 1] for x in both))) or k[1].get("state") == CLOSED):
+            continue
+        if a != b:
             out.append(f)
     return out
 
