@@ -107,7 +107,7 @@ class Flow:
             if p.flags & F.ACK:
                 pure += not p.data and not p.flags & F.FIN
                 last = p
-        v = {"special": out, "again": sorted(again)}
+        v = {"special": out, "again": sorted(again, key=str)}
         if self.top > start:
             v["new"] = [start, self.top]
         if last:
