@@ -88,6 +88,9 @@ static int interrupt_fd(struct lane_dpdk_queue *q)
 	/* net_tap's is the device's own, and nothing is to be switched on. */
 	if (is_driver(p, "net_tap"))
 		return rte_eth_dev_rx_intr_ctl_q_get_fd(p->id, q->idx);
+	/* wait.c says why. */
+	if (is_driver(p, "net_e1000_em"))
+		return -1;
 	if (rte_eth_dev_rx_intr_enable(p->id, q->idx) < 0)
 		return -1;
 	fd = rte_eth_dev_rx_intr_ctl_q_get_fd(p->id, q->idx);
