@@ -49,10 +49,12 @@ static bool explain_pci(char *err)
 	return false;
 }
 
-/* An interface's name has no room for more than 15 characters. */
+/* An interface's name has no room for more than 15 characters; a PCI address may lack its domain. */
 static bool is_name(const char *want, const char *name)
 {
-	return strcmp(want, name) == 0 || (strlen(want) == 15 && strncmp(want, name, 15) == 0);
+	if (strlen(want) == 15)
+		return strncmp(want, name, 15) == 0;
+	return strcmp(want, name) == 0 || (strncmp(name, "0000:", 5) == 0 && strcmp(want, name + 5) == 0);
 }
 
 static int find_port(const char *want, uint16_t *id, char *err)

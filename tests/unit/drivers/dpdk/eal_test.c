@@ -86,6 +86,8 @@ static void test_start__plain(void **state)
 {
 	expect("--vdev net_null0", NULL, 1, NULL);
 	expect("--vdev net_null0 --vdev net_null1", "net_null1", 2, NULL);
+	/* As much of a name as an interface's holds. */
+	expect("--vdev net_null0 --vdev net_null_of_a_long_name0", "net_null_of_a_l", 1, NULL);
 }
 
 static void test_start__misspelt_option(void **state)
