@@ -7,7 +7,7 @@ MAC_S=02:00:00:00:00:01
 begin
 . "$here/ovs_lib.sh"
 ovs_needed
-if [ ! -e "$(dirname "$ECHO")/../../drivers/dpdk/liblane-dpdk.so" ]; then
+if [ -z "$(find "$(dirname "$ECHO")/../.." -name liblane-dpdk.so)" ]; then
 	say "built without DPDK"
 	exit 77
 fi
