@@ -209,6 +209,8 @@ static int configure(struct lane_dpdk_port *p, const struct lane_dpdk_config *cf
 	p->info.partial_ok = is_partial(cfg, di->driver_name);
 	configure_rss(p, di, &conf);
 	conf.intr_conf.rxq = 1;
+	/* A server's connections are the first process's: others learn of its link from there, not by asking the PMD. */
+	conf.intr_conf.lsc = strcmp(di->driver_name, "net_virtio_user") == 0 && (*di->dev_flags & RTE_ETH_DEV_INTR_LSC);
 	r = rte_eth_dev_configure(p->id, p->nr_queues, p->nr_queues, &conf);
 	if (r < 0) {
 		conf.intr_conf.rxq = 0;

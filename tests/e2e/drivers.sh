@@ -76,10 +76,15 @@ keys()
 		what == "get" ? "GET key:" i : "value-" i "-" i * i) }'
 }
 
-redis()
+redis_server()
 {
 	serve "Ready to accept" redis-server --port 6379 --bind 0.0.0.0 :: --save '' --appendonly no --protected-mode no \
-		--dir "$lane_tmp" || return 1
+		--dir "$lane_tmp"
+}
+
+redis()
+{
+	redis_server || return 1
 	keys set | client redis-cli -h "$a4" >"$lane_tmp/out" || no "redis-cli fails to set" || return 1
 	[ "$(grep -c '^OK' "$lane_tmp/out")" = "$KEYS" ] || no "not all keys were set: $(grep -v '^OK' "$lane_tmp/out" | head -n 1)" || return 1
 	keys get | client redis-cli -h "$a6" >"$lane_tmp/out" || no "redis-cli fails to get" || return 1
@@ -239,6 +244,21 @@ on_memif()
 	place dpdk-memif
 }
 
+# The switch ends under a running program, and another one takes its place.
+switch_again()
+{
+	local i
+	redis_server && client redis-cli -h "$a4" set key value || return 1
+	stop "$ovs_pid"
+	ovs_switch
+	for ((i = 0; i < 30; i++)); do
+		[ "$(in_c timeout 2 redis-cli -h "$a4" get key 2>&1)" = value ] && break
+		sleep 0.3
+	done
+	[ $i -lt 30 ] || no "the port does not come back" || return 1
+	client redis-benchmark -h "$a4" -c 20 -n 5000 -t set,get -q && ended
+}
+
 on_ovs()
 {
 	. "$here/ovs_lib.sh"
@@ -249,6 +269,7 @@ on_ovs()
 	one_process=1
 	prepare_place() { rm -f "$ovs_sock"; }
 	place dpdk-ovs "$ovs_pid" "$ovs_db"
+	case_ dpdk-ovs/switch-again switch_again
 	ovs_down
 }
 
