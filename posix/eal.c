@@ -133,7 +133,7 @@ static void turn_once(struct shim_view *v)
 	shim_unlock(v);
 }
 
-/* Waits for the keeper's line. 0, or -EIO with what it said in err[256]. */
+/* Waits for the keeper's line. 0, -EIO with what it said in err[256], or -ETIMEDOUT. */
 static int read_ready(struct shim_view *v, int fd, char *err)
 {
 	uint64_t end = shim_now_us() + READY_US;
@@ -155,8 +155,8 @@ static int read_ready(struct shim_view *v, int fd, char *err)
 	line[strcspn(line, "\n")] = 0;
 	if (strncmp(line, "ok ", 3) == 0)
 		return 0;
-	snprintf(err, sizeof(line), "%s", *line ? line : "the keeper ended without a word");
-	return -EIO;
+	snprintf(err, sizeof(line), "%s", *line ? line : n > 0 ? "the keeper does not answer" : "the keeper ended without a word");
+	return n > 0 && !*line ? -ETIMEDOUT : -EIO;
 }
 
 /* Reads 'len' bytes within two seconds. */
@@ -168,10 +168,15 @@ static bool read_soon(int fd, void *to, size_t len)
 	return sys_call(SYS_ppoll, (long)&p, 1, (long)&ts, 0, 0) == 1 && sys_read(fd, to, len) == (long)len;
 }
 
-/* One attempt: a keeper whose malloc works. 0 or -errno; -EAGAIN: another one is worth it. */
-static int try_keeper(const struct keeper_family *f, int *ready_fd)
+static void end_keeper(int32_t pid)
 {
-	int32_t pid = 0;
+	if (pid > 0)
+		sys_call(SYS_kill, pid, SIGKILL, 0, 0, 0);
+}
+
+/* One attempt: a keeper whose malloc works. 0 or -errno; -EAGAIN: another one is worth it. */
+static int try_keeper(const struct keeper_family *f, int32_t *pid, int *ready_fd)
+{
 	int ends[2], r;
 	char dot;
 
@@ -179,9 +184,9 @@ static int try_keeper(const struct keeper_family *f, int *ready_fd)
 		return -errno;
 	r = fork_keeper(f, ends[1]);
 	sys_close(ends[1]);
-	if (!r && !(read_soon(ends[0], &pid, sizeof(pid)) && read_soon(ends[0], &dot, 1))) {
-		if (pid > 0)
-			sys_call(SYS_kill, pid, SIGKILL, 0, 0, 0);
+	*pid = 0;
+	if (!r && !(read_soon(ends[0], pid, sizeof(*pid)) && read_soon(ends[0], &dot, 1))) {
+		end_keeper(*pid);
 		r = -EAGAIN;
 	}
 	if (r)
@@ -194,15 +199,18 @@ static int try_keeper(const struct keeper_family *f, int *ready_fd)
 static int start_keeper(const struct keeper_family *f, struct shim_view *v, char *err)
 {
 	int fd = -1, i, r = -EAGAIN;
+	int32_t pid;
 
 	for (i = 0; i < TRIES && r == -EAGAIN; i++)
-		r = try_keeper(f, &fd);
+		r = try_keeper(f, &pid, &fd);
 	f->leave();
 	if (r) {
 		snprintf(err, 256, "the keeper cannot be forked: %s", strerror(-r));
 		return r;
 	}
 	r = read_ready(v, fd, err);
+	if (r == -ETIMEDOUT)
+		end_keeper(pid);
 	sys_close(fd);
 	return r;
 }
@@ -288,8 +296,10 @@ static int open_port(const struct lane_settings *s, struct shim_view *v, char *e
 		shim_lock_allow();
 		r = start_keeper(f, v, err);
 	}
-	if (r)
+	if (r) {
 		f->close();
+		shim_view_init(v);
+	}
 	each_fd(hide_new, NULL);
 	return r;
 }

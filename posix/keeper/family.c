@@ -147,20 +147,27 @@ static void __attribute__((noreturn)) keep(const struct keeper_fdset *theirs, in
 	keeper_run(&k, 0, err, ready_fd);
 }
 
+static void drop(int *fd)
+{
+	if (*fd >= 0)
+		sys_close(*fd);
+	*fd = -1;
+}
+
 static void leave(void)
 {
-	close(conn[1]);
-	close(k.listen_fd[0]);
-	close(k.v.xdp[0].claims);
-	close(k.v.xdp[0].link);
+	drop(&conn[1]);
+	drop(&k.listen_fd[0]);
+	drop(&k.v.xdp[0].claims);
+	drop(&k.v.xdp[0].link);
 }
 
 static void close_family(void)
 {
-	struct lane_queue *q = k.v.ln ? lane_queue(k.v.ln, 0) : NULL;
-
-	if (q)
-		q->drv->close(q);
+	leave();
+	drop(&conn[0]);
+	k.v.xdp[0].xsk[0] = -1; /* the PMD's */
+	shim_arena_unmap(&k.v);
 	lane_dpdk_plugin.stop();
 }
 

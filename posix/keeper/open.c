@@ -281,6 +281,8 @@ void keeper_init(struct keeper *k)
 	int i;
 
 	shim_view_init(&k->v);
+	for (i = 0; i < LANE_IFS_MAX; i++)
+		k->listen_fd[i] = -1;
 	for (i = 0; i < K_CONNS; i++)
 		k->conn[i].fd = -1;
 	for (i = 0; i < SHIM_ROWS; i++)

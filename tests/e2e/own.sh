@@ -217,7 +217,7 @@ conflict()
 	[ $rc = 0 ] || no "a duplicate address goes unnoticed: $(tail -n 1 "$lane_tmp/server")" || return 1
 	keeper_gone || return 1
 	ip -n "$ns_peer" addr add $A6/64 dev "$if_peer" nodad
-	own --address $A6/64 -- /usr/bin/python3 -c ''
+	own --address $A6/64 -- /usr/bin/python3 -c 'import socket; socket.socket(socket.AF_INET6).bind(("'$A6'", 7003))'
 	until_line "$lane_tmp/server" "another station has $A6" 100
 	rc=$?
 	ip -n "$ns_peer" addr del $A6/64 dev "$if_peer"
