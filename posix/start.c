@@ -6,6 +6,7 @@
  * lane could serve, or before privileges are dropped (priv.c): a process that uses no socket
  * touches no device. Nothing is ever printed; `lane stat` tells what went wrong.
  */
+#include <dlfcn.h>
 #include <fcntl.h>
 #include <sched.h>
 #include <stdlib.h>
@@ -177,9 +178,22 @@ LANE_EXPORT void openlog(const char *ident, int option, int facility)
 		shim_libc()->openlog(ident, option, facility);
 }
 
+/* All members and the keeper have one clock. Beside libfaketime this program's would be another: the
+ * vDSO's is the kernel's. */
+static void find_clock(void)
+{
+	void *vdso = dlopen("linux-vdso.so.1", RTLD_LAZY | RTLD_NOLOAD), *f = NULL;
+
+	if (vdso)
+		f = dlsym(vdso, "__vdso_clock_gettime");
+	if (f)
+		memcpy(&shim_clock, &f, sizeof(f));
+}
+
 __attribute__((constructor)) static void shim_constructor(void)
 {
 	shim_libc();
+	find_clock();
 	shim_uring_init();
 	shim_started();
 }

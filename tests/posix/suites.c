@@ -422,9 +422,43 @@ static void no_fin_wait_2(void)
 	}
 }
 
+/* libfaketime: a program's clock may stand still; its sockets' do not. */
+static bool stands_still;
+
+__attribute__((visibility("default"))) int clock_gettime(clockid_t id, struct timespec *t)
+{
+	long r = syscall(SYS_clock_gettime, id, t);
+
+	if (stands_still)
+		*t = (struct timespec){.tv_sec = 1577836800};
+	return (int)r;
+}
+
+static void clock_that_stands(void)
+{
+	struct timeval tv = {.tv_usec = 300000};
+	int fd[2], ep = (int)MUST(epoll_create1(0));
+	struct epoll_event ev = {.events = EPOLLIN};
+
+	stands_still = true;
+	t_pair(fd);
+	MUST(setsockopt(fd[1], SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv)));
+	SHOW(read(fd[1], buf, 5));
+	MUST(epoll_ctl(ep, EPOLL_CTL_ADD, fd[1], &ev));
+	SHOW(epoll_wait(ep, &ev, 1, 300));
+	SHOW(poll(&(struct pollfd){.fd = fd[1], .events = POLLIN}, 1, 300));
+	for (int i = 0; i < 100; i++) {
+		MUST(write(fd[0], buf, 10000));
+		MUST(t_read_all(fd[1], buf, 10000));
+	}
+	close(fd[0]);
+	SHOW(read(fd[1], buf, 5));
+}
+
 T_MAIN(T_CASE(write_learns_of_reset), T_CASE(write_finds_room),
        T_CASE(accept_beside_exec), T_CASE(exit_beside_exec),
        T_CASE(epoll_tells_all), T_CASE(nothing_written), T_CASE(urgent_datagram),
        T_CASE(signals_asked_for), T_CASE(null_takes_nothing), T_CASE(bound_to_any_port),
        T_CASE(splice_edges), T_CASE(vectors_with_flags), T_CASE(streams_do_not_seek), T_CASE(left_to_read),
-       T_CASE(fast_open_late), T_CASE(serves_after_connect), T_CASE(no_fin_wait_2))
+       T_CASE(fast_open_late), T_CASE(serves_after_connect), T_CASE(no_fin_wait_2),
+       T_CASE(clock_that_stands))
