@@ -17,6 +17,7 @@
 #include <sys/resource.h>
 #include <sys/select.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 #include <sys/uio.h>
 #include <time.h>
@@ -51,6 +52,8 @@
 	X(ssize_t, sendfile64, (int, int, off_t *, size_t))                                        \
 	X(ssize_t, splice, (int, off_t *, int, off_t *, size_t, unsigned int))                     \
 	X(ssize_t, pread64, (int, void *, size_t, off_t))                                          \
+	X(int, fstat, (int, struct stat *))                                                        \
+	X(int, __fxstat, (int, int, struct stat *))                                                \
 	X(int, close, (int))                                                                       \
 	X(int, close_range, (unsigned int, unsigned int, int))                                     \
 	X(int, dup, (int))                                                                         \

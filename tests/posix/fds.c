@@ -335,6 +335,107 @@ static void limit_for_all(void)
 	t_say("%s", opendir("/") ? "opened" : strerror(errno));
 }
 
+/* One descriptor over a UNIX socket: 'fd' goes, or, with -1, what came is returned. */
+static int message(int unix_fd, int fd)
+{
+	char control[CMSG_SPACE(sizeof(int))] = {0};
+	struct iovec v = {buf, 1};
+	struct msghdr m = {.msg_iov = &v, .msg_iovlen = 1, .msg_control = control,
+			   .msg_controllen = sizeof(control)};
+	struct cmsghdr *c = CMSG_FIRSTHDR(&m);
+
+	if (fd < 0) {
+		MUST(recvmsg(unix_fd, &m, 0));
+	} else {
+		c->cmsg_level = SOL_SOCKET;
+		c->cmsg_type = SCM_RIGHTS;
+		c->cmsg_len = CMSG_LEN(sizeof(int));
+		memcpy(CMSG_DATA(c), &fd, sizeof(fd));
+		MUST(sendmsg(unix_fd, &m, 0));
+	}
+	memcpy(&fd, CMSG_DATA(CMSG_FIRSTHDR(&m)), sizeof(fd));
+	return fd;
+}
+
+static ino_t inode(int fd)
+{
+	struct stat st;
+
+	MUST(fstat(fd, &st));
+	return st.st_ino;
+}
+
+/* dovecot: the receiver compares the inode with what the sender saw before. */
+static void inode_goes_along(void)
+{
+	int pair[2], l = t_listen(5), c = t_connect(t_port(l)), fd[2];
+	ino_t was[2];
+
+	fd[0] = (int)MUST(accept(l, NULL, NULL));
+	MUST(t_connect(t_port(l)));
+	fd[1] = (int)MUST(accept(l, NULL, NULL));
+	t_say("%s", inode(fd[0]) == inode(fd[1]) ? "one inode" : "two inodes");
+	t_say("%s", inode(fd[0]) == inode(dup(fd[0])) ? "one inode" : "two inodes");
+	MUST(socketpair(AF_UNIX, SOCK_STREAM, 0, pair));
+	fd[1] = c;
+	for (int i = 0; i < 2; i++)
+		was[i] = inode(fd[i]);
+	if (fork() == 0) {
+		for (int i = 0; i < 2; i++)
+			t_say("%s", inode(message(pair[1], -1)) == was[i] ? "the same" : "another");
+		_exit(0);
+	}
+	for (int i = 0; i < 2; i++)
+		message(pair[0], fd[i]);
+	wait(NULL);
+	for (int i = 0; i < 2; i++)
+		t_say("%s", inode(fd[i]) == was[i] ? "the same" : "another");
+}
+
+#define SENT_OVER 50
+
+/* The program that was executed: it answers on the connection that comes by message. */
+static void answer_by_message(void)
+{
+	int u = (int)MUST(accept(SENT_OVER, NULL, NULL)), fd = message(u, -1);
+
+	SHOW(read(fd, buf, 5));
+	SHOW(write(fd, "answer", 6));
+	_exit(0);
+}
+
+/* dovecot: who has a UNIX listener, and no environment, may be sent a connection later. */
+static void message_after_exec(void)
+{
+	char *argv[] = {"fds", "message_after_exec", NULL}, *env[] = {NULL};
+	struct sockaddr_un a = {.sun_family = AF_UNIX};
+	int u = (int)MUST(socket(AF_UNIX, SOCK_STREAM, 0)), l, c, fd;
+	socklen_t len = sizeof(a);
+
+	if (fcntl(SENT_OVER, F_GETFD) >= 0)
+		answer_by_message();
+	l = t_listen(3);
+	fcntl(l, F_SETFD, FD_CLOEXEC);
+	MUST(bind(u, (struct sockaddr *)&a, sizeof(sa_family_t)));
+	MUST(getsockname(u, (struct sockaddr *)&a, &len));
+	MUST(listen(u, 3));
+	if (fork() == 0) {
+		MUST(dup2(u, SENT_OVER));
+		execve("/proc/self/exe", argv, env);
+		t_die("execve");
+	}
+	c = t_connect(t_port(l));
+	fd = (int)MUST(accept(l, NULL, NULL));
+	close(u);
+	u = (int)MUST(socket(AF_UNIX, SOCK_STREAM, 0));
+	MUST(connect(u, (struct sockaddr *)&a, len));
+	message(u, fd);
+	close(fd);
+	MUST(write(c, "hello", 5));
+	wait(NULL);
+	SHOW(t_read_all(c, buf, 10));
+}
+
 T_MAIN(T_CASE(lowest), T_CASE(duplicates_share), T_CASE(dup2_over), T_CASE(shutdown_wakes),
        T_CASE(ranges), T_CASE(numbers_reused), T_CASE(stats), T_CASE(too_few), T_CASE(stdio),
-       T_CASE(standard_numbers), T_CASE(while_blocked), T_CASE(limit_for_all))
+       T_CASE(standard_numbers), T_CASE(while_blocked), T_CASE(limit_for_all), T_CASE(inode_goes_along), T_CASE(message_after_exec))
