@@ -1,7 +1,7 @@
 /*
  * exec.c - execve(2) and its kin; what an exec'd successor finds
  *
- * Where lane sockets cross, LD_PRELOAD and LANE_* are in the environment of what is executed, also if
+ * Where lane sockets cross, or may come by message later, LD_PRELOAD and LANE_* are in the environment of what is executed, also if
  * the process cleared its environment or makes up a new one (nginx' binary upgrade): they are read once,
  * before main(). A login session, which gets none, does not see them. Listeners that cross get back the O_NONBLOCK that the program believes in,
  * and the limit of descriptors is the program's own again.
@@ -26,6 +26,7 @@
 enum { JOINED = 2 };
 
 #define EXEC_HOLD_US 5000000 /* in which a successor must use the listeners that it inherited */
+#define LOOK_AT      256     /* numbers: those that a program inherits are low */
 #define PRELOAD      "LD_PRELOAD="
 #define FDS	     "LANE_FDS="
 
@@ -160,12 +161,27 @@ static void cross(int fd, struct shim_local *l, void *arg)
 		shim_crossing_add(arg, fd, l, fd);
 }
 
+/* Whether 'fd' is a listening UNIX socket that crosses: connections may be sent over it (dovecot, postfix). */
+static bool hears_unix(int fd)
+{
+	int on = 0, domain = 0;
+	socklen_t len = sizeof(int);
+
+	return shim_libc()->getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &on, &len) == 0 && on &&
+	       shim_libc()->getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) == 0 &&
+	       domain == AF_UNIX && !(shim_libc()->fcntl(fd, F_GETFD) & FD_CLOEXEC);
+}
+
 static void prepare(bool for_exec, struct shim_crossing *c)
 {
+	int fd;
+
 	shim_crossing_init(c, for_exec ? shim.view.row : -1);
 	if (atomic_load(&shim.state) == JOINED) {
 		shim_kick_deferred();
 		shim_fd_each(cross, c);
+		for (fd = 0; for_exec && !c->any && fd < LOOK_AT; fd++)
+			c->any = hears_unix(fd);
 	}
 	shim_nofile_exec(for_exec);
 }
