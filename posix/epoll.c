@@ -18,6 +18,7 @@
 
 #include "posix/epoll.h"
 #include "posix/keeper/sys.h"
+#include "posix/sock.h"
 #include "posix/wake.h"
 #include "posix/watch.h"
 
@@ -351,8 +352,9 @@ static int made(int epfd)
 {
 	struct shim_local *e;
 
+	epfd = shim_fd_within(epfd);
 	if (epfd < 0 || !shim_started())
-		return epfd;
+		return (int)shim_ret(epfd);
 	shim_fd_new(epfd);
 	e = shim_local_alloc(SHIM_EPOLL);
 	if (!e)

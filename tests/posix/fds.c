@@ -327,6 +327,7 @@ static void limit_for_all(void)
 	SHOW(accept(u, NULL, NULL));
 	SHOW(pipe(two));
 	SHOW(socketpair(AF_UNIX, SOCK_STREAM, 0, two));
+	SHOW(epoll_create1(0));
 	t_say("%s", fopen("/dev/null", "r") ? "opened" : strerror(errno));
 	t_say("%s", opendir("/") ? "opened" : strerror(errno));
 	MUST(close(39));
