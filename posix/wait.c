@@ -50,6 +50,7 @@ struct pause {
 	uint64_t deadline_us;      /* UINT64_MAX: none */
 	uint64_t timer_us;         /* the lane's next */
 	uint64_t spun_us;          /* when a spin last looked at the clock, 0: none under way */
+	uint64_t hit_us;           /* the time when a spin in the latency profile saw a frame, else 0 */
 	uint32_t nr_run, nr_break; /* handlers, when the wait began */
 	uint32_t nr_looked;        /* and when it looked last */
 	bool polled;               /* the poll array is in the scratch set */
@@ -66,11 +67,15 @@ static inline void relax(void)
 
 /* Takes the lock and turns until the rings are empty, within reason; others get the lock between.
  */
-static void enter_and_turn(struct shim_view *v)
+static void enter_and_turn(struct shim_view *v, uint64_t now_us)
 {
 	int i;
 
-	shim_enter(v);
+	shim_sig_enter();
+	if (now_us)
+		shim_lock_at(v, now_us);
+	else
+		shim_lock(v);
 	for (i = 1; shim_turn(v) >= LANE_BURST && i < LOOK_TURNS; i++) {
 		shim_leave_quiet(v);
 		shim_enter(v);
@@ -96,7 +101,8 @@ static int look(struct pause *p, enum after after)
 	shim_rows wakes;
 	int r;
 
-	enter_and_turn(v);
+	enter_and_turn(v, p->hit_us);
+	p->hit_us = 0;
 	p->nr_looked = shim_sig.nr_run; /* none runs inside; one that waits runs behind it */
 	r = w->ready(v, w->arg);
 	if (r && w->keep_lock) {
@@ -209,8 +215,11 @@ static bool spin_until(struct pause *p, struct shim_waiter *me)
 
 	for (;;) {
 		p->spun_us = now_us;
-		if (spin_checks(p, me, endless))
+		if (spin_checks(p, me, endless)) {
+			/* Looks without pauses: the clock was read a moment ago. */
+			p->hit_us = endless ? now_us : 0;
 			return true;
+		}
 		now_us = shim_now_us();
 		note_stolen(p, me, now_us);
 		if (now_us >= p->deadline_us || now_us >= p->timer_us)

@@ -138,6 +138,7 @@ static void reap(struct lane_xdp_queue *q)
 	uint32_t pos = peek(q->comp.consumer), n = entries(&q->comp), off;
 	uint32_t batch[LANE_BURST];
 
+	q->nr_sent = 0;
 	while (n > 0) {
 		uint32_t k = n < LANE_BURST ? n : LANE_BURST;
 
@@ -269,9 +270,10 @@ static uint16_t rx_burst(struct lane_queue *lq, struct lane_buf *bufs[], uint16_
 		take_over(lq->bufs, bad[i]);
 		lane_buf_free_packet(lq->bufs, bad[i]);
 	}
-	reap(q);
 	lane_xdp_wide_reap(q);
-	/* The kernel's position in the fill ring is looked at when it may have moved by some frames. */
+	/* The kernel's positions are looked at when they may have moved by some frames, or nothing waits. */
+	if (q->nr_sent >= LANE_BURST / 2 || nr == 0)
+		reap(q);
 	if (q->nr_taken >= LANE_BURST / 2 || nr == 0) {
 		q->nr_taken = 0;
 		refill(q);
@@ -306,7 +308,9 @@ static uint16_t tx_burst(struct lane_queue *lq, struct lane_buf *bufs[], uint16_
 	bool wide = false;
 	uint16_t i;
 
-	reap(q);
+	if (q->nr_sent + n > LANE_BURST / 2 || n > room)
+		reap(q);
+	q->nr_sent += n;
 	lane_xdp_wide_reap(q);
 	for (i = 0; i < n; i++) {
 		struct lane_buf *b = bufs[i];

@@ -29,6 +29,7 @@ struct lane_xdp_queue {
 	uint32_t reserve;      /* frames of the pool that the fill ring must leave for sending */
 	uint32_t fill_max;     /* frames in the fill ring at most */
 	uint32_t nr_taken;     /* frames received by this process since it last refilled */
+	uint32_t nr_sent;      /* and sent since it last looked for what the kernel gives back */
 	uint32_t rx_off;       /* where the last frame began, behind what the fill ring said of it */
 	struct lane_xdp_share *share; /* 'have' grows at bind, maybe after we mapped */
 	bool partial_ok;

@@ -309,6 +309,7 @@ extern int (*shim_clock)(clockid_t, struct timespec *) __attribute__((visibility
 extern void (*shim_lock_lost)(struct shim_view *v);
 /* Takes the lane's lock. After EOWNERDEAD it has repaired the arena. Sets ln->now_us. */
 void shim_lock(struct shim_view *v);
+void shim_lock_at(struct shim_view *v, uint64_t now_us); /* by who knows the time */
 /* Unlocks, then rings the doorbells in v->wakes but the own one, and the keeper's bell when there is
  * a timer, a neighbour or a claim for it. Does not kick: shim_kick(). Returns what v->wakes was. */
 shim_rows shim_unlock(struct shim_view *v);

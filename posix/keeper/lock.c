@@ -163,7 +163,7 @@ static void lock_slow(struct shim_view *v, int r)
 		lock_broken(v, r);
 }
 
-void shim_lock(struct shim_view *v)
+static void take(struct shim_view *v)
 {
 	if (__builtin_expect(!take_free(v), 0)) {
 		int r = pthread_mutex_trylock(&v->a->lock);
@@ -171,7 +171,18 @@ void shim_lock(struct shim_view *v)
 		if (r)
 			lock_slow(v, r);
 	}
+}
+
+void shim_lock(struct shim_view *v)
+{
+	take(v);
 	lane_set_now(v->ln, shim_now_us());
+}
+
+void shim_lock_at(struct shim_view *v, uint64_t now_us)
+{
+	take(v);
+	lane_set_now(v->ln, now_us);
 }
 
 void shim_ring(int evfd)
