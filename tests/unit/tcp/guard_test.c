@@ -281,6 +281,30 @@ static void test_keepalive(void **state)
 	script_close();
 }
 
+/* Text that a cork holds stays; it left without a timer. */
+static void test_keepalive__beside_held_text(void **state)
+{
+	struct lane_tcp_opts_set o;
+
+	(void)state;
+	script_open(NULL);
+	script_accept("S 0 mss 1000");
+	lane_tcp_get_opts(s.ln, s.pcb, &o);
+	o.keepalive = 1;
+	o.keepidle_us = 10000000;
+	o.cork = 1;
+	lane_tcp_set_opts(s.ln, s.pcb, &o);
+	script_run_ms(9900);
+	script_write(1);
+	assert_in_range(script_until_out(200), 80, 120);
+	script_out(". 0 ack 1");
+	assert_in_range(script_until_out(300), 80, 120);
+	script_out("P. 1 ack 1 len 1");
+	assert_in_range(script_until_out(2000), 100, 2000);
+	script_out("P. 1 ack 1 len 1");
+	script_close();
+}
+
 /* A packet of the driver's in pieces: headers in the first frame, text over several. */
 static void test_pool__empty(void **state)
 {
@@ -382,6 +406,7 @@ int main(void)
 		cmocka_unit_test(test_persist),
 		cmocka_unit_test(test_sws__sender),
 		cmocka_unit_test(test_keepalive),
+		cmocka_unit_test(test_keepalive__beside_held_text),
 		cmocka_unit_test(test_pool__empty),
 		cmocka_unit_test(test_ooo__many_ranges),
 		cmocka_unit_test(test_opts__too_many_sets),
