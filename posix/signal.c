@@ -123,7 +123,7 @@ static void on_signal(int sig, siginfo_t *info, void *context)
 	act = action_of(sig);
 	if (is_fault(sig) && act.sa_handler == SIG_DFL)
 		fault_default(sig, info);
-	else if (shim_sig.depth && !is_fault(sig))
+	else if (shim_sig.depth && (!is_fault(sig) || info->si_code <= 0)) /* sent, by kill(2) and its like */
 		put_off_signal(sig, info, context);
 	else
 		run(sig, info, context);

@@ -252,6 +252,11 @@ static void calm_keeper(struct shim_waiter *me)
 	shim_ring(v->keeper_bell);
 }
 
+void shim_spin_is_over(void)
+{
+	count_spinning(&shim_self, false);
+}
+
 /* False: it has led to nothing. */
 static bool spin(struct pause *p)
 {

@@ -75,6 +75,7 @@ static void at_thread_exit(void *arg)
 	struct shim_waiter *me = arg;
 
 	shim_kick_deferred();
+	shim_spin_is_over();
 	shim_waiter_disarm(NULL);
 	hold();
 	if (me->prev)

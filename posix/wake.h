@@ -66,6 +66,8 @@ void shim_waiter_note(struct shim_view *v, const struct shim_wait *w);
 void shim_waiter_arm(struct shim_view *v, const struct shim_wait *w);
 /* Takes it back; with or without the lock ('v' NULL). Also cleans up after a longjmp. */
 void shim_waiter_disarm(struct shim_view *v);
+/* A thread that a handler took out of a spin for good does not count as one that spins. */
+void shim_spin_is_over(void);
 /* Something that this thread waits for has happened since it noted it. No lock. */
 bool shim_waiter_hit(const struct shim_waiter *me);
 

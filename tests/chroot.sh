@@ -42,4 +42,4 @@ inside()
 }
 
 inside demo 600 /root/lane/scripts/demo
-inside test 1500 /root/lane/scripts/test
+inside test 3600 /root/lane/scripts/test

@@ -253,7 +253,6 @@ struct shim_view {
 	uint32_t nr_socks, nr_eps, nr_watches; /* the arena's, as checked at mapping */
 	size_t size;	      /* bytes mapped */
 	int conn;	      /* to the keeper, CLOEXEC: its end of file tells the keeper of an exec */
-	bool taken_free;      /* the lock is held, and libc does not know (lock.c) */
 	bool readonly;	      /* set before mapping: an onlooker */
 	bool other_pidns;     /* its pids are not the keeper's */
 };

@@ -44,6 +44,7 @@ static _Thread_local struct {
 	struct robust_list_head *head; /* NULL: not known */
 	uint32_t tid;
 	bool tried;
+	bool held; /* the lock, and libc does not know */
 } self __attribute__((tls_model("initial-exec")));
 
 /* Looks what libc does with a robust mutex of our own: system calls may be forbidden by now. */
@@ -90,7 +91,7 @@ static bool take_free(struct shim_view *v)
 		set_pending(NULL);
 		return false;
 	}
-	v->taken_free = true; /* the view is its holder's, as all that the lock protects */
+	self.held = true;
 	return true;
 }
 
@@ -99,12 +100,11 @@ static void give_free(struct shim_view *v)
 	struct __pthread_mutex_s *m = &v->a->lock.__data;
 	uint32_t was;
 
-	v->taken_free = false;
+	self.held = false;
 	was = (uint32_t)__atomic_exchange_n(&m->__lock, 0, __ATOMIC_RELEASE);
 	if (__builtin_expect(was & FUTEX_WAITERS, 0))
 		sys_call(SYS_futex, (long)&m->__lock, FUTEX_WAKE, 1, 0, 0);
-	if (self.head) /* else a child made while the lock was held */
-		set_pending(NULL);
+	set_pending(NULL);
 }
 
 /* One page that the kernel clears in every child: a child of a raw fork reads 0. */
@@ -123,7 +123,7 @@ void shim_lock_allow(void)
 	}
 	*allow_word = 1;
 	self.head = NULL; /* a child's thread has another number */
-	self.tried = false;
+	self.tried = self.held = false;
 }
 
 bool shim_lock_allowed(void)
@@ -235,7 +235,7 @@ shim_rows shim_unlock(struct shim_view *v)
 
 	v->wakes = 0;
 	v->ln->st->pcb_at_work = LANE_NIL; /* whoever dies in the lock next was not at it */
-	if (__builtin_expect(v->taken_free, 1))
+	if (__builtin_expect(self.held, 1))
 		give_free(v);
 	else
 		pthread_mutex_unlock(&v->a->lock);

@@ -65,11 +65,11 @@ static void both_use(void)
 	t_pair(fd);
 	pid = fork();
 	if (pid == 0) {
-		for (int i = 0; i < 100; i++)
+		for (int i = 0; i < 60; i++)
 			MUST(send(fd[0], "c", 1, 0));
 		_exit(0);
 	}
-	for (int i = 0; i < 100; i++)
+	for (int i = 0; i < 60; i++)
 		MUST(send(fd[0], "p", 1, 0));
 	SHOW(t_read_all(fd[1], buf, 200));
 	int c = 0;
@@ -488,8 +488,57 @@ static void exec_listener_blocking(void)
 	wait(NULL);
 }
 
+static void *echoes(void *arg)
+{
+	int *fd = arg;
+	char c = 'x';
+
+	for (;;) {
+		send(fd[0], &c, 1, 0);
+		recv(fd[1], &c, 1, 0);
+	}
+	return NULL;
+}
+
+/* Threads are in calls when their process forks, and the child has robust mutexes of its own. */
+static void robust_children(void)
+{
+	static int pair[8][2];
+	pthread_mutexattr_t attr;
+	pthread_t t;
+	int status, nr_ok = 0;
+	char c;
+
+	for (unsigned int i = 0; i < 8; i++) {
+		t_pair(pair[i]);
+		pthread_create(&t, NULL, echoes, pair[i]);
+	}
+	pthread_mutexattr_init(&attr);
+	pthread_mutexattr_setrobust(&attr, PTHREAD_MUTEX_ROBUST);
+	for (unsigned int i = 0; i < 60; i++) {
+		pid_t pid = fork();
+
+		if (pid == 0) {
+			pthread_mutex_t *m = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+			alarm(10);
+			pthread_mutex_init(m, &attr);
+			for (unsigned int k = 0; k < 500; k++) {
+				recv(pair[k % 8][0], &c, 1, MSG_DONTWAIT);
+				pthread_mutex_lock(m);
+				pthread_mutex_unlock(m);
+			}
+			_exit(0);
+		}
+		nr_ok += waitpid(pid, &status, 0) == pid && status == 0;
+	}
+	SHOW(nr_ok);
+	fflush(stdout);
+	_exit(0);
+}
+
 T_MAIN(T_CASE(child_exits), T_CASE(child_serves), T_CASE(both_use), T_CASE(last_close),
        T_CASE(killed), T_CASE(workers), T_CASE(accept_then_fork), T_CASE(daemonised),
        T_CASE(spawns), T_CASE(inherited_listener), T_CASE(as_successor), T_CASE(stopped),
        T_CASE(blocked_thread), T_CASE(among_openers), T_CASE(exec_listener_blocking),
-       T_CASE(vfork_forks))
+       T_CASE(vfork_forks), T_CASE(robust_children))

@@ -196,6 +196,27 @@ static void handler_wakes(void)
 	SHOW(got);
 }
 
+/* The same by a signal that is a fault when it is not sent. */
+static void fault_sent(void)
+{
+	struct sigaction sa = {.sa_handler = on_send_and_look, .sa_flags = SA_RESTART};
+	struct sigevent ev = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGABRT};
+	struct itimerspec it = {0};
+	unsigned int got = 0;
+	timer_t timer;
+
+	t_pair(handler_fd);
+	sigaction(SIGABRT, &sa, NULL);
+	timer_create(CLOCK_MONOTONIC, &ev, &timer);
+	for (unsigned int i = 0; i < 2000; i++) {
+		it.it_value.tv_nsec = 1000 + i * 7 % 90 * 1000;
+		timer_settime(timer, 0, &it, NULL);
+		got += read(handler_fd[1], buf, 1) == 1;
+	}
+	timer_delete(timer);
+	SHOW(got);
+}
+
 static void masked(void)
 {
 	sigset_t all, none;
@@ -472,6 +493,6 @@ static void sleeps(void)
 	waitpid(pid, NULL, 0);
 }
 
-T_MAIN(T_CASE(interrupted), T_CASE(restarted), T_CASE(jumped), T_CASE(handler_sends), T_CASE(handler_wakes),
+T_MAIN(T_CASE(interrupted), T_CASE(restarted), T_CASE(jumped), T_CASE(handler_sends), T_CASE(handler_wakes), T_CASE(fault_sent),
        T_CASE(masked), T_CASE(cancelled), T_CASE(cancel_due), T_CASE(cancel_busy), T_CASE(exit_with_readers), T_CASE(sleeps),
        T_CASE(part_way))
