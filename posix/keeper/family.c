@@ -144,6 +144,7 @@ static void __attribute__((noreturn)) keep(const struct keeper_fdset *theirs, in
 		dprintf(ready_fd, "%s\n", err[0] ? err : strerror(-r));
 		_exit(1);
 	}
+	keeper_xsk_last(&k); /* no member asks for it: the first has the port already */
 	keeper_run(&k, 0, err, ready_fd);
 }
 
