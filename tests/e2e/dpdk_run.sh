@@ -292,7 +292,11 @@ case_ nginx/af_packet nginx_af_packet
 case_ daemon/af_packet daemon_af_packet
 case_ iperf3/af_packet iperf_af_packet
 case_ threads/af_packet threads_af_packet
-case_ node/af_packet node_af_packet
+if command -v node >/dev/null; then
+	case_ node/af_packet node_af_packet
+else
+	say "SKIP node/af_packet: no node here"
+fi
 if (: <>/dev/net/tun) 2>/dev/null; then
 	case_ redis/tap redis_tap
 else
