@@ -121,6 +121,9 @@ static int accept_kernel(int fd, struct sockaddr *addr, socklen_t *len, int flag
 
 	if (!sys_poll_now(&p, 1))
 		return -EAGAIN;
+	r = shim_fd_room(fd);
+	if (r < 0)
+		return r;
 	has = shim_libc()->fcntl(fd, F_GETFL);
 	if (!(has & O_NONBLOCK))
 		shim_libc()->fcntl(fd, F_SETFL, has | O_NONBLOCK);

@@ -219,6 +219,19 @@ int shim_fd_within(int fd)
 	return fd;
 }
 
+int shim_fd_room(int fd)
+{
+	int probe;
+
+	if (shim_likely(!shim_nofile_extra))
+		return 0;
+	probe = shim_libc()->fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	if (probe < 0)
+		return -errno;
+	sys_close(probe);
+	return probe < shim_nofile_limit ? 0 : -EMFILE;
+}
+
 /* ---- socket(2) ---- */
 
 static bool may_be_ours(int domain, int type, int protocol)
@@ -330,6 +343,16 @@ LANE_EXPORT int listen(int fd, int backlog)
 	return r;
 }
 
+/* On a socket that is none of the lane's. Flags that are wrong are so before there is a number. */
+static int accept_other(int fd, struct sockaddr *addr, socklen_t *len, int flags)
+{
+	int r = flags & ~(SOCK_CLOEXEC | SOCK_NONBLOCK) ? 0 : shim_fd_room(fd);
+
+	if (r < 0)
+		return r;
+	return shim_fd_new(shim_fd_within(shim_libc()->accept4(fd, addr, len, flags)));
+}
+
 LANE_EXPORT int accept4(int fd, struct sockaddr *addr, socklen_t *len, int flags)
 {
 	struct shim_local *l;
@@ -340,8 +363,7 @@ LANE_EXPORT int accept4(int fd, struct sockaddr *addr, socklen_t *len, int flags
 	if (!l && shim_adopt_inherited(fd))
 		l = shim_get_sock(fd);
 	if (!l)
-		return (int)shim_ret(shim_fd_new(
-			shim_fd_within(shim_libc()->accept4(fd, addr, len, flags))));
+		return (int)shim_ret(accept_other(fd, addr, len, flags));
 	r = shim_accept(fd, l, addr, len, flags);
 	shim_put(l);
 	return (int)shim_ret(r);

@@ -72,6 +72,9 @@ int64_t shim_sndtimeo_us(struct shim_local *l);
 int64_t shim_time_left(int64_t timeo_us, uint64_t *start);
 /* A new number of the program: -EMFILE (and closed) where it is beyond the program's own limit. */
 int shim_fd_within(int fd);
+/* Before a call on 'fd' that takes something to give it a number: 0 if the program's limit has one left, or
+ * -errno. Another thread may take it meanwhile: shim_fd_within() still has to look. */
+int shim_fd_room(int fd);
 
 /* ---- listen.c, accept.c, connect.c, close.c ---- */
 int shim_listen(int fd, struct shim_local *l, int backlog);
