@@ -177,10 +177,13 @@ static void splice_abandon(void *arg)
 /* Waits for the pipe unless that is not wanted (SPLICE_F_NONBLOCK says nothing of the socket): 1: ready, or -errno. 'l' is what the caller holds. */
 static int pipe_ready(struct shim_local *l, int fd, short events, unsigned int flags)
 {
+	int r, has = shim_libc()->fcntl(fd, F_GETFL);
 	struct pollfd p = {.fd = fd, .events = events};
-	int r;
 
-	if ((flags & SPLICE_F_NONBLOCK) || (shim_libc()->fcntl(fd, F_GETFL) & O_NONBLOCK)) {
+	/* The other end of it never gets ready. */
+	if ((has & O_ACCMODE) == (events & POLLOUT ? O_RDONLY : O_WRONLY))
+		return -EBADF;
+	if ((flags & SPLICE_F_NONBLOCK) || (has & O_NONBLOCK)) {
 		r = (int)sys_poll_now(&p, 1);
 		return !r ? -EAGAIN : r > 0 && (events & POLLOUT) && (p.revents & POLLERR) ? -EPIPE : r;
 	}
