@@ -56,22 +56,23 @@ int shim_cmsg_name(struct msghdr *m, const struct lane_ep *ep, bool v6)
 	return shim_copy_out(m->msg_name, &ss, room < len ? room : len);
 }
 
-/* Appends one; what does not fit sets MSG_CTRUNC. */
+/* Appends one, cut to the room that is left: MSG_CTRUNC, as without room for its head. */
 static void append(struct msghdr *m, uint8_t *buf, size_t *at, int level, int type, const void *data,
 		   size_t len)
 {
+	size_t room = m->msg_control ? m->msg_controllen - *at : 0;
 	struct cmsghdr *c = (void *)(buf + *at);
 
-	if (*at + CMSG_SPACE(len) > CONTROL_MAX || *at + CMSG_LEN(len) > m->msg_controllen) {
+	if (room < CMSG_LEN(len))
 		m->msg_flags |= MSG_CTRUNC;
+	if (room < sizeof(*c) || *at + CMSG_SPACE(len) > CONTROL_MAX)
 		return;
-	}
 	memset(c, 0, CMSG_SPACE(len));
 	c->cmsg_level = level;
 	c->cmsg_type = type;
-	c->cmsg_len = CMSG_LEN(len);
+	c->cmsg_len = room < CMSG_LEN(len) ? room : CMSG_LEN(len);
 	memcpy(CMSG_DATA(c), data, len);
-	*at += CMSG_SPACE(len);
+	*at += room < CMSG_SPACE(len) ? room : CMSG_SPACE(len);
 }
 
 /* When a datagram came, on the wall's clock. */
@@ -110,24 +111,20 @@ static void append_pktinfo(struct msghdr *m, uint8_t *buf, size_t *at, const str
 	append(m, buf, at, IPPROTO_IP, IP_PKTINFO, &four, sizeof(four));
 }
 
-/* Hands 'at' bytes of control messages to the program. */
-static int put_control(struct msghdr *m, const uint8_t *buf, size_t at)
+/* Hands 'at' bytes of control messages to the program. Where they cannot be written there are none: what was
+ * received is gone from the queue, so this is no error. */
+static void put_control(struct msghdr *m, const uint8_t *buf, size_t at)
 {
-	if (at > m->msg_controllen)
-		at = m->msg_controllen;
-	if (shim_copy_out(m->msg_control, buf, at) < 0)
-		return -EFAULT;
-	m->msg_controllen = at;
-	return 0;
+	m->msg_controllen = shim_copy_out(m->msg_control, buf, at) < 0 ? 0 : at;
 }
 
-int shim_cmsg_put_inq(struct msghdr *m, int inq)
+void shim_cmsg_put_inq(struct msghdr *m, int inq)
 {
 	_Alignas(struct cmsghdr) uint8_t buf[CONTROL_MAX];
 	size_t at = 0;
 
 	append(m, buf, &at, IPPROTO_TCP, TCP_CM_INQ, &inq, sizeof(inq));
-	return put_control(m, buf, at);
+	put_control(m, buf, at);
 }
 
 /* The sockaddr of who says so, behind what is said. */
@@ -139,7 +136,7 @@ struct recverr {
 	} from;
 };
 
-int shim_cmsg_put_error(struct msghdr *m, const struct lane_udp_error *e, bool v6)
+void shim_cmsg_put_error(struct msghdr *m, const struct lane_udp_error *e, bool v6)
 {
 	_Alignas(struct cmsghdr) uint8_t buf[CONTROL_MAX];
 	struct recverr r = {.ee = {.ee_errno = (uint32_t)e->err,
@@ -152,28 +149,20 @@ int shim_cmsg_put_error(struct msghdr *m, const struct lane_udp_error *e, bool v
 	socklen_t len = shim_addr_fill(&from, v6, &ss);
 	size_t at = 0;
 
-	if (!m->msg_control) {
-		m->msg_controllen = 0;
-		return 0;
-	}
 	memcpy(&r.from, &ss, len);
 	append(m, buf, &at, v6 ? IPPROTO_IPV6 : IPPROTO_IP, v6 ? IPV6_RECVERR : IP_RECVERR, &r,
 	       sizeof(r.ee) + len);
-	return put_control(m, buf, at);
+	put_control(m, buf, at);
 }
 
-int shim_cmsg_put(struct msghdr *m, const struct lane_udp_msg *msg, uint16_t size, uint32_t wanted,
-		  bool v6)
+void shim_cmsg_put(struct msghdr *m, const struct lane_udp_msg *msg, uint16_t size, uint32_t wanted,
+		   bool v6)
 {
 	_Alignas(struct cmsghdr) uint8_t buf[CONTROL_MAX];
 	int ttl = msg->ttl, tos = msg->tos, each = size;
 	uint8_t tos4 = msg->tos;
 	size_t at = 0;
 
-	if (!m->msg_control || !wanted) {
-		m->msg_controllen = 0;
-		return 0;
-	}
 	if (wanted & (SHIM_CMSG_TIMESTAMP | SHIM_CMSG_TIMESTAMPNS))
 		append_time(m, buf, &at, wanted, msg->rx_us);
 	if ((wanted & SHIM_CMSG_OVFL) && msg->nr_dropped)
@@ -190,5 +179,5 @@ int shim_cmsg_put(struct msghdr *m, const struct lane_udp_msg *msg, uint16_t siz
 		append(m, buf, &at, IPPROTO_IPV6, IPV6_TCLASS, &tos, sizeof(tos));
 	else if (wanted & SHIM_CMSG_TOS)
 		append(m, buf, &at, IPPROTO_IP, IP_TOS, &tos4, sizeof(tos4));
-	return put_control(m, buf, at);
+	put_control(m, buf, at);
 }

@@ -14,12 +14,12 @@ int shim_cmsg_sender(const struct msghdr *m, struct lane_ip *src, uint16_t *segm
 int shim_cmsg_name(struct msghdr *m, const struct lane_ep *ep, bool v6);
 /* Writes what the program asked for (SHIM_CMSG_*) to m->msg_control, as much as fits: MSG_CTRUNC.
  * 'size': of each of the datagrams that were joined, 0: none were. */
-int shim_cmsg_put(struct msghdr *m, const struct lane_udp_msg *msg, uint16_t size, uint32_t wanted,
-		  bool v6);
+void shim_cmsg_put(struct msghdr *m, const struct lane_udp_msg *msg, uint16_t size, uint32_t wanted,
+		   bool v6);
 /* TCP_INQ: how much is left. */
-int shim_cmsg_put_inq(struct msghdr *m, int inq);
+void shim_cmsg_put_inq(struct msghdr *m, int inq);
 /* What MSG_ERRQUEUE tells besides the payload. */
-int shim_cmsg_put_error(struct msghdr *m, const struct lane_udp_error *e, bool v6);
+void shim_cmsg_put_error(struct msghdr *m, const struct lane_udp_error *e, bool v6);
 /* Descriptors that the kernel put into a message drop stale entries of their numbers, and those of
  * the lane become known (pass.c). */
 void shim_cmsg_rights(const struct msghdr *m);

@@ -36,7 +36,6 @@ static int inq(struct shim_local *l)
 ssize_t shim_recvmsg(struct shim_local *l, struct msghdr *m, int flags)
 {
 	ssize_t r;
-	int err;
 
 	if (l->dgram)
 		return shim_udp_recv(l, m, flags);
@@ -46,11 +45,10 @@ ssize_t shim_recvmsg(struct shim_local *l, struct msghdr *m, int flags)
 	/* A stream says not who sent it. */
 	m->msg_namelen = 0;
 	m->msg_flags = flags & (MSG_OOB | MSG_CMSG_CLOEXEC);
-	if (m->msg_controllen && wants_inq(l)) {
-		err = shim_cmsg_put_inq(m, inq(l));
-		return err < 0 ? err : r;
-	}
-	m->msg_controllen = 0;
+	if (wants_inq(l))
+		shim_cmsg_put_inq(m, m->msg_control ? inq(l) : 0);
+	else
+		m->msg_controllen = 0;
 	return r;
 }
 

@@ -362,7 +362,7 @@ static ssize_t lane_recv(struct shim_local *l, struct msghdr *m, int flags)
 	total = flags & MSG_TRUNC ? (ssize_t)msg.len : r;
 	r = shim_cmsg_name(m, &msg.remote, l->v6);
 	if (r == 0)
-		r = shim_cmsg_put(m, &msg, size, wanted, l->v6);
+		shim_cmsg_put(m, &msg, size, wanted, l->v6);
 	return r < 0 ? r : total;
 }
 
@@ -392,7 +392,7 @@ static ssize_t lane_recv_error(struct shim_local *l, struct msghdr *m)
 	m->msg_flags = MSG_ERRQUEUE | (e.len > (size_t)total ? MSG_TRUNC : 0);
 	r = shim_cmsg_name(m, &e.remote, l->v6);
 	if (r == 0)
-		r = shim_cmsg_put_error(m, &e, l->v6);
+		shim_cmsg_put_error(m, &e, l->v6);
 	return r < 0 ? r : n;
 }
 

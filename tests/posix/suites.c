@@ -265,6 +265,12 @@ static void splice_edges(void)
 	SHOW(splice(p[0], NULL, fd[0], &at, 10, 0));
 	SHOW(splice(p[0], &at, fd[0], NULL, 10, 0));
 	SHOW(splice(fd[1], NULL, p[1], NULL, 10, 0x100));
+	SHOW(splice(p[1], NULL, fd[0], NULL, 10, 0));
+	SHOW(splice(p[1], NULL, fd[0], NULL, 10, SPLICE_F_NONBLOCK));
+	SHOW(splice(p[1], NULL, fd[0], NULL, 0, 0));
+	SHOW(splice(fd[1], NULL, p[0], NULL, 10, 0));
+	SHOW(splice(fd[1], NULL, p[0], NULL, 10, SPLICE_F_NONBLOCK));
+	SHOW(sendfile(p[0], fd[1], NULL, 3));
 	MUST(write(fd[0], "hello", 5));
 	SHOW(sendfile(p[1], fd[1], NULL, 3));
 	SHOW(sendfile(p[1], fd[1], &at, 3));
@@ -342,6 +348,36 @@ static void show_inq(int fd, size_t len)
 	c = CMSG_FIRSTHDR(&m);
 	if (c)
 		t_say("%d %d: %d", c->cmsg_level, c->cmsg_type, *(int *)CMSG_DATA(c));
+}
+
+/* Where control messages do not fit or cannot be written, the bytes come all the same. */
+static void left_to_read_nowhere(void)
+{
+	static const size_t rooms[] = {0, 8, 15, 16, 18, 20, 21, 23, 24};
+	_Alignas(struct cmsghdr) char control[64];
+	struct iovec v = {buf, 2};
+	struct msghdr m;
+	int fd[2], on = 1;
+	size_t i;
+
+	t_pair(fd);
+	MUST(setsockopt(fd[1], IPPROTO_TCP, INQ, &on, sizeof(on)));
+	MUST(write(fd[0], "0123456789abcdefghijklmnopqrstuvwxyz", 36));
+	t_poll(fd[1], POLLIN, 1000);
+	for (i = 0; i < sizeof(rooms) / sizeof(*rooms) + 2; i++) {
+		size_t room = i < sizeof(rooms) / sizeof(*rooms) ? rooms[i] : sizeof(control);
+
+		memset(control, 0xee, sizeof(control));
+		m = (struct msghdr){.msg_iov = &v, .msg_iovlen = 1, .msg_control = control, .msg_controllen = room};
+		if (room == sizeof(control))
+			m.msg_control = i & 1 ? NULL : (void *)8;
+		SHOW(recvmsg(fd[1], &m, 0));
+		t_say("room %zu: %.2s, length %zu, %s%s", room, buf, m.msg_controllen,
+		      m.msg_flags & MSG_CTRUNC ? "cut" : "whole", m.msg_flags & ~MSG_CTRUNC ? ", more" : "");
+		for (size_t k = 0; m.msg_control == control && k < room && k < CMSG_LEN(sizeof(int)); k++)
+			t_say("%02x", (uint8_t)control[k]);
+	}
+	SHOW(recv(fd[1], buf, 20, 0));
 }
 
 static void left_to_read(void)
@@ -472,6 +508,6 @@ T_MAIN(T_CASE(write_learns_of_reset), T_CASE(write_finds_room),
        T_CASE(accept_beside_exec), T_CASE(exit_beside_exec),
        T_CASE(epoll_tells_all), T_CASE(nothing_written), T_CASE(urgent_datagram),
        T_CASE(signals_asked_for), T_CASE(null_takes_nothing), T_CASE(bound_to_any_port),
-       T_CASE(splice_edges), T_CASE(vectors_with_flags), T_CASE(streams_do_not_seek), T_CASE(left_to_read),
+       T_CASE(splice_edges), T_CASE(vectors_with_flags), T_CASE(streams_do_not_seek), T_CASE(left_to_read), T_CASE(left_to_read_nowhere),
        T_CASE(fast_open_late), T_CASE(serves_after_connect), T_CASE(no_fin_wait_2),
        T_CASE(clock_that_stands))
