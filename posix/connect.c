@@ -299,6 +299,27 @@ int shim_connect_again(struct shim_local *l)
 	return r > 0 ? -EALREADY : r;
 }
 
+bool shim_connect_failed(struct shim_local *l)
+{
+	struct shim_view *v = &shim.view;
+	struct lane_tcp_status st;
+	struct lane_tcp *pcb;
+	struct shim_sock *s;
+	bool failed = false;
+
+	if (!(shim_sock_flags(l) & SHIM_SOCK_CONNECTING))
+		return false;
+	shim_enter(v);
+	shim_turn(v); /* a RST may wait */
+	pcb = shim_tcp_of(l, &s);
+	if (pcb) {
+		lane_tcp_get_status(v->ln, pcb, &st);
+		failed = st.state == LANE_TCP_CLOSED && !st.was_connected;
+	}
+	shim_leave(v);
+	return failed;
+}
+
 int shim_connect(int fd, struct shim_local *l, const struct sockaddr *addr, socklen_t len)
 {
 	unsigned int flags;

@@ -24,6 +24,7 @@ static int tcp_local(int fd, struct shim_local *l, struct lane_ep *ep)
 {
 	struct shim_view *v = &shim.view;
 	struct lane_tcp *pcb;
+	struct lane_ep bound;
 	struct shim_sock *s;
 	bool of_kernel;
 
@@ -35,7 +36,12 @@ static int tcp_local(int fd, struct shim_local *l, struct lane_ep *ep)
 	shim_leave(v);
 	if (!pcb)
 		return -EBADF;
-	return of_kernel ? shim_addr_of_kernel(fd, ep) : 0;
+	if (of_kernel)
+		return shim_addr_of_kernel(fd, ep);
+	/* Bound since its connect() failed. */
+	if (shim_connect_failed(l) && shim_addr_of_kernel(fd, &bound) == 0 && bound.port)
+		*ep = bound;
+	return 0;
 }
 
 int shim_getsockname(int fd, struct shim_local *l, struct sockaddr *addr, socklen_t *len)

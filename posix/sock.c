@@ -303,8 +303,9 @@ LANE_EXPORT int bind(int fd, const struct sockaddr *addr, socklen_t len)
 	}
 	if (!l)
 		return shim_libc()->bind(fd, addr, len);
-	/* A lane socket that is no FRESH one any more has a local address: its shadow, or it, says so. */
-	if (l->kind == SHIM_SOCK && l->shadow < 0) {
+	/* A lane socket that is no FRESH one any more has a local address: its shadow, or it, says so. Not so after
+	 * an attempt to connect that has failed: its kernel socket takes the address for the next one. */
+	if (l->kind == SHIM_SOCK && l->shadow < 0 && !shim_connect_failed(l)) {
 		shim_put(l);
 		return (int)shim_ret(-EINVAL);
 	}

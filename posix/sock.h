@@ -82,6 +82,8 @@ int shim_accept(int fd, struct shim_local *l, struct sockaddr *addr, socklen_t *
 int shim_connect(int fd, struct shim_local *l, const struct sockaddr *addr, socklen_t len);
 /* What a connect() of a sock says that is not unconnected: 0 once, when it was under way and succeeded. */
 int shim_connect_again(struct shim_local *l);
+/* Its connect() is over, without success, and the program has not called connect() again. */
+bool shim_connect_failed(struct shim_local *l);
 int shim_shutdown(int fd, struct shim_local *l, int how);
 /* close(2) and its kin, of any number. */
 int shim_close(int fd);

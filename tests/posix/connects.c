@@ -201,6 +201,52 @@ static void twenty_at_once(void)
 	t_say("%d", good);
 }
 
+/* After an attempt that nobody waited for has failed the socket has no port, and may be bound; but it is no
+ * socket that never tried. */
+static void bound_after_failure(void)
+{
+	struct sockaddr_in a = t_addr(dead_port()), any = t_addr(0), own;
+	socklen_t len = sizeof(own);
+
+	for (int asked = 0; asked < 2; asked++) {
+		int l = t_listen(3), s = (int)MUST(socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0)), c, port, r;
+
+		connect(s, (struct sockaddr *)&a, sizeof(a));
+		t_say("%s", t_poll(s, POLLIN | POLLOUT | POLLRDHUP, 1000));
+		if (asked)
+			t_say("SO_ERROR %s", strerrorname_np(so_error(s)));
+		SHOW(bind(s, (struct sockaddr *)&any, sizeof(any)));
+		SHOW(bind(s, (struct sockaddr *)&any, sizeof(any)));
+		port = t_port(s);
+		SHOW(port > 0);
+		SHOW(listen(s, 3));
+		t_say("%s", t_poll(s, POLLIN | POLLOUT | POLLRDHUP, 0));
+		any.sin_port = htons((uint16_t)t_port(l));
+		SHOW(connect(s, (struct sockaddr *)&any, sizeof(any)));
+		r = connect(s, (struct sockaddr *)&any, sizeof(any));
+		SHOW(r == 0 || errno == EINPROGRESS);
+		t_say("%s", t_poll(s, POLLOUT, 1000));
+		c = (int)MUST(accept(l, (struct sockaddr *)&own, &len));
+		SHOW(ntohs(own.sin_port) == port);
+		SHOW(write(s, "abc", 3));
+		SHOW(t_read_all(c, buf, 3));
+		any.sin_port = 0;
+	}
+}
+
+/* One that was bound to a port before keeps it. */
+static void bound_before_failure(void)
+{
+	struct sockaddr_in a = t_addr(dead_port()), any = t_addr(0), own = t_addr(20123);
+	int s = (int)MUST(socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0));
+
+	MUST(bind(s, (struct sockaddr *)&own, sizeof(own)));
+	connect(s, (struct sockaddr *)&a, sizeof(a));
+	t_poll(s, POLLOUT, 1000);
+	SHOW(bind(s, (struct sockaddr *)&any, sizeof(any)));
+	SHOW(listen(s, 3));
+}
+
 /* SO_SNDTIMEO bounds a blocking connect; the next one waits for the same handshake. */
 static void patience(void)
 {
@@ -221,4 +267,5 @@ static void patience(void)
 
 T_MAIN(T_CASE(refused_blocking), T_CASE(refused_nonblocking), T_CASE(progress), T_CASE(arguments),
        T_CASE(any_address), T_CASE(bound), T_CASE(self), T_CASE(disconnect),
-       T_CASE(other_families), T_CASE(twenty_at_once), T_CASE(patience))
+       T_CASE(other_families), T_CASE(twenty_at_once), T_CASE(patience),
+       T_CASE(bound_after_failure), T_CASE(bound_before_failure))
