@@ -54,6 +54,9 @@
 	X(ssize_t, pread64, (int, void *, size_t, off_t))                                          \
 	X(int, fstat, (int, struct stat *))                                                        \
 	X(int, __fxstat, (int, int, struct stat *))                                                \
+	X(int, fstatat, (int, const char *, struct stat *, int))                                   \
+	X(int, __fxstatat, (int, int, const char *, struct stat *, int))                           \
+	X(int, statx, (int, const char *, int, unsigned int, struct statx *))                      \
 	X(int, close, (int))                                                                       \
 	X(int, close_range, (unsigned int, unsigned int, int))                                     \
 	X(int, dup, (int))                                                                         \

@@ -366,6 +366,35 @@ static ino_t inode(int fd)
 	return st.st_ino;
 }
 
+/* All calls tell the same inode of a number; a path that is not empty is another file. */
+static void inode_by_other_calls(void)
+{
+	struct stat st;
+	struct statx x;
+	int l = t_listen(5), fd[4];
+	ino_t is;
+
+	fd[0] = t_connect(t_port(l));
+	fd[1] = (int)MUST(accept(l, NULL, NULL));
+	fd[2] = l;
+	fd[3] = (int)MUST(socket(AF_UNIX, SOCK_STREAM, 0));
+	for (int i = 0; i < 4; i++) {
+		is = inode(fd[i]);
+		SHOW(fstatat(fd[i], "", &st, AT_EMPTY_PATH));
+		t_say("%s %d", st.st_ino == is ? "the same" : "another", S_ISSOCK(st.st_mode));
+		SHOW(statx(fd[i], "", AT_EMPTY_PATH, STATX_BASIC_STATS, &x));
+		t_say("%s %d", x.stx_ino == is ? "the same" : "another", S_ISSOCK(x.stx_mode));
+		SHOW(fstatat(fd[i], "", &st, 0));
+		SHOW(fstatat(fd[i], "x", &st, AT_EMPTY_PATH));
+		SHOW(fstatat(fd[i], (void *)8, &st, AT_EMPTY_PATH));
+		SHOW(fstatat(fd[i], "/dev/null", &st, AT_EMPTY_PATH));
+		t_say("%s %d", st.st_ino == is ? "the same" : "another", S_ISCHR(st.st_mode));
+		SHOW(statx(fd[i], "/dev/null", AT_EMPTY_PATH, STATX_BASIC_STATS, &x));
+		t_say("%s", x.stx_ino == is ? "the same" : "another");
+	}
+	SHOW(fstatat(999, "", &st, AT_EMPTY_PATH));
+}
+
 /* dovecot: the receiver compares the inode with what the sender saw before. */
 static void inode_goes_along(void)
 {
@@ -439,4 +468,5 @@ static void message_after_exec(void)
 
 T_MAIN(T_CASE(lowest), T_CASE(duplicates_share), T_CASE(dup2_over), T_CASE(shutdown_wakes),
        T_CASE(ranges), T_CASE(numbers_reused), T_CASE(stats), T_CASE(too_few), T_CASE(stdio),
-       T_CASE(standard_numbers), T_CASE(while_blocked), T_CASE(limit_for_all), T_CASE(inode_goes_along), T_CASE(message_after_exec))
+       T_CASE(standard_numbers), T_CASE(while_blocked), T_CASE(limit_for_all), T_CASE(inode_goes_along),
+       T_CASE(inode_by_other_calls), T_CASE(message_after_exec))
