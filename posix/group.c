@@ -143,16 +143,18 @@ int shim_group_set(int fd, struct shim_local *l, int level, int name, const void
 	return shim_libc()->setsockopt(fd, level, name, val, len) < 0 ? -errno : 0;
 }
 
-void shim_group_adopt(const struct shim_local *fresh, struct lane_udp *pcb)
+int shim_group_adopt(const struct shim_local *fresh, struct lane_udp *pcb)
 {
 	struct lane_ip group;
+	int r = 0;
 
-	for (unsigned int i = 0; i < SHIM_KEPT; i++) {
+	for (unsigned int i = 0; i < SHIM_KEPT && r == 0; i++) {
 		const struct shim_kept *k = &fresh->kept[i];
 
 		if (k->level != IPPROTO_UDP || k->name != IP_ADD_MEMBERSHIP)
 			continue;
 		group = lane_ip4((uint32_t)k->val);
-		lane_udp_join(shim.view.ln, pcb, 0, &group, NULL);
+		r = lane_udp_join(shim.view.ln, pcb, 0, &group, NULL);
 	}
+	return r;
 }

@@ -317,7 +317,7 @@ LANE_EXPORT int bind(int fd, const struct sockaddr *addr, socklen_t len)
 	if (r < 0 && errno == EADDRNOTAVAIL && l->kind == SHIM_FRESH)
 		r = (int)shim_ret(shim_own_bind(fd, l, addr, len));
 	if (r == 0 && l->kind == SHIM_FRESH && l->dgram)
-		shim_udp_bound(fd, l);
+		r = (int)shim_ret(shim_udp_bound(fd, l));
 	else if (r == 0 && l->kind == SHIM_FRESH)
 		l->any_port = asked_any_port(addr, len);
 	shim_put(l);

@@ -141,6 +141,7 @@ ssize_t shim_recvmsg(struct shim_local *l, struct msghdr *m, int flags);
 ssize_t shim_sendmsg(struct shim_local *l, const struct msghdr *m, int flags);
 ssize_t shim_udp_recv(struct shim_local *l, struct msghdr *m, int flags);
 ssize_t shim_udp_send(struct shim_local *l, const struct msghdr *m, int flags);
+/* bind() of the kernel socket has succeeded: what it says, 0 or -ENOBUFS. */
 int shim_udp_bound(int fd, struct shim_local *fresh);
 int shim_udp_connect(int fd, struct shim_local *l, const struct sockaddr *addr, socklen_t len);
 /* First send of a socket that is not bound: if the lane reaches 'addr', it becomes a sock. */
@@ -154,8 +155,8 @@ int shim_setsockopt(int fd, struct shim_local *l, int level, int name, const voi
 /* opt_udp.c: the kernel socket of a UDP sock took this option: the lane follows. */
 /* setsockopt(2) of a kernel socket, but for memberships of groups on an interface whose address is the lane's (group.c). */
 int shim_group_set(int fd, struct shim_local *l, int level, int name, const void *val, socklen_t len);
-/* Under the lock: 'pcb' joins what the socket has joined before it was bound. */
-void shim_group_adopt(const struct shim_local *fresh, struct lane_udp *pcb);
+/* Under the lock: 'pcb' joins what the socket has joined before it was bound. -ENOBUFS: the lane has no room for it. */
+int shim_group_adopt(const struct shim_local *fresh, struct lane_udp *pcb);
 void shim_udp_mirror_opt(int fd, struct shim_local *l, int level, int name);
 /* What a kernel socket's options are, for a pcb that takes over from it. */
 #define SHIM_KOPTS_INTS 24

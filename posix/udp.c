@@ -50,7 +50,7 @@ static int make(int fd, const struct shim_local *l, const struct lane_ep *local,
 		if (r == 0 && remote)
 			r = lane_udp_connect(v->ln, pcb, remote);
 		if (r == 0)
-			shim_group_adopt(l, pcb);
+			r = shim_group_adopt(l, pcb);
 		if (r < 0)
 			shim_sock_release(v, *index, v->row);
 	} else if (s) {
@@ -60,36 +60,40 @@ static int make(int fd, const struct shim_local *l, const struct lane_ep *local,
 	return r;
 }
 
-static void become(int fd, struct shim_local *fresh, const struct lane_ep *remote)
+/* -ENOBUFS: there is no room for its groups, and it has none of them. Else 0, whoever serves it now. */
+static int become(int fd, struct shim_local *fresh, const struct lane_ep *remote)
 {
 	struct shim_view *v = &shim.view;
 	enum shim_fallback why;
 	struct lane_ep local;
 	uint32_t index;
+	int r = 0;
 
 	if (shim_addr_of_kernel(fd, &local) < 0 || !local.port)
-		return;
+		return 0;
 	why = shim_refuses(fd, fresh, &local);
-	if (why == SHIM_NR_FB && make(fd, fresh, &local, remote, &index) < 0)
-		why = SHIM_FB_ARENA_FULL;
+	if (why == SHIM_NR_FB) {
+		r = make(fd, fresh, &local, remote, &index);
+		why = r < 0 ? SHIM_FB_ARENA_FULL : SHIM_NR_FB;
+	}
 	if (why != SHIM_NR_FB) {
 		shim_fresh_kernel(fresh, why);
-		return;
+		return r == -ENOBUFS ? r : 0;
 	}
 	if (shim_fresh_become(fd, fresh, index, true) < 0) {
 		shim_enter(v);
 		shim_sock_release(v, index, v->row);
 		shim_leave(v);
 	}
+	return 0;
 }
 
 /* bind() of the kernel socket has succeeded. */
 int shim_udp_bound(int fd, struct shim_local *fresh)
 {
 	if (shim_join())
-		become(fd, fresh, NULL);
-	else
-		shim_fresh_kernel(fresh, shim.why);
+		return become(fd, fresh, NULL);
+	shim_fresh_kernel(fresh, shim.why);
 	return 0;
 }
 

@@ -34,7 +34,25 @@ def answer(u):
         u.sendto(data, peer)
 
 
+def no_room():
+    """The lane has room for 64 memberships: what does not fit is said by bind(), or by the joining itself."""
+    socks = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(12)]
+    for i, u in enumerate(socks[:11]):
+        for k in range(6):
+            u.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, mreq(f'239.8.{i}.{k}'))
+    for u in socks[:10]:
+        u.bind(('0.0.0.0', 0))
+    fails(105, socks[10].bind, ('0.0.0.0', 0))
+    socks[11].bind(('0.0.0.0', 0))
+    for k in range(4):
+        socks[11].setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, mreq(f'239.8.11.{k}'))
+    fails(105, socks[11].setsockopt, socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, mreq('239.8.11.4'))
+    for u in socks:
+        u.close()
+
+
 def server(address):
+    no_room()
     u = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     u.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, mreq(V4[0]))
     u.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, mreq('239.7.7.4'))
