@@ -1,5 +1,5 @@
 /*
- * handshake_test.c - opening: RFC 9293 3.5, 3.10.7.1 to 3.10.7.3, options, backlog, listener's end
+ * handshake_test.c - opening by the peer: RFC 9293 3.5, 3.10.7.1 and 3.10.7.2, options, backlog, listener's end
  */
 #include "tests/unit/tcp/script.h"
 
@@ -148,128 +148,6 @@ static void test_no_port__reset(void **state)
 	script_in("R. 10 ack 3");
 	script_silent();
 	assert_int_equal(s.ln->st->stats.drops[LANE_DROP_TCP_NO_PORT], 2);
-	script_close();
-}
-
-static void test_active__options(void **state)
-{
-	(void)state;
-	script_open(NULL);
-	script_connect(NULL);
-	assert_int_equal(s.last.opts.have,
-			 LANE_OPT_MSS | LANE_OPT_WSCALE | LANE_OPT_SACK_OK | LANE_OPT_TS);
-	assert_in_range(s.last.sport, s.ln->net->port_min, s.ln->net->port_max);
-	script_in("S. 0 ack 1 win 8000 mss 1000 ws 2 ts 77:0 sackok");
-	script_out(". 1 ack 1 ts 0:77");
-	assert_int_equal(script_events(s.pcb) & LANE_EV_CONNECTED, LANE_EV_CONNECTED);
-	assert_int_equal(lane_tcp_snd_mss(s.ln, s.pcb), 988);
-	script_close();
-}
-
-static void test_active__peer_without_options(void **state)
-{
-	(void)state;
-	script_open(NULL);
-	script_connect("S. 0 ack 1 win 8000");
-	assert_int_equal(s.last.opts.have, 0);
-	assert_int_equal(lane_tcp_snd_mss(s.ln, s.pcb), script_default_mss());
-	script_close();
-}
-
-static void test_active__refused(void **state)
-{
-	(void)state;
-	script_open(NULL);
-	script_connect(NULL);
-	script_in("R 0"); /* without an ACK it means nothing */
-	assert_int_equal(script_state(), LANE_TCP_SYN_SENT);
-	script_in("R. 0 ack 1");
-	assert_int_equal(script_state(), LANE_TCP_CLOSED);
-	assert_int_equal(script_events(s.pcb), LANE_EV_ERROR);
-	assert_int_equal(lane_tcp_take_error(s.ln, s.pcb), ECONNREFUSED);
-	assert_int_equal(lane_tcp_take_error(s.ln, s.pcb), 0);
-	assert_int_equal(lane_tcp_read(s.ln, s.pcb, NULL, 1, false, 0, NULL), 0);
-	assert_int_equal(lane_tcp_write(s.ln, s.pcb, "x", 1, false, NULL), -EPIPE);
-	/* And it may be used again. */
-	lane_tcp_disconnect(s.ln, s.pcb);
-	lane_tcp_put(s.ln, s.pcb);
-	s.pcb = NULL;
-	script_close();
-}
-
-static void test_active__bad_ack_is_reset(void **state)
-{
-	(void)state;
-	script_open(NULL);
-	script_connect(NULL);
-	script_in("S. 0 ack 9");
-	script_out("R 9");
-	assert_int_equal(script_state(), LANE_TCP_SYN_SENT);
-	/* What the peer had of before is gone: the SYN comes again at once, but once only. */
-	assert_in_range(script_until_out(10), 1, 4);
-	script_out("S 0");
-	script_in(". 0 ack 9");
-	script_out("R 9");
-	assert_in_range(script_until_out(2100), 1900, 2003);
-	script_out("S 0");
-	script_close();
-}
-
-static void test_active__times_out(void **state)
-{
-	(void)state;
-	script_open(NULL);
-	script_connect(NULL);
-	for (unsigned int i = 0, ms = 1000; i < 6; i++, ms *= 2) {
-		assert_in_range(script_until_out(ms + 10), ms, ms + 3);
-		script_out("S 0");
-	}
-	script_run_ms(64010);
-	script_silent();
-	assert_int_equal(lane_tcp_take_error(s.ln, s.pcb), ETIMEDOUT);
-	script_close();
-}
-
-static void test_active__icmp_is_hard(void **state)
-{
-	static const struct {
-		enum script_icmp what;
-		int err;
-	} k[] = {
-		{SCRIPT_ICMP_HOST, EHOSTUNREACH},
-		{SCRIPT_ICMP_NET, ENETUNREACH},
-		{SCRIPT_ICMP_PORT, ECONNREFUSED},
-		{SCRIPT_ICMP_PARAMETER, EPROTO},
-	};
-
-	(void)state;
-	for (unsigned int i = 0; i < sizeof(k) / sizeof(k[0]); i++) {
-		script_open(NULL);
-		script_connect(NULL);
-		script_icmp(k[i].what, 5, 0); /* not in flight (RFC 5927) */
-		assert_int_equal(script_state(), LANE_TCP_SYN_SENT);
-		script_icmp(k[i].what, 0, 0);
-		assert_int_equal(script_state(), LANE_TCP_CLOSED);
-		assert_int_equal(lane_tcp_take_error(s.ln, s.pcb), k[i].err);
-		script_close();
-	}
-}
-
-/* RFC 9293 3.5, figure 8. */
-static void test_simultaneous_open(void **state)
-{
-	(void)state;
-	script_open(NULL);
-	script_connect(NULL);
-	script_in("S 0 win 8000 mss 1460");
-	script_out("S. 0 ack 1");
-	assert_int_equal(script_state(), LANE_TCP_SYN_RECEIVED);
-	script_in("S. 0 ack 1 win 8000 mss 1460");
-	assert_int_equal(script_state(), LANE_TCP_ESTABLISHED);
-	assert_int_equal(script_events(s.pcb) & LANE_EV_CONNECTED, LANE_EV_CONNECTED);
-	script_skip();
-	script_write(10);
-	script_out("P. 1 ack 1 len 10");
 	script_close();
 }
 
@@ -568,13 +446,6 @@ int main(void)
 		cmocka_unit_test(test_passive__text_in_third_ack),
 		cmocka_unit_test(test_listener__strays),
 		cmocka_unit_test(test_no_port__reset),
-		cmocka_unit_test(test_active__options),
-		cmocka_unit_test(test_active__peer_without_options),
-		cmocka_unit_test(test_active__refused),
-		cmocka_unit_test(test_active__bad_ack_is_reset),
-		cmocka_unit_test(test_active__times_out),
-		cmocka_unit_test(test_active__icmp_is_hard),
-		cmocka_unit_test(test_simultaneous_open),
 		cmocka_unit_test(test_backlog),
 		cmocka_unit_test(test_listen_in__spill),
 		cmocka_unit_test(test_listen_in__spill_keeps_promises),
