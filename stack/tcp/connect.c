@@ -330,23 +330,26 @@ int lane_tcp_connect(struct lane *ln, struct lane_tcp *pcb, const struct lane_ep
 	return 0;
 }
 
-/* RFC 9293 3.10.7.3. */
-/* The peer still has a connection of before, which our RST has ended: the SYN goes once more, as Linux. */
+/* The peer still has a connection of before, which our RST has ended: the SYN goes once more, as Linux. More such
+ * ACKs do not push it out. */
 static void syn_again_soon(struct lane *ln, struct lane_tcp *pcb)
 {
-	if (lane_tcp_x(ln, pcb)->retries)
+	if (lane_tcp_x(ln, pcb)->retries || !lane_tcp_armed(pcb, LANE_TT_RTX) ||
+	    (int32_t)(lane_tcp_due_ms(ln, pcb, LANE_TT_RTX) - lane_now_ms(ln)) <= SYN_AGAIN_US / 1000 + 1)
 		return;
-	lane_tcp_disarm(pcb, LANE_TT_RTX);
 	lane_tcp_arm(ln, pcb, LANE_TT_RTX, SYN_AGAIN_US);
 }
 
+/* RFC 9293 3.10.7.3. */
 enum lane_drop lane_tcp_in_syn_sent(struct lane *ln, struct lane_tcp *pcb, struct lane_seg *seg)
 {
 	bool ack = seg->flags & LANE_WIRE_ACK;
 
 	if (ack && (lane_seq_le(seg->ack, pcb->snd_una) || lane_seq_gt(seg->ack, pcb->snd_nxt))) {
-		lane_tcp_reply_rst(ln, seg);
-		syn_again_soon(ln, pcb);
+		if (!(seg->flags & LANE_WIRE_RST)) {
+			lane_tcp_reply_rst(ln, seg);
+			syn_again_soon(ln, pcb);
+		}
 		return LANE_DROP_TCP_ACK_INVALID;
 	}
 	if (seg->flags & LANE_WIRE_RST) {

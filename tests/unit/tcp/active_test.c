@@ -69,6 +69,39 @@ static void test_active__bad_ack_is_reset(void **state)
 	script_close();
 }
 
+/* However many they are, the SYN comes again at once, and once only. */
+static void test_active__many_bad_acks(void **state)
+{
+	unsigned int syns = 0;
+
+	(void)state;
+	script_open(NULL);
+	script_connect(NULL);
+	for (unsigned int ms = 0; ms < 500; ms++) {
+		script_in(". 77 ack 999");
+		script_out("R 999");
+		script_run_ms(1);
+		if (script_nr_out())
+			script_out("S 0");
+		syns += lane_tcp_x(s.ln, s.pcb)->retries > syns;
+	}
+	assert_int_equal(syns, 1);
+	script_close();
+}
+
+/* It is not answered, so nothing of before has ended by it. */
+static void test_active__bad_ack_of_a_reset(void **state)
+{
+	(void)state;
+	script_open(NULL);
+	script_connect(NULL);
+	script_in("R. 0 ack 9");
+	script_silent();
+	assert_in_range(script_until_out(1100), 1000, 1003);
+	script_out("S 0");
+	script_close();
+}
+
 static void test_active__times_out(void **state)
 {
 	(void)state;
@@ -134,6 +167,8 @@ int main(void)
 		cmocka_unit_test(test_active__peer_without_options),
 		cmocka_unit_test(test_active__refused),
 		cmocka_unit_test(test_active__bad_ack_is_reset),
+		cmocka_unit_test(test_active__many_bad_acks),
+		cmocka_unit_test(test_active__bad_ack_of_a_reset),
 		cmocka_unit_test(test_active__times_out),
 		cmocka_unit_test(test_active__icmp_is_hard),
 		cmocka_unit_test(test_simultaneous_open),
