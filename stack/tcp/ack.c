@@ -176,7 +176,8 @@ static void take_ack(struct lane *ln, struct lane_tcp *pcb, const struct lane_se
 /* RFC 9293 3.10.7.4: true when the peer's window is not what it was. */
 static bool update_window(struct lane *ln, struct lane_tcp *pcb, const struct lane_seg *seg)
 {
-	uint32_t wnd = seg->wnd << pcb->snd_wscale;
+	/* RFC 7323 2.2: that of a SYN-ACK (a simultaneous open) is not scaled. */
+	uint32_t wnd = seg->wnd << (seg->ti.flags & LANE_WIRE_SYN ? 0 : pcb->snd_wscale);
 	bool changed = wnd != pcb->snd_wnd;
 
 	/* An ACK that moves snd_una says also from where its window counts, however old its text is: with

@@ -160,6 +160,27 @@ static void test_simultaneous_open(void **state)
 	script_close();
 }
 
+/* RFC 7323 2.2: no window of a segment with a SYN is scaled. */
+static void test_simultaneous_open__window(void **state)
+{
+	(void)state;
+	script_open(NULL);
+	script_connect(NULL);
+	script_in("S 0 win 1000 mss 500 ws 7");
+	script_out("S. 0 ack 1");
+	script_in("S. 0 ack 1 win 1000 mss 500 ws 7");
+	script_skip();
+	script_write(2000);
+	script_out(". 1 ack 1 len 500");
+	script_out(". 501 ack 1 len 500");
+	script_silent();
+	script_in(". 1 ack 1001 win 8");
+	script_out(". 1001 ack 1 len 500");
+	script_out("P. 1501 ack 1 len 500");
+	script_in(". 1 ack 2001 win 8");
+	script_close();
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -172,6 +193,7 @@ int main(void)
 		cmocka_unit_test(test_active__times_out),
 		cmocka_unit_test(test_active__icmp_is_hard),
 		cmocka_unit_test(test_simultaneous_open),
+		cmocka_unit_test(test_simultaneous_open__window),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
