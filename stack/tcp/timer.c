@@ -159,13 +159,20 @@ static void syn_timeout(struct lane *ln, struct lane_tcp *pcb)
 	next_try(ln, pcb);
 }
 
+/* As Linux: a peer that answers does not keep an orphan whose probes are as far apart as they get. */
+static bool in_vain(const struct lane *ln, const struct lane_tcp *pcb, uint8_t max)
+{
+	return (pcb->flags & LANE_TF_ORPHAN) && pcb->rto.rto_us >= LANE_RTO_MAX_US &&
+	       lane_now_ms(ln) - lane_tcp_x(ln, pcb)->start_ms >= patience_ms(max);
+}
+
 /* RFC 9293 3.8.6.1. An answer resets 'retries': a peer that answers may keep its window shut. */
 static void probe_timeout(struct lane *ln, struct lane_tcp *pcb)
 {
 	struct lane_tcp_x *x = lane_tcp_x(ln, pcb);
 	uint8_t max = max_retries(ln, pcb);
 
-	if (given_up(ln, pcb, max)) {
+	if (given_up(ln, pcb, max) || in_vain(ln, pcb, max)) {
 		give_up(ln, pcb);
 		return;
 	}

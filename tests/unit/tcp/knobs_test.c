@@ -372,6 +372,31 @@ static void test_tcp_orphan_retries(void **state)
 	assert_true(is_gone_after(130));
 }
 
+/* The window stays shut, and each probe is answered: an orphan goes when they are as far apart as they get. */
+static void test_orphans__shut_window(void **state)
+{
+	unsigned int nr = 0;
+
+	(void)state;
+	script_open(NULL);
+	script_accept("S 0 mss 1460");
+	script_in(". 1 ack 1 win 0");
+	put_pcb();
+	for (unsigned int i = 0; i < 10000 && s.ln->st->nr_orphans; i++) {
+		script_run_ms(100);
+		if (script_nr_out() == 0)
+			continue;
+		script_out(". 0 ack 1");
+		script_in(". 1 ack 1 win 0");
+		nr++;
+	}
+	assert_int_equal(s.ln->st->nr_orphans, 0);
+	/* After 200 ms, doubled up to 120 s. */
+	assert_int_equal(nr, 10);
+	script_silent();
+	script_close();
+}
+
 static void few_extensions(struct lane_config *cfg)
 {
 	cfg->nr_tcp_x = 3;
@@ -493,6 +518,7 @@ int main(void)
 		cmocka_unit_test(test_tcp_max_orphans),
 		cmocka_unit_test(test_orphans__leave_room),
 		cmocka_unit_test(test_tcp_orphan_retries),
+		cmocka_unit_test(test_orphans__shut_window),
 		cmocka_unit_test(test_tcp_fin_timeout),
 		cmocka_unit_test(test_tcp_tw_reuse),
 		cmocka_unit_test(test_ooo__hard_cap),
