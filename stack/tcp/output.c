@@ -331,14 +331,16 @@ static bool path_ready(struct lane *ln, struct lane_tcp *pcb)
 	return false;
 }
 
-/* RFC 9293 3.8.6.2.1 (4): after a time-out text leaves for a window however small; a shut one is probed, and so is
- * a peer that was silent (keepalive) while something else holds the text: a cork, the pace. */
+/* RFC 9293 3.8.6.2.1 (4): when it is the persist timer that fired, text leaves for a window however small. A shut
+ * one is probed, and so is a peer that was silent (keepalive) while a cork or the pace holds the text: it would
+ * leave without a timer. */
 static bool send_window_probe(struct lane *ln, struct lane_tcp *pcb)
 {
 	struct lane_buf *b = lane_buf_at(&ln->bufs, lane_tcp_x(ln, pcb)->snd_unsent);
 	uint32_t edge = pcb->snd_una + pcb->snd_wnd, n;
 
-	if (!b || lane_seq_le(edge, b->seq) || window_takes(pcb, b) == b->text_len)
+	if (!b || lane_seq_le(edge, b->seq) || pcb->snd_una != pcb->snd_nxt ||
+	    !lane_tcp_armed(pcb, LANE_TT_RTX))
 		return lane_tcp_xmit_ctl(ln, pcb, 0, pcb->snd_una - 1);
 	n = edge - b->seq;
 	if (n > pcb->snd_mss)

@@ -180,6 +180,7 @@ static void probe_timeout(struct lane *ln, struct lane_tcp *pcb)
 	ln->st->stats.tcp_probes++;
 	lane_rto_backoff(&pcb->rto);
 	pcb->flags |= LANE_TF_PROBE_DUE;
+	x->push = 1; /* a cork does not hold what the window takes */
 	lane_tcp_want_output(ln, pcb);
 	next_try(ln, pcb);
 }

@@ -305,6 +305,34 @@ static void test_keepalive__beside_held_text(void **state)
 	script_close();
 }
 
+/* Nor is it cut for a window that takes a part of it. */
+static void test_keepalive__beside_held_text_and_a_small_window(void **state)
+{
+	struct lane_tcp_opts_set o;
+
+	(void)state;
+	script_open(NULL);
+	script_accept("S 0 mss 1000");
+	lane_tcp_get_opts(s.ln, s.pcb, &o);
+	o.keepalive = 1;
+	o.keepidle_us = 10000000;
+	o.cork = 1;
+	lane_tcp_set_opts(s.ln, s.pcb, &o);
+	script_in(". 1 ack 1 win 50");
+	script_run_ms(9900);
+	script_write(100);
+	assert_in_range(script_until_out(200), 80, 120);
+	script_out(". 0 ack 1");
+	/* The cork lets go, and then it is the window that is in the way. */
+	assert_in_range(script_until_out(2000), 250, 2000);
+	script_out(". 1 ack 1 len 50");
+	script_in(". 1 ack 51 win 50");
+	assert_in_range(script_until_out(300), 190, 210);
+	script_out("P. 51 ack 1 len 50");
+	script_in(". 1 ack 101 win 50");
+	script_close();
+}
+
 /* A packet of the driver's in pieces: headers in the first frame, text over several. */
 static void test_pool__empty(void **state)
 {
@@ -407,6 +435,7 @@ int main(void)
 		cmocka_unit_test(test_sws__sender),
 		cmocka_unit_test(test_keepalive),
 		cmocka_unit_test(test_keepalive__beside_held_text),
+		cmocka_unit_test(test_keepalive__beside_held_text_and_a_small_window),
 		cmocka_unit_test(test_pool__empty),
 		cmocka_unit_test(test_ooo__many_ranges),
 		cmocka_unit_test(test_opts__too_many_sets),
