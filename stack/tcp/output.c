@@ -11,12 +11,16 @@
 /* A new connection waits so long for a neighbour that does not answer, as Linux with three probes. */
 #define DEAD_NEIGHBOUR_MS 3000
 
-static void retry_soon(struct lane *ln, struct lane_tcp *pcb)
+static void retry_in(struct lane *ln, struct lane_tcp *pcb, uint32_t us)
 {
 	if (!lane_tcp_armed(pcb, LANE_TT_RETRY) ||
-	    (int32_t)(lane_tcp_due_ms(ln, pcb, LANE_TT_RETRY) - lane_now_ms(ln)) >
-		    LANE_RETRY_US / 1000)
-		lane_tcp_arm(ln, pcb, LANE_TT_RETRY, LANE_RETRY_US);
+	    (int32_t)(lane_tcp_due_ms(ln, pcb, LANE_TT_RETRY) - lane_now_ms(ln)) > (int32_t)(us / 1000))
+		lane_tcp_arm(ln, pcb, LANE_TT_RETRY, us);
+}
+
+static void retry_soon(struct lane *ln, struct lane_tcp *pcb)
+{
+	retry_in(ln, pcb, LANE_RETRY_US);
 }
 
 /* Cuts the frame 'b' (not with a driver) behind its first 'n' bytes of text. */
@@ -242,7 +246,9 @@ static enum send_result send_fin(struct lane *ln, struct lane_tcp *pcb, enum sen
 		return r;
 	if (lane_seq_le(pcb->snd_una + pcb->snd_wnd, x->snd_end))
 		return WINDOW_FULL;
-	if (!lane_tcp_x_get_tx(ln, pcb) || !lane_tcp_xmit_ctl(ln, pcb, LANE_WIRE_FIN, x->snd_end))
+	if (!lane_tcp_x_get_tx(ln, pcb))
+		retry_in(ln, pcb, LANE_X_WAIT_US);
+	else if (!lane_tcp_xmit_ctl(ln, pcb, LANE_WIRE_FIN, x->snd_end))
 		retry_soon(ln, pcb);
 	return r;
 }
@@ -363,7 +369,7 @@ void lane_tcp_output(struct lane *ln, struct lane_tcp *pcb)
 	/* An ACK or a probe needs no extension. */
 	if (pcb->x == LANE_NIL && ((pcb->flags & LANE_TF_SYN_DUE) || lane_tcp_fin_due(pcb)) &&
 	    !lane_tcp_x_get_tx(ln, pcb))
-		retry_soon(ln, pcb);
+		retry_in(ln, pcb, LANE_X_WAIT_US);
 	if (!path_ready(ln, pcb))
 		return;
 	if (pcb->x != LANE_NIL)

@@ -33,7 +33,7 @@ void lane_tcp_arm(struct lane *ln, struct lane_tcp *pcb, enum lane_tcp_timer t, 
 	if (pcb->x == LANE_NIL && t != LANE_TT_KEEP && t != LANE_TT_RETRY &&
 	    !lane_tcp_x_get_tx(ln, pcb)) {
 		t = LANE_TT_RETRY;
-		in_ms = LANE_RETRY_US / 1000;
+		in_ms = LANE_X_WAIT_US / 1000;
 	}
 	due_ms = lane_now_ms(ln) + (uint32_t)in_ms + 1;
 	if (pcb->x != LANE_NIL)

@@ -98,13 +98,14 @@ bool lane_tcp_is_writable(const struct lane *ln, const struct lane_tcp *pcb)
 	return lane_tcp_x_may_send(ln, pcb) && has_room(ln, pcb, lane_tcp_snd_limit(ln, pcb));
 }
 
-/* Space that is short for want of frames comes back without an ACK: time has to bring it. */
-static void wait_for_frames(struct lane *ln, struct lane_tcp *pcb)
+/* Space that is short for want of frames or of an extension comes back without an ACK: time has to bring it. */
+static void wait_for_means(struct lane *ln, struct lane_tcp *pcb)
 {
 	const struct lane_tcp_x *x = lane_tcp_x(ln, pcb);
+	uint32_t us = lane_tcp_x_may_send(ln, pcb) ? LANE_RETRY_US : LANE_X_WAIT_US;
 
 	if ((x->nr_sndq == 0 || lane_tcp_frames_short(ln)) && !lane_tcp_armed(pcb, LANE_TT_RETRY))
-		lane_tcp_arm(ln, pcb, LANE_TT_RETRY, LANE_RETRY_US);
+		lane_tcp_arm(ln, pcb, LANE_TT_RETRY, us);
 }
 
 void lane_tcp_space_back(struct lane *ln, struct lane_tcp *pcb)
@@ -114,7 +115,7 @@ void lane_tcp_space_back(struct lane *ln, struct lane_tcp *pcb)
 	if (lane_tcp_x_low(ln, pcb))
 		lane_tcp_x_get_tx(ln, pcb); /* looks for one */
 	if (!lane_tcp_is_writable(ln, pcb)) {
-		wait_for_frames(ln, pcb);
+		wait_for_means(ln, pcb);
 		return;
 	}
 	pcb->flags &= ~LANE_TF_NOSPACE;
@@ -128,7 +129,7 @@ static void no_space(struct lane *ln, struct lane_tcp *pcb)
 	if (!(pcb->flags & LANE_TF_HASHED) || pcb->state == LANE_TCP_LISTEN)
 		return;
 	pcb->flags |= LANE_TF_NOSPACE;
-	wait_for_frames(ln, pcb);
+	wait_for_means(ln, pcb);
 }
 
 void lane_tcp_want_space(struct lane *ln, struct lane_tcp *pcb)

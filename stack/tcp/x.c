@@ -11,7 +11,7 @@
  * lane_tcp_x() gives the one behind the last: empty queues, nothing armed; it is only read.
  *
  * If there is none to be had, the connection waits as it does for a frame: what came is dropped and
- * will be sent again, what was to be sent is tried again soon (LANE_TT_RETRY needs none). Each time counts
+ * will be sent again, what was to be sent is tried again later (LANE_TT_RETRY needs none). Each time counts
  * in lane_stats.tcp_no_x. The last quarter is for those who receive: what they have is read some day, while
  * two lanes whose extensions all wait for ACKs of the other's would wait for ever. So nobody begins to
  * send with one of them: a write finds no room, and a FIN waits.

@@ -12,13 +12,16 @@
 #include "stack/tcp/cc.h"
 #include "stack/tcp/rate.h"
 
+/* Who waits for an extension looks again so often: those who have them may keep them for long. */
+#define LANE_X_WAIT_US 50000
+
 /* The deadlines of a pcb. */
 enum lane_tcp_timer {
 	LANE_TT_RTX,  /* retransmission; zero-window probe while nothing is in flight */
 	LANE_TT_DACK, /* delayed ACK */
 	LANE_TT_KEEP, /* keepalive; an orphan's FIN_WAIT_2 */
 	LANE_TT_CORK, /* the limit of TCP_CORK and MSG_MORE */
-	LANE_TT_RETRY, /* a neighbour, a frame or room in a queue that output waits for */
+	LANE_TT_RETRY, /* a neighbour, a frame, an extension or room in a queue that output waits for */
 	LANE_TT_LOSS, /* RFC 8985: reordering is waited for until then, or a tail loss probe is due */
 	LANE_TT_TIMERS
 };

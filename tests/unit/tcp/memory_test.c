@@ -168,6 +168,42 @@ static void test_pool_empty(void **state)
 	close_conns(NR);
 }
 
+/* All extensions hold unread text: who would send looks for one now and then, not all the time. */
+static void test_pool_empty__waiting_is_cheap(void **state)
+{
+	const struct lane_stats *st;
+	uint8_t text[64] = {1};
+	uint64_t before;
+	unsigned int nr = 0;
+
+	(void)state;
+	open_conns(4, NR, false);
+	st = &w.ln[1]->st->stats;
+	for (unsigned int i = 0; i < 4; i++) {
+		assert_int_equal(lane_tcp_write(w.ln[0], client[i], text, sizeof(text), false, NULL), sizeof(text));
+		run();
+	}
+	assert_int_equal(w.ln[1]->st->x_pool.nr_used, 4);
+	/* Four have an extension, of the reserve; eight have none, and half of them a FIN to send. */
+	for (unsigned int i = 0; i < NR; i++)
+		assert_int_equal(lane_tcp_write(w.ln[1], server[i], text, sizeof(text), false, NULL), -EAGAIN);
+	for (unsigned int i = 2; i < NR; i += 2)
+		assert_int_equal(lane_tcp_shutdown(w.ln[1], server[i], false, true), 0);
+	run();
+	before = st->tcp_no_x;
+	world_run(&w, 10000000);
+	assert_in_range(st->tcp_no_x - before, 10 * NR, 10 * 50 * NR);
+	for (unsigned int i = 0; i < 4; i++)
+		assert_int_equal(lane_tcp_read(w.ln[1], server[i], text, sizeof(text), false, 0, NULL), sizeof(text));
+	world_run(&w, 2000000);
+	for (struct lane_event ev; lane_event(w.ln[1], &ev);)
+		nr += ev.events & LANE_EV_WRITABLE ? 1 : 0;
+	assert_true(nr >= NR / 2);
+	for (unsigned int i = 2; i < NR; i += 2)
+		assert_int_equal(lane_tcp_read(w.ln[0], client[i], text, sizeof(text), false, 0, NULL), 0);
+	close_conns(NR);
+}
+
 /* The window is being reduced for an echo, and all is acknowledged: no later ACK would end that. */
 static void test_idle_gives_back__reduced(void **state)
 {
@@ -214,6 +250,7 @@ int main(void)
 		cmocka_unit_test(test_idle_cost),
 		cmocka_unit_test(test_idle_gives_back),
 		cmocka_unit_test(test_pool_empty),
+		cmocka_unit_test(test_pool_empty__waiting_is_cheap),
 		cmocka_unit_test(test_idle_gives_back__reduced),
 		cmocka_unit_test(test_options_are_shared),
 	};
