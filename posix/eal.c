@@ -5,7 +5,9 @@
  * socket opens the port itself, by DPDK's plugin (keeper/family.h), and forks the keeper, which then does what every
  * keeper does. Processes forked from this one are members by inheritance; others, programs that it executes
  * included, stay with the kernel. What EAL opened is hidden from the program as our own descriptors are, under the
- * numbers that it has.
+ * numbers that it has. EAL's is what the joining thread made while EAL was started, as the calls that make numbers
+ * tell, and what was made without them: epoll sets of EAL's threads, BPF programs. What other threads of the program
+ * opened meanwhile stays theirs.
  *
  * Who asked for a DPDK port is told by one line when there is none: no keeper is there to be asked. With --strict
  * the program ends.
@@ -38,11 +40,44 @@ enum { JOINED = 2, OFF = 4 };
 #define LOOK_IDLE_US  1000  /* and when none came for */
 #define LOOK_IDLE     100   /* so many looks */
 
-static struct keeper_fdset before; /* what was open when EAL was started */
+static struct keeper_fdset made;   /* by the joining thread, last */
+static struct keeper_fdset silent; /* made without a call of ours, before EAL was started */
+static struct keeper_fdset eals;   /* what EAL, its PMDs and we opened */
 
 static bool in(const struct keeper_fdset *s, int fd)
 {
-	return s->bit[fd / 8] >> fd % 8 & 1;
+	return __atomic_load_n(&s->bit[fd / 8], __ATOMIC_RELAXED) >> fd % 8 & 1;
+}
+
+static void put(struct keeper_fdset *s, int fd, bool is_in)
+{
+	uint8_t bit = (uint8_t)(1 << fd % 8);
+
+	if (is_in)
+		__atomic_or_fetch(&s->bit[fd / 8], bit, __ATOMIC_RELAXED);
+	else
+		__atomic_and_fetch(&s->bit[fd / 8], (uint8_t)~bit, __ATOMIC_RELAXED);
+}
+
+static void note_made(int fd)
+{
+	if (fd < 0 || fd >= KEEPER_FDS)
+		return;
+	put(&made, fd, shim_is_joining());
+	if (!shim_is_joining())
+		put(&eals, fd, false); /* it was, and was closed when the keeper had been forked */
+}
+
+/* Of a kind that EAL's threads and libbpf make by calls that are not ours to see. */
+static bool is_silent(int fd)
+{
+	char path[32], name[32];
+	long n;
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	n = sys_call(SYS_readlinkat, AT_FDCWD, (long)path, (long)name, sizeof(name) - 1, 0);
+	name[n > 0 ? n : 0] = 0;
+	return strncmp(name, "anon_inode:bpf", 14) == 0 || strcmp(name, "anon_inode:[eventpoll]") == 0;
 }
 
 /* Calls fn for each open descriptor. */
@@ -57,46 +92,70 @@ static void each_fd(void (*fn)(int fd, void *arg), void *arg)
 			fn(fd, arg);
 }
 
-static void note(int fd, void *arg)
-{
-	struct keeper_fdset *s = arg;
-
-	s->bit[fd / 8] |= (uint8_t)(1 << fd % 8);
-}
-
-/* EAL's and the PMDs': no program that is executed gets them, and this one cannot close them. */
-static void hide_new(int fd, void *arg)
+static void note_silent(int fd, void *arg)
 {
 	(void)arg;
-	if (in(&before, fd) || shim_fd_is_hidden(fd))
+	put(&silent, fd, is_silent(fd));
+}
+
+static void note_eals(int fd, void *arg)
+{
+	(void)arg;
+	put(&eals, fd, fd > 2 && (in(&made, fd) || (!in(&silent, fd) && is_silent(fd))));
+}
+
+/* No program that is executed gets them, and this one cannot close them. */
+static void hide(int fd, void *arg)
+{
+	(void)arg;
+	if (!in(&eals, fd) || shim_fd_is_hidden(fd))
 		return;
 	sys_call(SYS_fcntl, fd, F_SETFD, FD_CLOEXEC, 0, 0);
 	shim_fd_mark(fd);
 }
 
-/* Numbers 0 to 2 are not for EAL, though the program may have closed them. */
-static int fill_stdio(void)
+/* Numbers 0 to 2 are not for EAL, though the program may have closed them: 'closed' has a bit for each such. */
+static int fill_stdio(unsigned int *closed)
 {
 	int fd;
 
+	for (*closed = 0, fd = 0; fd <= 2; fd++)
+		if (sys_call(SYS_fcntl, fd, F_GETFD, 0, 0, 0) < 0)
+			*closed |= 1u << fd;
 	do {
 		fd = (int)sys_call(SYS_openat, AT_FDCWD, (long)"/dev/null", O_RDWR | O_CLOEXEC, 0, 0);
 	} while (fd >= 0 && fd <= 2);
 	return fd;
 }
 
-static void empty_stdio(int fd)
+static void empty_stdio(int fd, unsigned int closed)
 {
 	int i;
 
 	if (fd >= 0)
 		sys_close(fd);
 	for (i = 0; i <= 2; i++)
-		if (!in(&before, i))
+		if (closed >> i & 1)
 			sys_close(i);
 }
 
 /* ---- the keeper ---- */
+
+static void note_other(int fd, void *arg)
+{
+	put(arg, fd, !in(&eals, fd));
+}
+
+/* In the child. What is not EAL's it need not hold, beside its end of the pipe. */
+static void __attribute__((noreturn)) be_keeper(const struct keeper_family *f, int ready_fd)
+{
+	static struct keeper_fdset others;
+
+	atomic_store(&shim.state, OFF);
+	each_fd(note_other, &others);
+	put(&others, ready_fd, false);
+	f->keep(&others, ready_fd);
+}
 
 /* In a grandchild that no wait of the program's sees. Only _Fork gives it a thread number of its own, which the
  * lane's lock needs, and it runs no fork handler. 0 or -errno. */
@@ -110,10 +169,8 @@ static int fork_keeper(const struct keeper_family *f, int ready_fd)
 	pid = sys_call(SYS_clone, 0, 0, 0, 0, 0);
 	if (pid == 0) {
 		pid = shim_libc()->_Fork();
-		if (pid == 0) {
-			atomic_store(&shim.state, OFF);
-			f->keep(&before, ready_fd);
-		}
+		if (pid == 0)
+			be_keeper(f, ready_fd);
 		for (;;)
 			sys_call(SYS_exit_group, pid < 0, 0, 0, 0, 0);
 	}
@@ -283,15 +340,17 @@ static void complain(const char *err)
 static int open_port(const struct lane_settings *s, struct shim_view *v, char *err)
 {
 	const struct keeper_family *f = load(err);
+	unsigned int closed;
 	int r, null;
 
 	if (!f)
 		return -ENOENT;
-	memset(&before, 0, sizeof(before));
-	each_fd(note, &before);
-	null = fill_stdio();
+	each_fd(note_silent, NULL);
+	null = fill_stdio(&closed);
+	atomic_store(&shim_fd_made, note_made);
 	r = f->open(s, v, err);
-	empty_stdio(null);
+	empty_stdio(null, closed);
+	each_fd(note_eals, NULL);
 	if (!r) {
 		shim_lock_allow();
 		r = start_keeper(f, v, err);
@@ -300,7 +359,8 @@ static int open_port(const struct lane_settings *s, struct shim_view *v, char *e
 		f->close();
 		shim_view_init(v);
 	}
-	each_fd(hide_new, NULL);
+	each_fd(hide, NULL);
+	atomic_store(&shim_fd_made, NULL);
 	return r;
 }
 

@@ -245,10 +245,15 @@ struct shim_local *shim_fd_take(int fd)
 	return l == &hidden ? NULL : l;
 }
 
+void (*_Atomic shim_fd_made)(int fd);
+
 int shim_fd_new(int fd)
 {
+	void (*heard)(int fd) = atomic_load_explicit(&shim_fd_made, memory_order_relaxed);
 	slot *s = fd < 0 ? NULL : slot_of(fd);
 
+	if (shim_unlikely(heard))
+		heard(fd);
 	if (shim_unlikely(s && atomic_load_explicit(s, memory_order_relaxed)))
 		shim_fd_set(fd, NULL);
 	return fd;

@@ -106,6 +106,8 @@ extern struct shim shim __attribute__((visibility("hidden")));
 bool shim_started(void);
 /* Joins the keeper if that was not tried yet. True: shim.view is good. Else count shim.why. */
 bool shim_join(void);
+/* Is this the thread that is at it now? */
+bool shim_is_joining(void);
 /* uring.c: is the program linked with liburing? Once, from the constructor. */
 void shim_uring_init(void);
 /* Has it a ring by now? */
@@ -155,6 +157,8 @@ extern int shim_nofile_extra __attribute__((visibility("hidden")));
 extern int shim_nofile_limit __attribute__((visibility("hidden"))); /* while extra: the program's own */
 /* libc's result for a new descriptor: drops a stale entry of that number. Returns fd. */
 int shim_fd_new(int fd);
+/* Hears of each such number, where it is not NULL. */
+extern void (*_Atomic shim_fd_made)(int fd) __attribute__((visibility("hidden")));
 
 /* ---- ret.c ---- */
 /* The one place where -errno becomes -1 and errno. */

@@ -163,6 +163,11 @@ bool shim_join(void)
 	return shim.state == JOINED;
 }
 
+bool shim_is_joining(void)
+{
+	return joining;
+}
+
 void shim_count_fallback(enum shim_fallback why)
 {
 	if (shim.state == JOINED)

@@ -272,6 +272,53 @@ if len(sys.argv) > 1:
 	ended
 }
 
+# What threads open while the first socket starts EAL is the program's: it can close it, and what it executes has it. The
+# keeper holds none of it.
+meanwhile_af_packet()
+{
+	local keeper
+	on_af_packet /usr/bin/python3 -u -c 'import os, socket, subprocess, threading
+made, stop, held = [], threading.Event(), os.memfd_create("held")
+def opens():
+    while not stop.is_set():
+        for fd in os.pipe():
+            os.close(fd)
+        if len(made) < 600:
+            made.extend(os.pipe())
+            made.append(os.open("/dev/null", os.O_RDONLY))
+            made.append(os.eventfd(0) if hasattr(os, "eventfd") else os.open("/", os.O_RDONLY))
+        stop.wait(0.02)
+threads = [threading.Thread(target=opens) for i in range(3)]
+[t.start() for t in threads]
+s = socket.socket()
+s.bind(("'"$S4"'", 7010))
+s.listen()
+stop.set()
+[t.join() for t in threads]
+print("made", len(made))
+os.set_inheritable(made[-1], True)
+print(subprocess.run(["readlink", "/proc/self/fd/%d" % made[-1]], close_fds=False, capture_output=True, text=True).stdout.strip() or "LOST")
+for fd in made:
+    try:
+        os.close(fd)
+    except OSError as e:
+        print("KEPT", fd, e)
+print("ready")
+s.accept()' || return 1
+	served ready || return 1
+	if grep 'KEPT\|LOST\|made [0-9]$' "$lane_tmp/server"; then
+		no "it cannot use what it opened" || return 1
+	fi
+	keeper=$(lane_stat keeper_pid "$ns_s" "$port")
+	[ "$(readlink "/proc/$keeper/exe")" = "$(readlink "/proc/$server/exe")" ] || no "which is the keeper? '$keeper'" || return 1
+	if find "/proc/$keeper/fd" -lname '*held*' | grep .; then
+		no "the keeper holds a file of the program's" || return 1
+	fi
+	[ "$(find "/proc/$keeper/fd" -lname 'pipe:*' | wc -l)" -le 2 ] || no "the keeper holds more pipes than EAL's" || return 1
+	in_c socat -u OPEN:/dev/null "TCP:$S4:7010,connect-timeout=5" || no "no connection" || return 1
+	ended
+}
+
 # Threads before the first socket, and an event loop of another make.
 node_af_packet()
 {
@@ -302,6 +349,7 @@ if (: <>/dev/net/tun) 2>/dev/null; then
 else
 	say "SKIP redis/tap: no /dev/net/tun"
 fi
+case_ meanwhile/af_packet meanwhile_af_packet
 case_ redis/memif redis_memif
 case_ refusals refusals
 case_ strangers strangers
