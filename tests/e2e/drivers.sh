@@ -266,7 +266,6 @@ on_ovs()
 	ip -n "$ns_c" addr flush dev "$if_c"
 	ovs_up || { say "FAIL dpdk-ovs: the switch does not start" && nr_failed=$((nr_failed + 1)) && return; }
 	on_dpdk ovs "$ns_c" "net_virtio_user0,path=$ovs_sock,server=1,mac=$MAC_S"
-	one_process=1
 	prepare_place() { rm -f "$ovs_sock"; }
 	place dpdk-ovs "$ovs_pid" "$ovs_db"
 	case_ dpdk-ovs/switch-again switch_again
