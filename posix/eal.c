@@ -337,6 +337,18 @@ static void complain(const char *err)
 		_exit(RUN_FAILED);
 }
 
+/* EAL stands still until it comes. */
+static void say_waits(const struct lane_settings *s)
+{
+	char line[64];
+	int n;
+
+	if (!strstr(s->eal, "net_virtio_user") || !strstr(s->eal, "server=1"))
+		return;
+	n = snprintf(line, sizeof(line), "lane: waits for the peer of %.15s\n", s->ifname);
+	sys_write(2, line, (size_t)n);
+}
+
 static int open_port(const struct lane_settings *s, struct shim_view *v, char *err)
 {
 	const struct keeper_family *f = load(err);
@@ -345,6 +357,7 @@ static int open_port(const struct lane_settings *s, struct shim_view *v, char *e
 
 	if (!f)
 		return -ENOENT;
+	say_waits(s);
 	each_fd(note_silent, NULL);
 	null = fill_stdio(&closed);
 	atomic_store(&shim_fd_made, note_made);

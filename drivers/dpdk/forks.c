@@ -9,7 +9,8 @@
  * - EAL's interrupt thread, which is the first process'. So what to sleep on is the PMD's own descriptor, which
  *   needs no such thread: the queue's interrupt, left on, or the socket that the PMD receives by.
  * - Mappings made later. memif and vhost map their peer's memory when it comes, in the process that has the thread.
- *   Only that process may touch such a port; in the others nothing is received, and what is sent waits in the
+ *   net_pcap is like them: how far a file is read, and what of it is not yet written, libpcap keeps in memory of its
+ *   process. Only that process may touch such a port; in the others nothing is received, and what is sent waits in the
  *   stage, which is shared. A page that forks find empty tells which process it is.
  */
 #include <errno.h>
@@ -116,7 +117,7 @@ static int find_fd(struct lane_dpdk_queue *q)
 
 static bool is_alone(const struct lane_dpdk_port *p)
 {
-	return is_driver(p, "net_memif") || is_driver(p, "net_vhost");
+	return is_driver(p, "net_memif") || is_driver(p, "net_vhost") || is_driver(p, "net_pcap");
 }
 
 int lane_dpdk_forks_open(struct lane_dpdk_queue *q)
