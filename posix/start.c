@@ -18,6 +18,7 @@
 
 enum { COLD, READY, JOINED, NO_LANE, OFF };
 #define JOIN_WAIT_MS 10000
+#define JOIN_WAIT_EAL_MS 25000 /* EAL's start, and 20 s for its keeper */
 
 struct shim shim = {.anchor = -1, .scratch = -1};
 
@@ -137,7 +138,7 @@ static void join(void)
 
 bool shim_join(void)
 {
-	int cancel, i, none = 0, state = atomic_load_explicit(&shim.state, memory_order_acquire);
+	int cancel, i, most, none = 0, state = atomic_load_explicit(&shim.state, memory_order_acquire);
 	struct timespec ms = {.tv_nsec = 1000000};
 
 	if (shim_likely(state == JOINED))
@@ -145,7 +146,8 @@ bool shim_join(void)
 	if (!shim_started() || state > JOINED || joining)
 		return false;
 	cancel = shim_cancel_off();
-	for (i = 0; i < JOIN_WAIT_MS; i++, none = 0) {
+	most = shim.settings.driver == LANE_DEV_DPDK ? JOIN_WAIT_EAL_MS : JOIN_WAIT_MS;
+	for (i = 0; i < most; i++, none = 0) {
 		if (atomic_compare_exchange_strong(&joiner, &none, getpid())) {
 			joining = true;
 			join();
