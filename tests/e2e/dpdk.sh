@@ -204,7 +204,7 @@ says() # text, options: refuses, and says so
 {
 	local text want=$1
 	shift
-	text=$(in_s timeout 10 "$ECHO" -d dpdk "$@" 2>&1) && no "it started" && return 1
+	text=$(in_s timeout 10 "$ECHO" -d dpdk "$@" 2>&1) && { no "it started"; return 1; }
 	[[ $text == *"$want"* ]] || no "$text instead of $want"
 }
 

@@ -143,7 +143,7 @@ clear_words()
 	wait_stat "$if_s" || return 1
 	in_s "$LANE" run -i "$if_b,$if_s" -- true 2>"$lane_tmp/said" || return 1
 	grep -q "sockets of $if_b stay with the kernel: the keeper of $if_s" "$lane_tmp/said" || no "said: $(cat "$lane_tmp/said")" || return 1
-	in_s "$LANE" run --strict -i "$if_b,$if_s" -- true 2>/dev/null && no "--strict runs all the same" && return 1
+	in_s "$LANE" run --strict -i "$if_b,$if_s" -- true 2>/dev/null && { no "--strict runs all the same"; return 1; }
 	start "$ns_s" "$LANE" run --strict -i "$if_b" -- sleep 60
 	wait_stat "$if_b" || return 1
 	in_s "$LANE" run -i "$if_b,$if_s" -- true 2>"$lane_tmp/said" || return 1

@@ -134,7 +134,7 @@ time.sleep(60)'
 	sleep 0.3
 	in_peer ping -c 3 -i 0.3 -W 3 $A4 || no "nobody answers while the program sleeps" || return 1
 	in_peer socat -u OPEN:/dev/null "TCP:$A4:7003,connect-timeout=5" || no "no handshake while the program sleeps" || return 1
-	text=$(in_ns "$ns_own" timeout 20 "$LANE" run --strict -i "$if_own" -- true 2>&1) && no "another mode is taken for this one" && return 1
+	text=$(in_ns "$ns_own" timeout 20 "$LANE" run --strict -i "$if_own" -- true 2>&1) && { no "another mode is taken for this one"; return 1; }
 	[[ $text == *"was opened with addresses of its own"* ]] || no "another mode: $text" || return 1
 	ended
 }
@@ -163,7 +163,7 @@ others()
 	[ "$how" = dpdk ] && other="a DPDK port is for one program"
 	own_redis --address $A4/24 || return 1
 	text=$(in_ns "$ns_own" timeout 20 "$LANE" run --strict -d "$how" -i "$if_own" --address 10.77.0.10/24 -- true 2>&1) &&
-		no "another address is taken for this one" && return 1
+		{ no "another address is taken for this one"; return 1; }
 	[[ $text == *"$other"* ]] || no "another address: $text" || return 1
 	[ "$how" = dpdk ] || in_ns "$ns_own" timeout 20 "$LANE" run --strict -d "$how" -i "$if_own" --address " $A4/24," -- true ||
 		no "the same address is taken for another" || return 1
@@ -171,7 +171,7 @@ others()
 	ended || return 1
 	text=$(in_ns "$ns_own" timeout 20 "$LANE" run --strict -d "$how" -i "$if_own" -i lo --address $A4/24 -- /usr/bin/python3 -c 'import socket
 socket.socket().listen()' 2>&1) &&
-		no "two interfaces are taken" && return 1
+		{ no "two interfaces are taken"; return 1; }
 	[[ $text == *"serves one interface, not 2"* ]] || no "two interfaces: $text"
 }
 
@@ -307,7 +307,7 @@ dhcp_absent()
 		sleep 0.1
 	done
 	pong "$(sed -n 's/.*DHCPACK([^)]*) \([0-9.]*\) .*/\1/p' "$lane_tmp/dnsmasq.log" | tail -n 1)" || return 1
-	in_ns "$ns_own" "$LANE" stat -i "$if_own" | grep -q 'has no address yet' && no "lane stat says still that there is no address" && return 1
+	in_ns "$ns_own" "$LANE" stat -i "$if_own" | grep -q 'has no address yet' && { no "lane stat says still that there is no address"; return 1; }
 	stop "$dnsmasq"
 	ended
 }

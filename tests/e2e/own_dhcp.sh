@@ -174,7 +174,7 @@ vanishes()
 	begin_lease $N.50 && talk_start $N.50 && talk echo echoed || return 1
 	server_says answer=nothing
 	stat_says 'has no address yet' 150 && server_has ENETUNREACH 50 || return 1
-	in_c ping -q -c 1 -W 1 $N.50 >/dev/null && no "an address whose lease is over answers" && return 1
+	in_c ping -q -c 1 -W 1 $N.50 >/dev/null && { no "an address whose lease is over answers"; return 1; }
 	server_says answer=all lease=600
 	server_hears "select $N.50: ack" 700 && server_has $N.50 100 || return 1
 	talk echo echoed && connects $N.50 || return 1
