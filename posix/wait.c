@@ -474,6 +474,15 @@ static bool ends_without_handler(const struct shim_wait *w)
 	return w->ep != LANE_NIL || w->kernel_epfd >= 0;
 }
 
+/* gcc's thread sanitizer puts a handler off until the thread's next call of a libc function that it knows. */
+static void let_handlers_run(void)
+{
+	static pthread_mutex_t m = PTHREAD_MUTEX_INITIALIZER;
+
+	if (pthread_mutex_trylock(&m) == 0)
+		pthread_mutex_unlock(&m);
+}
+
 /* The pauses between looks, until there is a result. The first is 'after'; who sleeps has armed. */
 static int wait_on(struct pause *p, enum after after)
 {
@@ -486,6 +495,8 @@ static int wait_on(struct pause *p, enum after after)
 		spins = spun && spin(p);
 		if (!spun) {
 			n = sleep_in_kernel(p);
+			if (n == -EINTR && shim_sig.nr_run == p->nr_run)
+				let_handlers_run();
 			if (n == -EINTR && shim_sig.nr_run == p->nr_run &&
 			    ends_without_handler(p->w))
 				r = -EINTR;
