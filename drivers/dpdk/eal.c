@@ -226,5 +226,7 @@ void *lane_dpdk_memory(size_t bytes)
 
 void lane_dpdk_stop(void)
 {
-	rte_eal_cleanup();
+	/* Else its memory stays until the process ends. */
+	if (lane_dpdk_gate_stop())
+		rte_eal_cleanup();
 }

@@ -264,6 +264,9 @@ static int start(struct lane_dpdk_port *p, const struct rte_eth_dev_info *di, ch
 
 	if (p->forks)
 		lane_dpdk_quiet(p);
+	r = lane_dpdk_gate_add(p);
+	if (r < 0)
+		return complain(err, "taking turns with EAL's interrupt thread", r);
 	r = rte_eth_dev_start(p->id);
 	if (r < 0)
 		return complain(err, "starting the port", r);
@@ -300,6 +303,8 @@ static void close_port(struct lane_dpdk_port *p)
 		if (p->queue[i]->here)
 			munmap((void *)(uintptr_t)p->queue[i]->here, sysconf(_SC_PAGESIZE));
 	}
+	if (p->gate && !lane_dpdk_gate_stop())
+		return; /* it ends with the process */
 	if (p->started)
 		rte_eth_dev_stop(p->id);
 	/* The frames in its rings come back. */

@@ -175,11 +175,12 @@ static uint16_t rx_burst(struct lane_queue *lq, struct lane_buf *bufs[], uint16_
 	struct rte_mbuf *m[LANE_BURST];
 	uint16_t got, nr = 0;
 
-	if (unlikely(!lane_dpdk_is_here(q)))
+	if (unlikely(!lane_dpdk_is_here(q) || !lane_dpdk_enter(q)))
 		return 0;
 	if (q->nr_spare < LANE_DPDK_SPARE)
 		lane_dpdk_pool_save(q);
 	got = receive(q, m, n);
+	lane_dpdk_leave(q);
 	for (uint16_t i = 0; i < got; i++) {
 		struct lane_buf *b;
 
@@ -194,9 +195,14 @@ static uint16_t rx_burst(struct lane_queue *lq, struct lane_buf *bufs[], uint16_
 
 static bool pending(const struct lane_queue *lq)
 {
-	const struct lane_dpdk_queue *q = (const struct lane_dpdk_queue *)lq;
+	struct lane_dpdk_queue *q = (struct lane_dpdk_queue *)(uintptr_t)lq;
+	bool any;
 
-	return lane_dpdk_is_here(q) && rte_eth_rx_queue_count(q->port->id, q->idx) > 0;
+	if (!lane_dpdk_is_here(q) || !lane_dpdk_enter(q))
+		return false;
+	any = rte_eth_rx_queue_count(q->port->id, q->idx) > 0;
+	lane_dpdk_leave(q);
+	return any;
 }
 
 /* ---- sending ---- */
@@ -317,7 +323,7 @@ static void flush(struct lane_queue *lq)
 	struct pmd_call c;
 	uint16_t sent;
 
-	if (unlikely(!lane_dpdk_is_here(q)))
+	if (unlikely(!lane_dpdk_is_here(q) || !lane_dpdk_enter(q)))
 		return; /* it waits for who may */
 	begin(q, &c);
 	prepare(q);
@@ -326,6 +332,7 @@ static void flush(struct lane_queue *lq)
 		shift(q, sent);
 	lq->nr_unkicked = q->nr_staged;
 	end(q, &c);
+	lane_dpdk_leave(q);
 }
 
 static uint16_t tx_burst(struct lane_queue *lq, struct lane_buf *bufs[], uint16_t n)

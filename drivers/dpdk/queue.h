@@ -23,6 +23,8 @@ struct lane_dpdk_port {
 	bool started;
 	bool count; /* the PMD counts frames that wait */
 	bool forks; /* lane_dpdk_config.forks */
+	const uint32_t *gate; /* 0: nobody may call the PMD now; NULL: it needs no gate */
+	struct lane_dpdk_port *next_gated;
 	struct lane_dpdk_queue *queue[LANE_QUEUES_MAX];
 };
 
@@ -39,6 +41,7 @@ struct lane_dpdk_queue {
 	int sleep_fd;	      /* 'forks': the PMD's own, -1: none */
 	bool counter;	      /* it is an eventfd: to be read */
 	bool counted;	      /* and may be readable */
+	uint32_t inside;      /* atomic: somebody is in the PMD, through the gate */
 	const uint32_t *here; /* 0 where the queue must not be touched: in another process; NULL: it may */
 	struct lane_bufs last_bufs; /* closed: the lane's, which may be gone */
 	uint64_t nr_copied;   /* packets received in frames that are not the lane's */
@@ -75,6 +78,31 @@ void lane_dpdk_uncount(struct lane_dpdk_queue *q);
 static inline bool lane_dpdk_is_here(const struct lane_dpdk_queue *q)
 {
 	return !q->here || *q->here;
+}
+
+/* ---- gate.c ---- */
+/* Puts a port whose PMD needs it behind the gate, before anybody polls it. 0 or -errno. */
+int lane_dpdk_gate_add(struct lane_dpdk_port *p);
+/* Stops EAL's interrupt thread for good; false: it did not answer within a second. */
+bool lane_dpdk_gate_stop(void);
+/* Asked before the PMD is called with what its peer may take away; false: not now. Then lane_dpdk_leave(). */
+static inline bool lane_dpdk_enter(struct lane_dpdk_queue *q)
+{
+	const uint32_t *gate = q->port->gate;
+
+	if (likely(!gate))
+		return true;
+	__atomic_store_n(&q->inside, 1, __ATOMIC_RELAXED);
+	__atomic_signal_fence(__ATOMIC_SEQ_CST); /* the other side's membarrier(2) does the rest */
+	if (likely(__atomic_load_n(gate, __ATOMIC_ACQUIRE)))
+		return true;
+	__atomic_store_n(&q->inside, 0, __ATOMIC_RELEASE);
+	return false;
+}
+static inline void lane_dpdk_leave(struct lane_dpdk_queue *q)
+{
+	if (q->port->gate)
+		__atomic_store_n(&q->inside, 0, __ATOMIC_RELEASE);
 }
 
 /* ---- eal.c ---- */
