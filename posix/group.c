@@ -99,12 +99,17 @@ static int change(struct shim_local *l, const struct membership *m)
 	return r;
 }
 
-static struct shim_kept *kept(struct shim_local *fresh, int level, int val)
+static bool is_group(const struct shim_kept *k)
 {
-	for (unsigned int i = 0; i < SHIM_KEPT; i++)
-		if (fresh->kept[i].level == level && (!level || fresh->kept[i].val == val) &&
-		    (fresh->kept[i].name == IP_ADD_MEMBERSHIP || !level) && (level || !fresh->kept[i].name))
+	return k->level == IPPROTO_UDP && k->name == IP_ADD_MEMBERSHIP;
+}
+
+static struct shim_kept *joined(struct shim_local *fresh, int val)
+{
+	for (unsigned int i = 0; i < SHIM_KEPT; i++) {
+		if (is_group(&fresh->kept[i]) && fresh->kept[i].val == val)
 			return &fresh->kept[i];
+	}
 	return NULL;
 }
 
@@ -112,7 +117,7 @@ static struct shim_kept *kept(struct shim_local *fresh, int level, int val)
 static int change_fresh(struct shim_local *fresh, const struct membership *m)
 {
 	int val = (int)m->group.w[3];
-	struct shim_kept *k = kept(fresh, IPPROTO_UDP, val);
+	struct shim_kept *k = joined(fresh, val);
 
 	if (!lane_ip_is4(&m->group))
 		return -ENOBUFS;
@@ -124,7 +129,7 @@ static int change_fresh(struct shim_local *fresh, const struct membership *m)
 		*k = (struct shim_kept){.level = 0};
 		return 0;
 	}
-	k = kept(fresh, 0, 0);
+	k = shim_kept_find(fresh, 0, 0);
 	if (!k)
 		return -ENOBUFS;
 	*k = (struct shim_kept){.level = IPPROTO_UDP, .name = IP_ADD_MEMBERSHIP, .val = val};
@@ -149,11 +154,9 @@ int shim_group_adopt(const struct shim_local *fresh, struct lane_udp *pcb)
 	int r = 0;
 
 	for (unsigned int i = 0; i < SHIM_KEPT && r == 0; i++) {
-		const struct shim_kept *k = &fresh->kept[i];
-
-		if (k->level != IPPROTO_UDP || k->name != IP_ADD_MEMBERSHIP)
+		if (!is_group(&fresh->kept[i]))
 			continue;
-		group = lane_ip4((uint32_t)k->val);
+		group = lane_ip4((uint32_t)fresh->kept[i].val);
 		r = lane_udp_join(shim.view.ln, pcb, 0, &group, NULL);
 	}
 	return r;

@@ -221,16 +221,9 @@ static int wait_writable(struct shim_local *l, int64_t left, bool restart)
 /* An error that came while this call slept belongs to the next one if bytes were taken. */
 static bool has_error(struct shim_local *l)
 {
-	struct shim_view *v = &shim.view;
-	struct lane_tcp_status st = {0};
-	struct lane_tcp *pcb;
-	struct shim_sock *s;
+	struct lane_tcp_status st;
 
-	shim_enter(v);
-	pcb = shim_tcp_of(l, &s);
-	if (pcb)
-		lane_tcp_get_status(v->ln, pcb, &st);
-	shim_leave_quiet(v);
+	shim_rcv_status(l, &st);
 	return st.err;
 }
 

@@ -20,16 +20,9 @@ static bool wants_inq(struct shim_local *l)
 /* What TCP_INQ tells: bytes that are left, or 1 for the end. */
 static int inq(struct shim_local *l)
 {
-	struct shim_view *v = &shim.view;
-	struct lane_tcp_status st = {0};
-	struct lane_tcp *pcb;
-	struct shim_sock *s;
+	struct lane_tcp_status st;
 
-	shim_enter(v);
-	pcb = shim_tcp_of(l, &s);
-	if (pcb)
-		lane_tcp_get_status(v->ln, pcb, &st);
-	shim_leave_quiet(v);
+	shim_rcv_status(l, &st);
 	return st.rcv_inq || !st.peer_fin ? (int)st.rcv_inq : 1;
 }
 

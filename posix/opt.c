@@ -117,7 +117,7 @@ static int kernel_set(int fd, int level, int name, const void *val, socklen_t le
 
 /* ---- options of connections that the lane does not know ---- */
 
-static struct shim_kept *kept_find(struct shim_local *l, int level, int name)
+struct shim_kept *shim_kept_find(struct shim_local *l, int level, int name)
 {
 	unsigned int i;
 
@@ -131,14 +131,14 @@ static struct shim_kept *kept_find(struct shim_local *l, int level, int name)
 /* Keeps what kernel socket 'fd' made of it; with no room left it reads as the default later. */
 static void keep(struct shim_local *l, int fd, int level, int name)
 {
-	struct shim_kept *k = kept_find(l, level, name);
+	struct shim_kept *k = shim_kept_find(l, level, name);
 	socklen_t len = sizeof(int);
 	int val;
 
 	if (shim_libc()->getsockopt(fd, level, name, &val, &len) < 0 || len != sizeof(val))
 		return;
 	if (!k)
-		k = kept_find(l, 0, 0);
+		k = shim_kept_find(l, 0, 0);
 	if (!k)
 		return;
 	k->val = val;
@@ -541,7 +541,7 @@ static int get_connection(int fd, struct shim_local *l, int level, int name, voi
 		return put_rate(val, len, n);
 	if (r != -ENOPROTOOPT)
 		return r < 0 ? r : put_int(val, len, n);
-	k = level || name ? kept_find(l, level, name) : NULL; /* 0, 0 is an empty place */
+	k = level || name ? shim_kept_find(l, level, name) : NULL; /* 0, 0 is an empty place */
 	if (k)
 		return put_int(val, len, k->val);
 	return kernel_get(shim_sock_flags(l) & SHIM_SOCK_SHADOW ? fd : shim.scratch, level, name, val,

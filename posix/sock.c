@@ -58,6 +58,20 @@ struct lane_tcp *shim_tcp_of(struct shim_local *l, struct shim_sock **s)
 	return *s && (*s)->kind != SHIM_SOCK_UDP ? lane_tcp_at(shim.view.ln, (*s)->pcb) : NULL;
 }
 
+void shim_rcv_status(struct shim_local *l, struct lane_tcp_status *st)
+{
+	struct shim_view *v = &shim.view;
+	struct lane_tcp *pcb;
+	struct shim_sock *s;
+
+	*st = (struct lane_tcp_status){0};
+	shim_enter(v);
+	pcb = shim_tcp_of(l, &s);
+	if (pcb)
+		lane_tcp_get_rcv_status(v->ln, pcb, st);
+	shim_leave_quiet(v);
+}
+
 struct lane_udp *shim_udp_of(struct shim_local *l, struct shim_sock **s)
 {
 	*s = shim_sock_of(l);

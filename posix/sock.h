@@ -50,6 +50,8 @@ uint32_t shim_sock_make(struct shim_view *v, enum shim_sock_kind kind, unsigned 
 			uint64_t *cookie);
 /* Under the lock: the pcb behind 'l' and its sock, or NULL. */
 struct lane_tcp *shim_tcp_of(struct shim_local *l, struct shim_sock **s);
+/* lane_tcp_get_rcv_status() by who has not the lock; zeros: the connection is gone. */
+void shim_rcv_status(struct shim_local *l, struct lane_tcp_status *st);
 struct lane_udp *shim_udp_of(struct shim_local *l, struct shim_sock **s);
 /* The numbers of 'fresh' become the sock 'index' (made before). Without the lock. -ENOMEM. */
 int shim_fresh_become(int fd, struct shim_local *fresh, uint32_t index, bool keep_kernel);
@@ -156,6 +158,8 @@ int shim_setsockopt(int fd, struct shim_local *l, int level, int name, const voi
 /* setsockopt(2) of a kernel socket, but for memberships of groups on an interface whose address is the lane's (group.c). */
 int shim_group_set(int fd, struct shim_local *l, int level, int name, const void *val, socklen_t len);
 /* Under the lock: 'pcb' joins what the socket has joined before it was bound. -ENOBUFS: the lane has no room for it. */
+/* An option of 'l' that is kept; 0, 0: an empty place. NULL: none. */
+struct shim_kept *shim_kept_find(struct shim_local *l, int level, int name);
 int shim_group_adopt(const struct shim_local *fresh, struct lane_udp *pcb);
 void shim_udp_mirror_opt(int fd, struct shim_local *l, int level, int name);
 /* What a kernel socket's options are, for a pcb that takes over from it. */

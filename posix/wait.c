@@ -49,7 +49,6 @@ struct pause {
 	struct shim_wait *w;
 	uint64_t deadline_us;      /* UINT64_MAX: none */
 	uint64_t timer_us;         /* the lane's next */
-	uint64_t spun_us;          /* when a spin last looked at the clock, 0: none under way */
 	uint64_t hit_us;           /* the time when a spin in the latency profile saw a frame, else 0 */
 	uint32_t nr_run, nr_break; /* handlers, when the wait began */
 	uint32_t nr_looked;        /* and when it looked last */
@@ -80,14 +79,6 @@ static void enter_and_turn(struct shim_view *v, uint64_t now_us)
 		shim_leave_quiet(v);
 		shim_enter(v);
 	}
-}
-
-/* The time since the spin's last look at the clock: too long if another thread had the CPU meanwhile. */
-static void note_stolen(struct pause *p, struct shim_waiter *me, uint64_t now_us)
-{
-	if (p->spun_us && now_us > p->spun_us + SPIN_STOLEN_US)
-		me->crowded_until_us = now_us + SPIN_CROWDED_US;
-	p->spun_us = 0;
 }
 
 /* What follows a look that finds nothing. */
@@ -210,18 +201,19 @@ static bool spin_checks(const struct pause *p, struct shim_waiter *me, bool bare
 /* True: look again. False: it led to nothing. */
 static bool spin_until(struct pause *p, struct shim_waiter *me)
 {
-	uint64_t start_us = shim_now_us(), now_us = start_us, kernel_us = start_us;
+	uint64_t start_us = shim_now_us(), now_us = start_us, kernel_us = start_us, before_us;
 	bool kernel = has_kernel(p->w), endless = shim.settings.profile == PROFILE_LATENCY;
 
 	for (;;) {
-		p->spun_us = now_us;
 		if (spin_checks(p, me, endless)) {
 			/* Looks without pauses: the clock was read a moment ago. */
 			p->hit_us = endless ? now_us : 0;
 			return true;
 		}
+		before_us = now_us;
 		now_us = shim_now_us();
-		note_stolen(p, me, now_us);
+		if (now_us > before_us + SPIN_STOLEN_US)
+			me->crowded_until_us = now_us + SPIN_CROWDED_US;
 		if (now_us >= p->deadline_us || now_us >= p->timer_us)
 			return true;
 		if (kernel && now_us - kernel_us >= KERNEL_LOOK_US) {

@@ -13,6 +13,7 @@
 
 #include <lane/driver.h>
 
+#include "drivers/sys.h"
 #include "hdr.h"
 #include "tap.h"
 
@@ -131,15 +132,15 @@ static bool read_one(struct tap_queue *q, struct lane_buf *b)
 	const struct lane_bufs *bs = q->q.bufs;
 	struct lane_tap_hdr h;
 	uint8_t *at;
-	ssize_t n;
+	long n;
 
 	b->off = LANE_HEADROOM;
 	at = lane_buf_data(bs, b) - sizeof(h);
-	n = read(q->fd, at, bs->size - LANE_HEADROOM + sizeof(h));
-	if (n <= (ssize_t)sizeof(h))
+	n = lane_syscall(SYS_read, q->fd, (long)at, (long)(bs->size - LANE_HEADROOM + sizeof(h)), 0, 0, 0);
+	if (n <= (long)sizeof(h))
 		return false;
 	memcpy(&h, at, sizeof(h));
-	b->len = (uint16_t)(n - (ssize_t)sizeof(h));
+	b->len = (uint16_t)(n - (long)sizeof(h));
 	b->pkt_len = b->len;
 	b->queue = q->q.idx;
 	b->next = LANE_NIL;
@@ -154,12 +155,9 @@ static bool read_one(struct tap_queue *q, struct lane_buf *b)
 static uint16_t rx_burst(struct lane_queue *lq, struct lane_buf *bufs[], uint16_t n)
 {
 	struct tap_queue *q = (struct tap_queue *)lq;
-	int saved = errno, state;
 	uint16_t i;
 
 	reap(q);
-	/* A cancelled thread must not end in read(2): it holds the lane. */
-	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
 	for (i = 0; i < n; i++) {
 		bufs[i] = lane_buf_alloc(lq->bufs);
 		if (!bufs[i])
@@ -169,9 +167,7 @@ static uint16_t rx_burst(struct lane_queue *lq, struct lane_buf *bufs[], uint16_
 			break;
 		}
 	}
-	pthread_setcancelstate(state, NULL);
 	note_unkicked(q);
-	errno = saved;
 	return i;
 }
 
@@ -279,6 +275,7 @@ static bool write_one(const struct tap_queue *q, struct lane_tap_share *s, uint3
 	uint32_t n = load(&s->tail);
 	struct lane_tap_place *p = place_of(s, n), at;
 	const size_t hlen = sizeof(struct lane_tap_hdr);
+	long r = 0;
 
 	if (n == load(&s->head))
 		return true;
@@ -287,14 +284,15 @@ static bool write_one(const struct tap_queue *q, struct lane_tap_share *s, uint3
 		return true;
 	}
 	at = *p;
-	if (at.frame < bs->nr && at.off >= hlen && at.off + at.len <= bs->size &&
-	    write(q->fd, bs->frames + (size_t)at.frame * bs->stride + at.off - hlen, at.len + hlen) < 0) {
-		if (errno == EAGAIN || errno == EINTR || errno == ENOBUFS) {
-			claim(p, claim_of(n, me), claim_of(n, LANE_TAP_NOBODY));
-			return false;
-		}
-		__atomic_add_fetch(&s->nr_lost, 1, __ATOMIC_RELAXED);
+	if (at.frame < bs->nr && at.off >= hlen && at.off + at.len <= bs->size)
+		r = lane_syscall(SYS_write, q->fd, (long)(bs->frames + (size_t)at.frame * bs->stride + at.off - hlen),
+				 (long)(at.len + hlen), 0, 0, 0);
+	if (r == -EAGAIN || r == -EINTR || r == -ENOBUFS) {
+		claim(p, claim_of(n, me), claim_of(n, LANE_TAP_NOBODY));
+		return false;
 	}
+	if (r < 0)
+		__atomic_add_fetch(&s->nr_lost, 1, __ATOMIC_RELAXED);
 	claim(p, claim_of(n, me), claim_of(n, LANE_TAP_WRITTEN));
 	advance(s, n);
 	return true;
@@ -304,22 +302,17 @@ static void kick(struct lane_queue *lq)
 {
 	struct tap_queue *q = (struct tap_queue *)lq;
 	struct lane_tap_share *s = q->share;
-	int saved = errno, state;
 	bool full = false;
 	enum entry how;
 
 	if (!waiting(s))
 		return;
-	/* A cancelled thread must not end in write(2): the frame is its own. */
-	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
 	for (int i = 0; i < WRITES && !full && waiting(s) && (how = begin(s)) != BUSY;) {
 		for (; i < WRITES && !full && waiting(s); i++)
 			full = !write_one(q, s, (uint32_t)getpid());
 		end(s, how);
 	}
-	pthread_setcancelstate(state, NULL);
 	note_unkicked(q);
-	errno = saved;
 }
 
 void lane_tap_gone(struct lane_tap_share *s, int32_t pid)

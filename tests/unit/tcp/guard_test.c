@@ -254,11 +254,10 @@ static void test_sws__sender(void **state)
 	script_close();
 }
 
-static void test_keepalive(void **state)
+static void accept_keepalive(bool cork)
 {
 	struct lane_tcp_opts_set o;
 
-	(void)state;
 	script_open(NULL);
 	script_accept("S 0 mss 1000");
 	lane_tcp_get_opts(s.ln, s.pcb, &o);
@@ -266,7 +265,14 @@ static void test_keepalive(void **state)
 	o.keepidle_us = 10000000;
 	o.keepintvl_us = 2000000;
 	o.keepcnt = 3;
+	o.cork = cork;
 	lane_tcp_set_opts(s.ln, s.pcb, &o);
+}
+
+static void test_keepalive(void **state)
+{
+	(void)state;
+	accept_keepalive(false);
 	assert_in_range(script_until_out(10100), 9990, 10010);
 	script_out(". 0 ack 1");
 	script_in(". 1 ack 1");
@@ -284,16 +290,8 @@ static void test_keepalive(void **state)
 /* Text that a cork holds stays; it left without a timer. */
 static void test_keepalive__beside_held_text(void **state)
 {
-	struct lane_tcp_opts_set o;
-
 	(void)state;
-	script_open(NULL);
-	script_accept("S 0 mss 1000");
-	lane_tcp_get_opts(s.ln, s.pcb, &o);
-	o.keepalive = 1;
-	o.keepidle_us = 10000000;
-	o.cork = 1;
-	lane_tcp_set_opts(s.ln, s.pcb, &o);
+	accept_keepalive(true);
 	script_run_ms(9900);
 	script_write(1);
 	assert_in_range(script_until_out(200), 80, 120);
@@ -308,16 +306,8 @@ static void test_keepalive__beside_held_text(void **state)
 /* Nor is it cut for a window that takes a part of it. */
 static void test_keepalive__beside_held_text_and_a_small_window(void **state)
 {
-	struct lane_tcp_opts_set o;
-
 	(void)state;
-	script_open(NULL);
-	script_accept("S 0 mss 1000");
-	lane_tcp_get_opts(s.ln, s.pcb, &o);
-	o.keepalive = 1;
-	o.keepidle_us = 10000000;
-	o.cork = 1;
-	lane_tcp_set_opts(s.ln, s.pcb, &o);
+	accept_keepalive(true);
 	script_in(". 1 ack 1 win 50");
 	script_run_ms(9900);
 	script_write(100);
