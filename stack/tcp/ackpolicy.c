@@ -31,9 +31,10 @@ void lane_tcp_ack_carried(struct lane *ln, struct lane_tcp *pcb)
 		pcb->pingpong = 1;
 }
 
+/* In a dialogue the answer is to carry it, however short the round trip is: nobody waits for it. */
 static uint32_t delay_us(const struct lane_tcp *pcb)
 {
-	uint32_t d = pcb->rto.srtt_us / 4;
+	uint32_t d = pcb->pingpong ? 0 : pcb->rto.srtt_us / 4;
 
 	return d && d < LANE_DACK_MAX_US ? d : LANE_DACK_MAX_US;
 }

@@ -112,6 +112,32 @@ static void test_ack__pingpong(void **state)
 	script_close();
 }
 
+/* The answer may take longer than a short round trip: the ACK waits for it as long as Linux' would. */
+static void test_ack__pingpong_of_a_short_rtt(void **state)
+{
+	(void)state;
+	script_open(NULL);
+	script_listen(5);
+	script_in("S 0 mss 1000");
+	script_out("S. 0 ack 1");
+	script_run_ms(4);
+	script_in(". 1 ack 1");
+	s.pcb = lane_tcp_accept(s.ln, s.listener, 2);
+	script_in("P. 1 ack 1 len 10");
+	script_out(". 1 ack 11");
+	script_write(10);
+	script_out("P. 1 ack 11 len 10");
+	script_in("P. 11 ack 11 len 10");
+	script_run_ms(30);
+	script_silent();
+	assert_in_range(script_until_out(20), 9, 12);
+	script_out(". 11 ack 21");
+	/* That was no dialogue: a quarter of the round trip. */
+	script_in("P. 21 ack 11 len 10");
+	script_read(30);
+	script_close();
+}
+
 /* RFC 2018 4: the latest block first, the others as they came; a FIN belongs to its block. */
 static void test_ooo__sack_latest_first(void **state)
 {
@@ -519,6 +545,7 @@ int main(void)
 		cmocka_unit_test(test_ack__one_a_burst),
 		cmocka_unit_test(test_ack__delayed),
 		cmocka_unit_test(test_ack__pingpong),
+		cmocka_unit_test(test_ack__pingpong_of_a_short_rtt),
 		cmocka_unit_test(test_ooo__sack_latest_first),
 		cmocka_unit_test(test_ooo__sack_and_fill),
 		cmocka_unit_test(test_ooo__overlaps),
