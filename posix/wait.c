@@ -49,7 +49,7 @@ struct pause {
 	struct shim_wait *w;
 	uint64_t deadline_us;      /* UINT64_MAX: none */
 	uint64_t timer_us;         /* the lane's next */
-	uint64_t hit_us;           /* the time when a spin in the latency profile saw a frame, else 0 */
+	uint64_t hit_us;           /* when a spin saw something, else 0 */
 	uint32_t nr_run, nr_break; /* handlers, when the wait began */
 	uint32_t nr_looked;        /* and when it looked last */
 	bool polled;               /* the poll array is in the scratch set */
@@ -198,22 +198,32 @@ static bool spin_checks(const struct pause *p, struct shim_waiter *me, bool bare
 	return false;
 }
 
+/* The time, in a spin that looked at it 'before_us'. */
+static uint64_t spin_now_us(struct shim_waiter *me, uint64_t before_us)
+{
+	uint64_t now_us = shim_now_us();
+
+	if (now_us > before_us + SPIN_STOLEN_US)
+		me->crowded_until_us = now_us + SPIN_CROWDED_US;
+	return now_us;
+}
+
 /* True: look again. False: it led to nothing. */
 static bool spin_until(struct pause *p, struct shim_waiter *me)
 {
-	uint64_t start_us = shim_now_us(), now_us = start_us, kernel_us = start_us, before_us;
+	uint64_t start_us = shim_now_us(), now_us = start_us, kernel_us = start_us;
 	bool kernel = has_kernel(p->w), endless = shim.settings.profile == PROFILE_LATENCY;
 
 	for (;;) {
-		if (spin_checks(p, me, endless)) {
-			/* Looks without pauses: the clock was read a moment ago. */
-			p->hit_us = endless ? now_us : 0;
+		bool seen = spin_checks(p, me, endless);
+
+		/* Looks without pauses: the clock was read a moment ago. */
+		if (!seen || !endless)
+			now_us = spin_now_us(me, now_us);
+		if (seen) {
+			p->hit_us = now_us;
 			return true;
 		}
-		before_us = now_us;
-		now_us = shim_now_us();
-		if (now_us > before_us + SPIN_STOLEN_US)
-			me->crowded_until_us = now_us + SPIN_CROWDED_US;
 		if (now_us >= p->deadline_us || now_us >= p->timer_us)
 			return true;
 		if (kernel && now_us - kernel_us >= KERNEL_LOOK_US) {
