@@ -9,7 +9,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <time.h>
-#include <unistd.h>
 
 #include <lane/driver.h>
 
@@ -24,6 +23,7 @@
 struct tap_queue {
 	struct lane_queue q; /* first */
 	struct lane_tap_share *share;
+	const int *who;
 	int fd;
 };
 
@@ -42,6 +42,12 @@ static struct lane_tap_place *place_of(struct lane_tap_share *s, uint32_t n)
 static uint64_t claim_of(uint32_t n, uint32_t who)
 {
 	return (uint64_t)n << 32 | who;
+}
+
+/* How a claim names a writer: no pid, which is another one in another pid namespace. */
+static uint32_t claimant(int who)
+{
+	return (uint32_t)(who + 2);
 }
 
 static uint64_t load_claim(const struct lane_tap_place *p)
@@ -309,18 +315,18 @@ static void kick(struct lane_queue *lq)
 		return;
 	for (int i = 0; i < WRITES && !full && waiting(s) && (how = begin(s)) != BUSY;) {
 		for (; i < WRITES && !full && waiting(s); i++)
-			full = !write_one(q, s, (uint32_t)getpid());
+			full = !write_one(q, s, claimant(*q->who));
 		end(s, how);
 	}
 	note_unkicked(q);
 }
 
-void lane_tap_gone(struct lane_tap_share *s, int32_t pid)
+void lane_tap_gone(struct lane_tap_share *s, int who)
 {
 	for (unsigned int i = 0; i < LANE_TAP_RING; i++) {
 		uint64_t c = load_claim(&s->ring[i]);
 
-		if ((uint32_t)c == (uint32_t)pid)
+		if ((uint32_t)c == claimant(who))
 			claim(&s->ring[i], c, claim_of((uint32_t)(c >> 32), LANE_TAP_WRITTEN));
 	}
 }
@@ -344,7 +350,7 @@ static const struct lane_driver driver = {
 	.close = close_queue,
 };
 
-int lane_tap_map(struct lane *ln, unsigned int ifi, struct lane_tap_share *share, int fd)
+int lane_tap_map(struct lane *ln, unsigned int ifi, struct lane_tap_share *share, int fd, const int *who)
 {
 	struct tap_queue *q = calloc(1, sizeof(*q));
 	int r;
@@ -356,6 +362,7 @@ int lane_tap_map(struct lane *ln, unsigned int ifi, struct lane_tap_share *share
 	q->q.caps = LANE_CAP_TX_CSUM;
 	q->q.ifi = (uint8_t)ifi;
 	q->share = share;
+	q->who = who;
 	q->fd = fd;
 	r = lane_add_queue(ln, &q->q);
 	if (r < 0)

@@ -19,7 +19,7 @@
 
 /* Where a frame that waits lies: what its lane_buf says may change meanwhile. */
 struct lane_tap_place {
-	uint64_t claim; /* the frame's number, and who writes it: LANE_TAP_NOBODY, a pid, or LANE_TAP_WRITTEN */
+	uint64_t claim; /* the frame's number, and who writes it: LANE_TAP_NOBODY, that one's number + 2, or LANE_TAP_WRITTEN */
 	uint32_t frame; /* LANE_NIL: the place is free */
 	uint16_t off, len;
 };
@@ -43,13 +43,14 @@ struct lane_tap_share {
 
 /* An empty ring and its lock; lane_tap_open() does it. 0 or -errno. */
 int lane_tap_init(struct lane_tap_share *share);
-/* The process is dead: what it was writing may be given back. */
-void lane_tap_gone(struct lane_tap_share *share, int32_t pid);
+/* Writer 'who' (lane_tap_map()) is dead: what it was writing may be given back. */
+void lane_tap_gone(struct lane_tap_share *share, int who);
 /* Opens interface 'ifname', which is made if there is none (then it ends with its last holder, and
  * is up), and fills *share. 0, *fd, and a MAC for this end; or -errno with err[]. */
 int lane_tap_open(const char *ifname, struct lane_tap_share *share, int *fd, struct lane_mac *mac,
 		  char *err);
-/* Adds the queue to 'ln', interface 'ifi'. Borrows the descriptor. 0 or -errno. */
-int lane_tap_map(struct lane *ln, unsigned int ifi, struct lane_tap_share *share, int fd);
+/* Adds the queue to 'ln', interface 'ifi'. Borrows the descriptor and 'who': this process' number among the users,
+ * -1 or more, which is read at each kick (a fork changes it). 0 or -errno. */
+int lane_tap_map(struct lane *ln, unsigned int ifi, struct lane_tap_share *share, int fd, const int *who);
 
 #endif

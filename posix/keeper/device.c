@@ -203,10 +203,10 @@ static void close_dpdk(struct keeper *k)
 	q->drv->close(q);
 }
 
-void keeper_device_gone(struct keeper *k, int32_t pid)
+void keeper_device_gone(struct keeper *k, int row)
 {
-	if (k->v.a->driver == LANE_DEV_TAP && pid > 0)
-		lane_tap_gone(&k->v.a->tap, pid);
+	if (k->v.a->driver == LANE_DEV_TAP)
+		lane_tap_gone(&k->v.a->tap, row);
 }
 
 void keeper_device_close_all(struct keeper *k)

@@ -99,7 +99,7 @@ void keeper_device_set_addrs(struct keeper *k, unsigned int i);
 /* Queues with frames that nobody has kicked. */
 uint32_t keeper_device_unkicked(const struct keeper *k);
 /* The process, or its threads by an exec, are no more: what they had of a device is the others' again. */
-void keeper_device_gone(struct keeper *k, int32_t pid);
+void keeper_device_gone(struct keeper *k, int row);
 void keeper_device_close_all(struct keeper *k);
 /* Own-address mode: the device's link is up. */
 bool keeper_device_link(struct keeper *k);

@@ -139,7 +139,7 @@ void keeper_row_gone(struct keeper *k, int row)
 	}
 	if (k->v.a->row[row].state == SHIM_ROW_FREE)
 		return;
-	keeper_device_gone(k, k->v.a->row[row].pid);
+	keeper_device_gone(k, row);
 	shim_lock(&k->v);
 	/* Inside the lock: the row's next user may be rung as soon as it is free. */
 	doorbell_drain(k, row);
@@ -161,7 +161,7 @@ void keeper_row_exec(struct keeper *k, int row)
 		keeper_row_gone(k, row);
 		return;
 	}
-	keeper_device_gone(k, k->v.a->row[row].pid); /* its threads */
+	keeper_device_gone(k, row); /* its threads */
 	shim_lock(&k->v);
 	crossed = shim_row_exec(&k->v, row);
 	shim_unlock(&k->v);
