@@ -60,10 +60,10 @@ static int take(struct shim_local *l, struct shim_local *nl, unsigned int flags,
 	shim_enter(v);
 	pcb = shim_tcp_of(l, &from);
 	i = pcb ? shim_sock_make(v, SHIM_SOCK_TCP, flags, &cookie) : LANE_NIL;
-	if (i == LANE_NIL) {
+	s = shim_sock_at(v, i);
+	if (!s) {
 		r = pcb ? -ENFILE : -EINVAL;
 	} else {
-		s = shim_sock_at(v, i);
 		s->flags |= from->flags & (SHIM_SOCK_V6 | SHIM_SOCK_LINGER);
 		inherit(s, from);
 		conn = lane_tcp_accept(v->ln, pcb, cookie);

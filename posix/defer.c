@@ -19,7 +19,7 @@
 
 void shim_defer_take(struct shim_view *v)
 {
-	shim_self.deferred |= __atomic_exchange_n(&v->kick_mask, 0, __ATOMIC_ACQ_REL);
+	shim_self.deferred |= shim_kick_take(v);
 }
 
 void shim_defer_note(int n)
@@ -81,15 +81,12 @@ static bool few_frames(struct lane *ln, uint64_t mask)
 	return nr < DEFER_FRAMES;
 }
 
-/* True if the kick may wait for this thread's next wait. */
-static bool may_defer(struct shim_view *v, struct shim_waiter *me)
+/* More writes are to be expected: true if the kick may wait for this thread's next wait. */
+static bool may_gather(struct shim_view *v, struct shim_waiter *me)
 {
+	uint64_t now_us = shim_now_us();
 	uint32_t keeper;
-	uint64_t now_us;
 
-	if (me->nr_events < 2)
-		return false;
-	now_us = shim_now_us();
 	keeper = atomic_load_explicit(&v->a->keeper_state, memory_order_relaxed);
 	if (keeper == SHIM_KEEPER_ASLEEP && now_us - me->rung_us > RING_EVERY_US) {
 		me->rung_us = now_us;
@@ -106,31 +103,24 @@ static bool may_defer(struct shim_view *v, struct shim_waiter *me)
 	return true;
 }
 
-void shim_kick_or_defer(struct shim_view *v)
-{
-	struct shim_waiter *me = &shim_self;
-
-	shim_defer_take(v);
-	if (me->deferred && !may_defer(v, me))
-		shim_kick_deferred();
-}
-
 void shim_leave_quiet(struct shim_view *v)
 {
 	shim_rows wakes;
 
 	shim_drain(v);
 	wakes = shim_unlock(v);
-	if (shim_unlikely(v->row >= 0 && (wakes >> v->row & 1)))
+	if (shim_unlikely(wakes != 0) && v->row >= 0 && (wakes >> v->row & 1))
 		shim_wake_local();
 	shim_sig_leave();
 }
 
 void shim_leave(struct shim_view *v)
 {
+	struct shim_waiter *me = &shim_self;
+
 	v->kick_mask |= lane_flush(v->ln);
 	shim_defer_take(v);
 	shim_leave_quiet(v);
-	if (shim_self.deferred && !may_defer(v, &shim_self))
+	if (me->deferred && (shim_likely(me->nr_events < 2) || !may_gather(v, me)))
 		shim_kick_deferred();
 }

@@ -146,14 +146,12 @@ struct shim_local *shim_local_alloc(enum shim_kind kind)
 
 /* ---- the table ---- */
 
-struct shim_local *shim_get(int fd)
+/* Holds what is in 's'. */
+static inline struct shim_local *hold(slot *s)
 {
-	slot *s = slot_of(fd);
 	struct shim_local *l;
 	uint32_t refs;
 
-	if (!s)
-		return NULL;
 	for (;;) {
 		l = atomic_load_explicit(s, memory_order_acquire);
 		if (!l || l == &hidden)
@@ -167,6 +165,13 @@ struct shim_local *shim_get(int fd)
 	}
 }
 
+struct shim_local *shim_get(int fd)
+{
+	slot *s = slot_of(fd);
+
+	return s ? hold(s) : NULL;
+}
+
 struct shim_local *shim_get_sock(int fd)
 {
 	slot *s = slot_of(fd);
@@ -177,7 +182,7 @@ struct shim_local *shim_get_sock(int fd)
 	l = atomic_load_explicit(s, memory_order_relaxed);
 	if (!l || l->kind != SHIM_SOCK)
 		return NULL;
-	l = shim_get(fd);
+	l = hold(s);
 	if (shim_unlikely(l && l->kind != SHIM_SOCK)) {
 		shim_put(l);
 		return NULL;

@@ -173,22 +173,26 @@ static ssize_t read_frames(struct shim_local *l, struct shim_sock *s, struct lan
 	return used ? (ssize_t)bytes : -EFAULT;
 }
 
-/* One bracket, which was begun when 'locked'. '*more': there was more text when it ended, on this side
- * of the urgent mark. */
-static ssize_t recv_once(struct shim_local *l, struct shim_cursor *c, size_t want, int flags,
-			 size_t got, bool *more, bool locked)
+/* The text that a read which takes it finds, without a look at the status; 0: the status says. */
+static uint32_t plain_text(struct shim_view *v, const struct shim_sock *s, const struct lane_tcp *pcb,
+			   int flags)
+{
+	if (shim_unlikely((flags & (MSG_PEEK | MSG_TRUNC)) || s->kind != SHIM_SOCK_TCP ||
+			  (s->flags & SHIM_SOCK_UNCONNECTED)))
+		return 0;
+	return lane_tcp_text(v->ln, pcb);
+}
+
+/* Leaves the lock that it is called with. '*more': there is more text than what is read, on this side of
+ * the urgent mark. */
+static ssize_t recv_asked(struct shim_local *l, struct shim_sock *s, struct lane_tcp *pcb,
+			  struct shim_cursor *c, size_t want, int flags, size_t got, bool *more)
 {
 	struct shim_view *v = &shim.view;
 	struct lane_tcp_status st;
-	struct lane_tcp *pcb;
-	struct shim_sock *s;
 	ssize_t r;
 
-	*more = false;
-	pcb = enter_reader(l, &s, locked);
-	if (!pcb)
-		return -EBADF;
-	lane_tcp_get_rcv_status(shim.view.ln, pcb, &st);
+	lane_tcp_get_rcv_status(v->ln, pcb, &st);
 	if (flags & MSG_PEEK)
 		st.rcv_queued = st.rcv_queued > got ? st.rcv_queued - (uint32_t)got : 0;
 	/* An error behind text that this call has already delivered stays for the next one. */
@@ -207,6 +211,33 @@ static ssize_t recv_once(struct shim_local *l, struct shim_cursor *c, size_t wan
 	if (want > SHIM_COPY_LOCKED && !(flags & (MSG_PEEK | MSG_TRUNC)))
 		return read_frames(l, s, pcb, c, want);
 	r = read_locked(v, pcb, c, want, flags, flags & MSG_PEEK ? got : 0);
+	shim_leave(v);
+	return r;
+}
+
+/* One bracket, which was begun when 'locked'. */
+static ssize_t recv_once(struct shim_local *l, struct shim_cursor *c, size_t want, int flags,
+			 size_t got, bool *more, bool locked)
+{
+	struct shim_view *v = &shim.view;
+	struct lane_tcp *pcb;
+	struct shim_sock *s;
+	uint32_t text;
+	ssize_t r;
+
+	*more = false;
+	pcb = enter_reader(l, &s, locked);
+	if (!pcb)
+		return -EBADF;
+	text = plain_text(v, s, pcb, flags);
+	if (!text || !want)
+		return recv_asked(l, s, pcb, c, want, flags, got, more);
+	if (want > text)
+		want = text;
+	*more = text > want || want > SHIM_COPY_LOCKED;
+	if (want > SHIM_COPY_LOCKED)
+		return read_frames(l, s, pcb, c, want);
+	r = read_locked(v, pcb, c, want, 0, 0);
 	shim_leave(v);
 	return r;
 }
@@ -255,10 +286,12 @@ static ssize_t wait_readable(struct shim_local *l, int64_t timeo, uint64_t *star
 }
 
 /* A call that may sleep wants so much. */
-static size_t low_water(struct shim_local *l)
+static size_t least(struct shim_local *l, int flags, size_t total)
 {
 	const struct shim_sock *s = shim_sock_of(l);
 
+	if (flags & MSG_WAITALL)
+		return total;
 	return s && s->so_rcvlowat ? s->so_rcvlowat : 1;
 }
 
@@ -266,15 +299,14 @@ static ssize_t recv_stream(struct shim_local *l, const struct iovec *iov, int io
 {
 	struct shim_cursor c = {.iov = iov, .n = iovcnt};
 	ssize_t r, total = shim_iov_total(iov, iovcnt);
-	int64_t timeo = shim_rcvtimeo_us(l);
 	struct shim_sig_mark mark = shim_sig_mark();
+	bool more, looked = false, locked = false, waited = false;
+	int64_t timeo = -1;
 	uint64_t start = 0;
-	bool more, looked = false, locked = false;
-	size_t got = 0, least;
+	size_t got = 0;
 
-	if (total < 0)
+	if (shim_unlikely(total < 0))
 		return total;
-	least = flags & MSG_WAITALL ? (size_t)total : low_water(l);
 	for (;;) {
 		r = recv_once(l, &c, (size_t)total - got, flags, got, &more, locked);
 		locked = false;
@@ -282,11 +314,11 @@ static ssize_t recv_stream(struct shim_local *l, const struct iovec *iov, int io
 			got += (size_t)r;
 		if (got == (size_t)total && r != -EAGAIN)
 			return r < 0 && !got ? r : (ssize_t)got;
-		if (r > 0 && (more || got < least))
+		if (r > 0 && (more || got < least(l, flags, (size_t)total)))
 			continue;
 		if (r != -EAGAIN)
 			return got ? (ssize_t)got : r;
-		if (got && got >= least)
+		if (got && got >= least(l, flags, (size_t)total))
 			return (ssize_t)got;
 		if (!shim_may_block(l, flags)) {
 			if (looked || !shim_look())
@@ -294,6 +326,9 @@ static ssize_t recv_stream(struct shim_local *l, const struct iovec *iov, int io
 			looked = true;
 			continue;
 		}
+		if (!waited)
+			timeo = shim_rcvtimeo_us(l);
+		waited = true;
 		r = wait_readable(l, timeo, &start, got, flags & MSG_PEEK ? got : 0, &mark, &locked);
 		if (r)
 			return r;

@@ -231,13 +231,14 @@ static ssize_t send_stream(struct shim_local *l, const struct iovec *iov, int io
 {
 	struct shim_cursor c = {.iov = iov, .n = iovcnt};
 	ssize_t r, total = shim_iov_total(iov, iovcnt);
-	int64_t left, timeo = shim_sndtimeo_us(l);
 	struct shim_sig_mark mark = shim_sig_mark();
+	int64_t left, timeo = -1;
 	size_t sent = 0, want;
+	bool waited = false;
 	uint64_t start = 0;
 	unsigned int looks = 0;
 
-	if (total < 0)
+	if (shim_unlikely(total < 0))
 		return total;
 	for (;;) {
 		want = (size_t)total - sent;
@@ -248,19 +249,22 @@ static ssize_t send_stream(struct shim_local *l, const struct iovec *iov, int io
 			r = send_large(l, &c, want - SHIM_COPY_LOCKED, flags & ~MSG_OOB);
 		else
 			r = send_large(l, &c, want, flags);
-		if (r > 0) {
+		if (r > 0)
 			sent += (size_t)r;
-			shim_cursor_advance(&c, (size_t)r);
-		}
 		if (sent == (size_t)total && r >= 0)
 			return (ssize_t)sent;
-		if (r > 0)
+		if (r > 0) {
+			shim_cursor_advance(&c, (size_t)r);
 			continue;
+		}
 		/* ACKs that make room, or a RST, may have come since the program last waited. */
 		if (r == -EAGAIN && !shim_may_block(l, flags) && looks++ < LOOKS && shim_look())
 			continue;
 		if (r != -EAGAIN || !shim_may_block(l, flags))
 			return sent ? (ssize_t)sent : shim_pipe_signal(r, flags);
+		if (!waited)
+			timeo = shim_sndtimeo_us(l);
+		waited = true;
 		left = shim_time_left(timeo, &start);
 		/* What was taken is told, also to a handler that restarts calls. */
 		if (shim_sig_ends(&mark, timeo < 0 && !sent))

@@ -42,7 +42,7 @@ void shim_cursor_advance(struct shim_cursor *c, size_t len)
 	}
 }
 
-ssize_t shim_iov_total(const struct iovec *iov, int n)
+ssize_t shim_iov_sum(const struct iovec *iov, int n)
 {
 	size_t total = 0;
 	int i;
@@ -84,6 +84,15 @@ struct io_wait {
 	size_t have;
 };
 
+/* The usual answer, without the rest of the status. */
+static bool has_text(struct shim_view *v, const struct shim_sock *s, size_t have)
+{
+	const struct lane_tcp *pcb = s->kind == SHIM_SOCK_TCP ? lane_tcp_at(v->ln, s->pcb) : NULL;
+	uint32_t text = pcb ? lane_tcp_text(v->ln, pcb) : 0;
+
+	return text > have && text >= s->so_rcvlowat;
+}
+
 static int io_ready(struct shim_view *v, void *arg)
 {
 	const struct io_wait *io = arg;
@@ -92,8 +101,10 @@ static int io_ready(struct shim_view *v, void *arg)
 	struct lane_tcp *pcb;
 	uint32_t mask, asked = io->events | EPOLLERR | EPOLLHUP | EPOLLRDHUP;
 
-	if (!s)
+	if (shim_unlikely(!s))
 		return (int)(io->events | EPOLLHUP);
+	if (io->events == POLLIN && has_text(v, s, io->have))
+		return POLLIN;
 	mask = shim_sock_mask(v, s, asked) & asked;
 	if (mask != EPOLLIN || !io->have || s->kind != SHIM_SOCK_TCP)
 		return (int)mask;

@@ -225,9 +225,6 @@ struct shim_wait {
 int shim_wait(struct shim_wait *w);
 /* Wakes this process' threads that wait for what became ready (after shim_unlock). */
 void shim_wake_local(void);
-/* After a lane call that queued output: kicks now, or leaves it to the end of the event loop's turn
- * while the keeper watches (docs/architecture.md "When frames leave"). Called without the lock. */
-void shim_kick_or_defer(struct shim_view *v);
 /* Kicks what was deferred; before anything that may block. Cheap if there is nothing. */
 void shim_kick_deferred(void);
 /* The usual bracket of a lane call from a program's thread: lock; ...; unlock, wake, kick or defer. */
@@ -236,6 +233,8 @@ static inline void shim_enter(struct shim_view *v)
 	shim_sig_enter();
 	shim_lock(v);
 }
+/* Kicks now, or leaves it to the end of the event loop's turn while the keeper watches
+ * (docs/architecture.md "When frames leave"). */
 void shim_leave(struct shim_view *v);
 /* The same without a kick, for calls that queue no output. */
 void shim_leave_quiet(struct shim_view *v);
@@ -250,7 +249,14 @@ void shim_epoll_forget(struct shim_local *l);
 void shim_epoll_closed_fd(struct shim_local *l, int fd);
 
 /* ---- sock.c, io.c, opt.c (H6): what the interposed symbols call, -errno as results ---- */
-struct shim_sock *shim_sock_of(struct shim_local *l); /* under the lock */
+/* Under the lock; without it, to read a word that may change. */
+static inline struct shim_sock *shim_sock_of(const struct shim_local *l)
+{
+	struct shim_sock *s = shim_sock_at(&shim.view, l->index);
+
+	return s && s->generation == l->generation ? s : NULL;
+}
+
 ssize_t shim_sock_recv(struct shim_local *l, const struct iovec *iov, int iovcnt, int flags);
 ssize_t shim_sock_send(struct shim_local *l, const struct iovec *iov, int iovcnt, int flags);
 /* The kernel half of a listener or UDP socket has something (poll(2) on the shadow, 0). */

@@ -45,19 +45,6 @@ uint32_t shim_sock_make(struct shim_view *v, enum shim_sock_kind kind, unsigned 
 	return i;
 }
 
-struct shim_sock *shim_sock_of(struct shim_local *l)
-{
-	struct shim_sock *s = shim_sock_at(&shim.view, l->index);
-
-	return s && s->generation == l->generation ? s : NULL;
-}
-
-struct lane_tcp *shim_tcp_of(struct shim_local *l, struct shim_sock **s)
-{
-	*s = shim_sock_of(l);
-	return *s && (*s)->kind != SHIM_SOCK_UDP ? lane_tcp_at(shim.view.ln, (*s)->pcb) : NULL;
-}
-
 void shim_rcv_status(struct shim_local *l, struct lane_tcp_status *st)
 {
 	struct shim_view *v = &shim.view;

@@ -49,7 +49,12 @@ void shim_own_hear(int fd);
 uint32_t shim_sock_make(struct shim_view *v, enum shim_sock_kind kind, unsigned int flags,
 			uint64_t *cookie);
 /* Under the lock: the pcb behind 'l' and its sock, or NULL. */
-struct lane_tcp *shim_tcp_of(struct shim_local *l, struct shim_sock **s);
+static inline struct lane_tcp *shim_tcp_of(const struct shim_local *l, struct shim_sock **s)
+{
+	*s = shim_sock_of(l);
+	return *s && (*s)->kind != SHIM_SOCK_UDP ? lane_tcp_at(shim.view.ln, (*s)->pcb) : NULL;
+}
+
 /* lane_tcp_get_rcv_status() by who has not the lock; zeros: the connection is gone. */
 void shim_rcv_status(struct shim_local *l, struct lane_tcp_status *st);
 struct lane_udp *shim_udp_of(struct shim_local *l, struct shim_sock **s);
@@ -115,7 +120,15 @@ struct shim_cursor {
 void *shim_cursor_piece(struct shim_cursor *c, size_t max, size_t *len);
 void shim_cursor_advance(struct shim_cursor *c, size_t len);
 /* Total length, cut to SHIM_RW_MAX; -EINVAL where the kernel says so. */
-ssize_t shim_iov_total(const struct iovec *iov, int n);
+ssize_t shim_iov_sum(const struct iovec *iov, int n);
+static inline ssize_t shim_iov_total(const struct iovec *iov, int n)
+{
+	/* What read and write hand over, and a program's only memory: its end is no negative number. */
+	if (shim_likely(n == 1 && iov->iov_len <= SHIM_RW_MAX &&
+			(intptr_t)((uintptr_t)iov->iov_base + iov->iov_len) >= 0))
+		return (ssize_t)iov->iov_len;
+	return shim_iov_sum(iov, n);
+}
 /* Copies a program's array in; -EINVAL beyond IOV_MAX, -EFAULT. */
 int shim_iov_get(struct iovec *own, const struct iovec *user, int n);
 /* SIGPIPE as the kernel sends it, unless MSG_NOSIGNAL. Returns 'r'. */

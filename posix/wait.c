@@ -115,7 +115,7 @@ static int look(struct pause *p, enum after after)
 	v->kick_mask |= lane_flush(v->ln);
 	shim_defer_take(v);
 	wakes = shim_unlock(v);
-	if (v->row >= 0 && (wakes >> v->row & 1))
+	if (shim_unlikely(wakes != 0) && v->row >= 0 && (wakes >> v->row & 1))
 		shim_wake_local();
 	shim_sig_leave();
 	shim_kick_deferred();

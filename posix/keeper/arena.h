@@ -320,7 +320,15 @@ void shim_lock_allow(void);
 void shim_ring(int evfd);
 /* What is left after a member died inside the lock is made consistent again. By shim_lock(). */
 void shim_repair(struct shim_view *v);
-/* Kicks v->kick_mask's queues. Without the lock. */
+/* Under the lock: v->kick_mask is the caller's to kick. */
+static inline uint64_t shim_kick_take(struct shim_view *v)
+{
+	uint64_t mask = v->kick_mask;
+
+	v->kick_mask = 0;
+	return mask;
+}
+/* Kicks v->kick_mask's queues. Without the lock: for a process of one thread, the keeper. */
 void shim_kick(struct shim_view *v);
 /* True if a turn would find frames. Without the lock. */
 bool shim_rings_pending(struct lane *ln);
@@ -333,9 +341,22 @@ uint32_t shim_watch_alloc(struct shim_view *v);
 void shim_sock_free(struct shim_view *v, uint32_t i);
 void shim_ep_free(struct shim_view *v, uint32_t i);
 void shim_watch_free(struct shim_view *v, uint32_t i);
-struct shim_sock *shim_sock_at(struct shim_view *v, uint32_t i); /* NULL: not in use */
-struct shim_ep *shim_ep_at(struct shim_view *v, uint32_t i);
-struct shim_watch *shim_watch_at(struct shim_view *v, uint32_t i);
+
+/* NULL: not in use. */
+static inline struct shim_sock *shim_sock_at(struct shim_view *v, uint32_t i)
+{
+	return i < v->nr_socks && v->socks[i].free_link == SHIM_IN_USE ? &v->socks[i] : NULL;
+}
+
+static inline struct shim_ep *shim_ep_at(struct shim_view *v, uint32_t i)
+{
+	return i < v->nr_eps && v->eps[i].free_link == SHIM_IN_USE ? &v->eps[i] : NULL;
+}
+
+static inline struct shim_watch *shim_watch_at(struct shim_view *v, uint32_t i)
+{
+	return i < v->nr_watches && v->watches[i].free_link == SHIM_IN_USE ? &v->watches[i] : NULL;
+}
 
 /* ---- readiness (posix/ready.c; the keeper and all members) ---- */
 /* EPOLL* bits that hold now, those of writing only if some of them are 'asked'. */

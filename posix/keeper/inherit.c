@@ -169,11 +169,14 @@ static void row_go_live(struct shim_view *v, int row, int32_t reserved_by, int32
 /* There is no child. */
 static void row_give_back(struct shim_view *v, int row)
 {
+	uint64_t mask;
+
 	/* What was closed since is held by the row alone. */
 	shim_lock(v);
 	shim_row_release(v, row);
+	mask = shim_kick_take(v);
 	shim_unlock(v);
-	shim_kick(v);
+	lane_kick(v->ln, (uint32_t)mask);
 }
 
 void keeper_spawn_done(struct shim_view *v, int row, int32_t pid)

@@ -193,14 +193,13 @@ void shim_ring(int evfd)
 		sys_write(evfd, &one, sizeof(one));
 }
 
-/* True once if the keeper must look before it would by itself. */
-static bool keeper_is_due(struct shim_view *v)
+/* True once if the keeper, which will look at 'until', must look before. */
+static __attribute__((noinline)) bool is_before(struct shim_view *v, uint64_t until)
 {
-	uint64_t until = atomic_load_explicit(&v->a->keeper_until_us, memory_order_relaxed);
 	struct lane *ln = v->ln;
 	uint64_t next;
 
-	if (until > ln->now_us + LOCK_RING_SOON_US && (lane_ifs_wanted(ln) || lane_ctl_waiting(ln))) {
+	if (lane_ifs_wanted(ln) || lane_ctl_waiting(ln)) {
 		v->a->keeper_until_us = ln->now_us;
 		return true;
 	}
@@ -214,12 +213,22 @@ static bool keeper_is_due(struct shim_view *v)
 	return true;
 }
 
-/* Rings the members in 'who'. */
-static void ring_members(struct shim_view *v, shim_rows who)
+/* A keeper that looks soon, as it does while it naps, need not be told. */
+static inline bool keeper_is_due(struct shim_view *v)
+{
+	uint64_t until = atomic_load_explicit(&v->a->keeper_until_us, memory_order_relaxed);
+
+	return until > v->ln->now_us + LOCK_RING_SOON_US && is_before(v, until);
+}
+
+/* Rings the members in 'who' but this one. */
+static __attribute__((noinline)) void ring_members(struct shim_view *v, shim_rows who)
 {
 	uint64_t word;
 	int i;
 
+	if (v->row >= 0)
+		who &= ~shim_row_bit(v->row);
 	for (i = 0; i < SHIM_ROWS / 64; i++) {
 		for (word = (uint64_t)(who >> 64 * i); word; word &= word - 1) {
 			shim_ring(v->doorbell[64 * i + __builtin_ctzll(word)]);
@@ -230,7 +239,7 @@ static void ring_members(struct shim_view *v, shim_rows who)
 
 shim_rows shim_unlock(struct shim_view *v)
 {
-	shim_rows wakes = v->wakes, others = wakes;
+	shim_rows wakes = v->wakes;
 	bool keeper = v->row >= 0 && keeper_is_due(v);
 
 	v->wakes = 0;
@@ -239,10 +248,8 @@ shim_rows shim_unlock(struct shim_view *v)
 		give_free(v);
 	else
 		pthread_mutex_unlock(&v->a->lock);
-	if (v->row >= 0)
-		others &= ~shim_row_bit(v->row);
-	if (__builtin_expect(others != 0, 0))
-		ring_members(v, others);
+	if (__builtin_expect(wakes != 0, 0))
+		ring_members(v, wakes);
 	if (__builtin_expect(keeper, 0))
 		shim_ring(v->keeper_bell);
 	return wakes;
@@ -250,7 +257,7 @@ shim_rows shim_unlock(struct shim_view *v)
 
 void shim_kick(struct shim_view *v)
 {
-	uint64_t mask = __atomic_exchange_n(&v->kick_mask, 0, __ATOMIC_ACQ_REL);
+	uint64_t mask = shim_kick_take(v);
 
 	if (mask)
 		lane_kick(v->ln, (uint32_t)mask);

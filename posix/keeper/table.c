@@ -98,21 +98,6 @@ void shim_watch_free(struct shim_view *v, uint32_t i)
 	v->a->nr_watches_used--;
 }
 
-struct shim_sock *shim_sock_at(struct shim_view *v, uint32_t i)
-{
-	return i < v->nr_socks && v->socks[i].free_link == SHIM_IN_USE ? &v->socks[i] : NULL;
-}
-
-struct shim_ep *shim_ep_at(struct shim_view *v, uint32_t i)
-{
-	return i < v->nr_eps && v->eps[i].free_link == SHIM_IN_USE ? &v->eps[i] : NULL;
-}
-
-struct shim_watch *shim_watch_at(struct shim_view *v, uint32_t i)
-{
-	return i < v->nr_watches && v->watches[i].free_link == SHIM_IN_USE ? &v->watches[i] : NULL;
-}
-
 static const struct {
 	const char *name, *text;
 } fallbacks[SHIM_NR_FB] = {

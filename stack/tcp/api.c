@@ -37,6 +37,13 @@ void lane_tcp_get_rcv_status(const struct lane *ln, const struct lane_tcp *pcb, 
 	};
 }
 
+uint32_t lane_tcp_text(const struct lane *ln, const struct lane_tcp *pcb)
+{
+	const struct lane_tcp_x *x = lane_tcp_x(ln, pcb);
+
+	return x->urg_state == LANE_URG_NONE ? x->rcv_queued : 0;
+}
+
 void lane_tcp_get_status(const struct lane *ln, const struct lane_tcp *pcb, struct lane_tcp_status *st)
 {
 	uint32_t end = lane_tcp_snd_end(ln, pcb);

@@ -50,16 +50,6 @@ WEAK void shim_kick_deferred(void)
 {
 }
 
-WEAK struct shim_sock *shim_sock_of(struct shim_local *l)
-{
-	return NULL;
-}
-
-WEAK struct lane_tcp *shim_tcp_of(struct shim_local *l, struct shim_sock **s)
-{
-	return NULL;
-}
-
 WEAK unsigned int shim_sock_flags(struct shim_local *l)
 {
 	return 0;

@@ -20,7 +20,9 @@ static void test_text__in_order(void **state)
 	script_in("P. 1 ack 1 len 100");
 	script_out(". 1 ack 101");
 	assert_int_equal(script_events(s.pcb), LANE_EV_READABLE);
+	assert_int_equal(lane_tcp_text(s.ln, s.pcb), 100);
 	script_read(100);
+	assert_int_equal(lane_tcp_text(s.ln, s.pcb), 0);
 	script_silent();
 	assert_int_equal(lane_tcp_read(s.ln, s.pcb, NULL, 1, false, 0, NULL), -EAGAIN);
 	script_close();
@@ -475,6 +477,7 @@ static void test_urgent__mark(void **state)
 	assert_true(script_events(s.pcb) & LANE_EV_URGENT);
 	lane_tcp_get_status(s.ln, s.pcb, &st);
 	assert_true(st.urgent);
+	assert_int_equal(lane_tcp_text(s.ln, s.pcb), 0);
 	assert_int_equal(lane_tcp_read(s.ln, s.pcb, &c, 1, true, 0, NULL), 1);
 	script_read(1);
 	assert_int_equal(lane_tcp_read(s.ln, s.pcb, NULL, 100, false, 0, NULL), 4);
