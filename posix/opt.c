@@ -471,18 +471,10 @@ static int get_so(int fd, struct shim_local *l, int name, void *val, socklen_t *
 
 static int get_congestion(struct shim_local *l, void *val, socklen_t *len)
 {
-	struct shim_view *v = &shim.view;
-	struct lane_tcp_info_out o = {0};
+	struct lane_tcp_info_out o;
 	char name[CC_NAME_MAX] = "";
-	struct lane_tcp *pcb;
-	struct shim_sock *s;
 
-	shim_enter(v);
-	pcb = shim_tcp_of(l, &s);
-	if (pcb)
-		lane_tcp_get_info(v->ln, pcb, &o);
-	shim_leave_quiet(v);
-	if (!pcb)
+	if (!shim_tcp_info(l, &o))
 		return -EBADF;
 	if (o.cc_name)
 		strncpy(name, o.cc_name, sizeof(name) - 1);
@@ -504,17 +496,9 @@ static int get_info(struct shim_local *l, void *val, socklen_t *len)
 
 static int get_pmtu(struct shim_local *l, void *val, socklen_t *len)
 {
-	struct shim_view *v = &shim.view;
-	struct lane_tcp_info_out o = {0};
-	struct lane_tcp *pcb;
-	struct shim_sock *s;
+	struct lane_tcp_info_out o;
 
-	shim_enter(v);
-	pcb = shim_tcp_of(l, &s);
-	if (pcb)
-		lane_tcp_get_info(v->ln, pcb, &o);
-	shim_leave_quiet(v);
-	if (!o.pmtu)
+	if (!shim_tcp_info(l, &o) || !o.pmtu)
 		return -ENOTCONN;
 	return put_int(val, len, !l->v6 && o.pmtu > UINT16_MAX ? UINT16_MAX : (int)o.pmtu);
 }

@@ -419,20 +419,26 @@ static void fill_info(struct tcp_info *i, const struct lane_tcp_info_out *o)
 	i->tcpi_snd_wnd = o->snd_wnd;
 }
 
-int shim_tcp_getinfo(struct shim_local *l, void *out, socklen_t *len)
+bool shim_tcp_info(struct shim_local *l, struct lane_tcp_info_out *o)
 {
 	struct shim_view *v = &shim.view;
-	struct lane_tcp_info_out o;
-	struct tcp_info i;
 	struct lane_tcp *pcb;
 	struct shim_sock *s;
 
 	shim_enter(v);
 	pcb = shim_tcp_of(l, &s);
 	if (pcb)
-		lane_tcp_get_info(v->ln, pcb, &o);
+		lane_tcp_get_info(v->ln, pcb, o);
 	shim_leave_quiet(v);
-	if (!pcb)
+	return pcb;
+}
+
+int shim_tcp_getinfo(struct shim_local *l, void *out, socklen_t *len)
+{
+	struct lane_tcp_info_out o;
+	struct tcp_info i;
+
+	if (!shim_tcp_info(l, &o))
 		return -EBADF;
 	memset(&i, 0, sizeof(i));
 	fill_info(&i, &o);

@@ -198,6 +198,8 @@ int shim_tcp_setopt(struct shim_local *l, int level, int name, int val);
 int shim_tcp_opt_store(struct lane_tcp_opts_set *o, const struct lane_config *cfg, int state,
 		       int level, int name, int val);
 /* TCP_INFO; *len is the room, and becomes the length. */
+/* False: there is no such connection any more. */
+bool shim_tcp_info(struct shim_local *l, struct lane_tcp_info_out *o);
 int shim_tcp_getinfo(struct shim_local *l, void *out, socklen_t *len);
 /* SHIM_CMSG_* of an option that asks for control messages; 0: it does not. */
 uint32_t shim_opt_cmsg(int level, int name);

@@ -14,13 +14,6 @@
 
 #define CONNS_EP 64 /* bytes of an endpoint's text */
 
-static const struct option options[] = {
-	{"interface", required_argument, NULL, 'i'},
-	{"json", no_argument, NULL, 'j'},
-	{"help", no_argument, NULL, 'h'},
-	{NULL, 0, NULL, 0},
-};
-
 /* One line of the report. */
 struct conn {
 	const char *proto, *state;
@@ -155,34 +148,18 @@ static void put_all(struct out *o, struct shim_view *v)
 
 int cmd_conns(int argc, char **argv)
 {
-	char ifname[16], err[TOOL_ERR];
-	const char *given = NULL;
-	bool json = false;
+	const char *usage =
+		"usage: lane conns [-i IF] [--json]\n\n"
+		"Lists the connections and sockets of the lane of IF: queues in bytes (a\n"
+		"listener's: connections that wait; UDP: datagrams), smoothed round trip in\n"
+		"us, congestion window in segments, and the programs that hold them.";
 	struct shim_view v;
 	struct out o;
-	int c;
+	bool json;
+	int r = find_report(argc, argv, usage, &json, &v);
 
-	while ((c = getopt_long(argc, argv, "i:h", options, NULL)) != -1) {
-		if (c == 'i') {
-			given = optarg;
-		} else if (c == 'j') {
-			json = true;
-		} else {
-			puts("usage: lane conns [-i IF] [--json]\n\n"
-			     "Lists the connections and sockets of the lane of IF: queues in bytes "
-			     "(a\n"
-			     "listener's: connections that wait; UDP: datagrams), smoothed round "
-			     "trip in\n"
-			     "us, congestion window in segments, and the programs that hold them.");
-			return c == 'h' ? 0 : 2;
-		}
-	}
-	if (find_interface(given, ifname))
-		return 1;
-	if (keeper_observe(ifname, &v, err)) {
-		complain("%s", err);
-		return 1;
-	}
+	if (r >= 0)
+		return r;
 	out_start(&o, json);
 	out_list(&o, "connections");
 	if (!json)

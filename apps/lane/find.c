@@ -80,6 +80,38 @@ int find_interface(const char *given, char ifname[16])
 	return -1;
 }
 
+int find_report(int argc, char **argv, const char *usage, bool *json, struct shim_view *v)
+{
+	static const struct option options[] = {
+		{"interface", required_argument, NULL, 'i'},
+		{"json", no_argument, NULL, 'j'},
+		{"help", no_argument, NULL, 'h'},
+		{NULL, 0, NULL, 0},
+	};
+	char ifname[16], err[TOOL_ERR];
+	const char *given = NULL;
+	int c;
+
+	*json = false;
+	while ((c = getopt_long(argc, argv, "i:h", options, NULL)) != -1) {
+		if (c == 'i') {
+			given = optarg;
+		} else if (c == 'j') {
+			*json = true;
+		} else {
+			puts(usage);
+			return c == 'h' ? 0 : 2;
+		}
+	}
+	if (find_interface(given, ifname))
+		return 1;
+	if (keeper_observe(ifname, v, err)) {
+		complain("%s", err);
+		return 1;
+	}
+	return -1;
+}
+
 /* Where the library is from where the tool is: the build tree, beside it, installed. */
 static const char *const preload_places[] = {
 	"posix/liblane-preload.so",

@@ -15,13 +15,6 @@
 #include "lane-int/state.h"
 #include "tool.h"
 
-static const struct option options[] = {
-	{"interface", required_argument, NULL, 'i'},
-	{"json", no_argument, NULL, 'j'},
-	{"help", no_argument, NULL, 'h'},
-	{NULL, 0, NULL, 0},
-};
-
 static const char *keeper_state(const struct shim_arena *a)
 {
 	static const char *const names[] = {"opening", "asleep", "napping", "gone"};
@@ -280,34 +273,18 @@ static void put_device(struct out *o, const struct shim_view *v, unsigned int i)
 
 int cmd_stat(int argc, char **argv)
 {
-	char ifname[16], err[TOOL_ERR];
-	const char *given = NULL;
-	bool json = false;
+	const char *usage =
+		"usage: lane stat [-i IF] [--json]\n\n"
+		"Shows the lane of IF (or of the only interface that is served): device and\n"
+		"keeper, members, sockets, traffic, drops and fallbacks with their reasons.";
 	struct shim_view v;
 	unsigned int i;
 	struct out o;
-	int c;
+	bool json;
+	int r = find_report(argc, argv, usage, &json, &v);
 
-	while ((c = getopt_long(argc, argv, "i:h", options, NULL)) != -1) {
-		if (c == 'i') {
-			given = optarg;
-		} else if (c == 'j') {
-			json = true;
-		} else {
-			puts("usage: lane stat [-i IF] [--json]\n\n"
-			     "Shows the lane of IF (or of the only interface that is served): "
-			     "device and\n"
-			     "keeper, members, sockets, traffic, drops and fallbacks with their "
-			     "reasons.");
-			return c == 'h' ? 0 : 2;
-		}
-	}
-	if (find_interface(given, ifname))
-		return 1;
-	if (keeper_observe(ifname, &v, err)) {
-		complain("%s", err);
-		return 1;
-	}
+	if (r >= 0)
+		return r;
 	out_start(&o, json);
 	put_keeper(&o, &v);
 	put_interfaces(&o, &v);

@@ -29,6 +29,8 @@ void complain(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* The interface that is meant: 'given' (may be NULL), LANE_IF, else the only one that a keeper
  * serves in this network namespace. 0, or -1 after a complaint. */
 int find_interface(const char *given, char ifname[16]);
+/* [-i IF] [--json] [--help] of a report: the arena that is meant into *v. The exit code if that is all, else -1. */
+int find_report(int argc, char **argv, const char *usage, bool *json, struct shim_view *v);
 /* liblane-preload.so beside this tool, or $LANE_PRELOAD. 0 or -ENOENT with err[]. */
 int find_preload(char *path, size_t size, char *err);
 

@@ -32,37 +32,6 @@ static bool flatten(const struct lane_bufs *bs, const struct lane_buf *b, uint8_
 	}
 }
 
-/* Returns owned frames of 'piece' bytes with 'bytes' in them, NULL: no frames. */
-static struct lane_buf *make(struct lane_bufs *bs, const uint8_t *bytes, uint32_t len,
-			     uint32_t piece)
-{
-	struct lane_buf *first = NULL, *last = NULL;
-
-	for (uint32_t done = 0; done < len;) {
-		struct lane_buf *b = lane_buf_alloc(bs);
-		uint32_t n = len - done < piece ? len - done : piece;
-
-		if (!b) {
-			if (first)
-				lane_buf_free_packet(bs, first);
-			return NULL;
-		}
-		b->off = 0;
-		b->len = (uint16_t)n;
-		memcpy(lane_buf_data(bs, b), bytes + done, n);
-		done += n;
-		if (last) {
-			last->flags |= LANE_BUF_MORE;
-			last->next = lane_buf_index(bs, b);
-		} else {
-			first = b;
-		}
-		last = b;
-	}
-	first->pkt_len = len;
-	return first;
-}
-
 /* The packet's IP header and what it carries. */
 struct whole {
 	const uint8_t *pkt, *ip;
@@ -138,7 +107,7 @@ static struct lane_buf *fragment(struct lane_bufs *bs, struct lane_rng *rng, con
 	memcpy(bytes, wh->pkt, ETH_HLEN);
 	at += put_ip(wh, bytes + at, id, off, n);
 	memcpy(bytes + at, wh->ip + wh->hlen + off, n);
-	return make(bs, bytes, at + n, piece);
+	return lane_buf_packet(bs, bytes, at + n, piece);
 }
 
 uint32_t lane_fault_cut(struct lane_bufs *bs, struct lane_rng *rng, uint32_t id, struct lane_buf *b,

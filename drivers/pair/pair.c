@@ -120,38 +120,6 @@ static uint32_t copy_out(const struct lane_bufs *bs, const struct slot *s, uint3
 	return hlen + b->len;
 }
 
-/* Returns owned a chain of frames of 'bs' with 'len' bytes of 'data', NULL: no frames. */
-static struct lane_buf *make_packet(struct lane_bufs *bs, const uint8_t *data, uint32_t len,
-				    uint32_t piece)
-{
-	struct lane_buf *first = NULL, *last = NULL;
-	uint32_t done = 0;
-
-	while (done < len || !first) {
-		struct lane_buf *b = lane_buf_alloc(bs);
-		uint32_t n = len - done < piece ? len - done : piece;
-
-		if (!b) {
-			if (first)
-				lane_buf_free_packet(bs, first);
-			return NULL;
-		}
-		b->off = 0;
-		b->len = (uint16_t)n;
-		memcpy(lane_buf_data(bs, b), data + done, n);
-		done += n;
-		if (last) {
-			last->flags |= LANE_BUF_MORE;
-			last->next = lane_buf_index(bs, b);
-		} else {
-			first = b;
-		}
-		last = b;
-	}
-	first->pkt_len = len;
-	return first;
-}
-
 /* The copy of segment 'k' of what was sent that arrives at 'to'. */
 static struct lane_buf *deliver(struct end *to, struct end *from, const struct slot *s, uint32_t k)
 {
@@ -165,7 +133,7 @@ static struct lane_buf *deliver(struct end *to, struct end *from, const struct s
 
 	if ((sent->flags & LANE_BUF_CSUM) && !cfg->partial)
 		finish_csum(sent, copy, len);
-	b = make_packet(to->q.bufs, copy, len, piece);
+	b = lane_buf_packet(to->q.bufs, copy, len, piece);
 	if (!b) {
 		to->pair->nr_lost++;
 		return NULL;

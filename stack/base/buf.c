@@ -72,6 +72,35 @@ uint32_t lane_buf_free_packet(struct lane_bufs *bs, struct lane_buf *b)
 	return LANE_NIL;
 }
 
+struct lane_buf *lane_buf_packet(struct lane_bufs *bs, const void *bytes, uint32_t len, uint32_t piece)
+{
+	struct lane_buf *first = NULL, *last = NULL;
+	uint32_t done = 0;
+
+	do {
+		struct lane_buf *b = lane_buf_alloc(bs);
+
+		if (!b) {
+			if (first)
+				lane_buf_free_packet(bs, first);
+			return NULL;
+		}
+		b->off = 0;
+		b->len = (uint16_t)(len - done < piece ? len - done : piece);
+		memcpy(lane_buf_data(bs, b), (const uint8_t *)bytes + done, b->len);
+		done += b->len;
+		if (last) {
+			last->flags |= LANE_BUF_MORE;
+			last->next = lane_buf_index(bs, b);
+		} else {
+			first = b;
+		}
+		last = b;
+	} while (done < len);
+	first->pkt_len = len;
+	return first;
+}
+
 void lane_buf_tx_done(struct lane_bufs *bs, struct lane_buf *b)
 {
 	assert(b->flags & LANE_BUF_TX);

@@ -117,6 +117,10 @@ static inline uint8_t *lane_buf_data(const struct lane_bufs *bs, const struct la
 /* Returns owned a frame with off = LANE_HEADROOM, no data and no links, or NULL: the pool is empty. */
 struct lane_buf *lane_buf_alloc(struct lane_bufs *bs);
 
+/* Returns owned a packet of 'len' bytes, copied from 'bytes' into frames of 'piece' bytes (off = 0) at most each, or
+ * NULL: the pool has too few frames. */
+struct lane_buf *lane_buf_packet(struct lane_bufs *bs, const void *bytes, uint32_t len, uint32_t piece);
+
 /* Consumes one frame. If the driver still holds it, it is freed at its completion instead. */
 void lane_buf_free(struct lane_bufs *bs, struct lane_buf *b);
 

@@ -78,27 +78,9 @@ void make(bool v6, uint32_t id, uint32_t n)
 
 static void inject(const uint8_t *bytes, uint32_t len)
 {
-	struct lane_bufs *bs = lane_bufs(w.ln[0]);
-	struct lane_buf *first = NULL, *last = NULL;
+	struct lane_buf *first = lane_buf_packet(lane_bufs(w.ln[0]), bytes, len, d.piece);
 
-	for (uint32_t done = 0; done < len;) {
-		struct lane_buf *b = lane_buf_alloc(bs);
-		uint32_t n = len - done < d.piece ? len - done : d.piece;
-
-		assert_non_null(b);
-		b->off = 0;
-		b->len = (uint16_t)n;
-		memcpy(lane_buf_data(bs, b), bytes + done, n);
-		done += n;
-		if (last) {
-			last->flags |= LANE_BUF_MORE;
-			last->next = lane_buf_index(bs, b);
-		} else {
-			first = b;
-		}
-		last = b;
-	}
-	first->pkt_len = len;
+	assert_non_null(first);
 	first->flags |= LANE_BUF_CSUM_OK; /* of the fragment: must not be believed of the whole */
 	lane_rx(w.ln[0], &first, 1);
 }

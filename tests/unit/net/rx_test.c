@@ -111,26 +111,9 @@ static uint32_t put(const struct packet *p, uint8_t *out)
 /* Gives 'len' bytes to lane 0 in frames of 'piece' bytes. */
 static void inject(const uint8_t *bytes, uint32_t len, uint32_t piece, uint8_t flags)
 {
-	struct lane_bufs *bs = lane_bufs(w.ln[0]);
-	struct lane_buf *first = NULL, *last = NULL;
+	struct lane_buf *first = lane_buf_packet(lane_bufs(w.ln[0]), bytes, len, piece);
 
-	for (uint32_t done = 0; done < len || !first;) {
-		struct lane_buf *b = lane_buf_alloc(bs);
-		uint32_t n = len - done < piece ? len - done : piece;
-
-		assert_non_null(b);
-		b->len = (uint16_t)n;
-		memcpy(lane_buf_data(bs, b), bytes + done, n);
-		done += n;
-		if (last) {
-			last->flags |= LANE_BUF_MORE;
-			last->next = lane_buf_index(bs, b);
-		} else {
-			first = b;
-		}
-		last = b;
-	}
-	first->pkt_len = len;
+	assert_non_null(first);
 	first->flags |= flags;
 	lane_rx(w.ln[0], &first, 1);
 }

@@ -99,28 +99,14 @@ static void give_proto(const struct lane_ip *src, const struct lane_ip *dst, uin
 {
 	struct lane_eth_hdr eth = {.dst = {{0x01, 0, 0x5e, 0, 0, 1}}, .src = world_mac(1),
 				   .type = lane_be16_of(lane_ip_is4(dst) ? LANE_ETH_IP4 : LANE_ETH_IP6)};
-	struct lane_bufs *bs = lane_bufs(w.ln[0]);
-	struct lane_buf *first = NULL, *last = NULL;
+	struct lane_buf *first;
 	uint8_t bytes[1200];
 	uint32_t len;
 
 	memcpy(bytes, &eth, sizeof(eth));
 	len = (uint32_t)sizeof(eth) + put_ip(bytes + sizeof(eth), src, dst, proto);
-	for (uint32_t done = 0; done < len; done += 300) {
-		struct lane_buf *b = lane_buf_alloc(bs);
-
-		assert_non_null(b);
-		b->len = (uint16_t)(len - done < 300 ? len - done : 300);
-		memcpy(lane_buf_data(bs, b), bytes + done, b->len);
-		if (last) {
-			last->flags |= LANE_BUF_MORE;
-			last->next = lane_buf_index(bs, b);
-		} else {
-			first = b;
-		}
-		last = b;
-	}
-	first->pkt_len = len;
+	first = lane_buf_packet(lane_bufs(w.ln[0]), bytes, len, 300);
+	assert_non_null(first);
 	lane_rx(w.ln[0], &first, 1);
 	lane_check(w.ln[0]);
 }
