@@ -229,10 +229,10 @@ static uint32_t unkicked(const struct lane *ln)
 /* Drivers that gather frames until the end of a turn. */
 static void flush_queues(struct lane *ln, uint32_t mask)
 {
-	for (unsigned int i = 0; i < ln->nr_queues; i++) {
-		struct lane_queue *q = ln->queues[i];
+	for (; mask; mask &= mask - 1) {
+		struct lane_queue *q = ln->queues[__builtin_ctz(mask)];
 
-		if ((mask & (1u << i)) && q->drv->flush)
+		if (q->drv->flush)
 			q->drv->flush(q);
 	}
 }
@@ -247,17 +247,16 @@ uint32_t lane_flush(struct lane *ln)
 	/* nr_unkicked: a kick that the kernel cut short, or that another process put off. */
 	mask = ln->kick_mask | unkicked(ln);
 	ln->kick_mask = 0;
-	if (mask)
-		flush_queues(ln, mask);
+	flush_queues(ln, mask);
 	return mask;
 }
 
 void lane_kick(struct lane *ln, uint32_t mask)
 {
-	for (unsigned int i = 0; i < ln->nr_queues; i++) {
-		struct lane_queue *q = ln->queues[i];
+	for (; mask; mask &= mask - 1) {
+		struct lane_queue *q = lane_queue(ln, (unsigned int)__builtin_ctz(mask));
 
-		if ((mask & (1u << i)) && q->drv->kick)
+		if (q && q->drv->kick)
 			q->drv->kick(q);
 	}
 }

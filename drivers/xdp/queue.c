@@ -193,11 +193,12 @@ static void refill(struct lane_xdp_queue *q)
 
 static uint32_t unkicked(const struct lane_xdp_queue *q)
 {
-	uint32_t n = entries(&q->tx) + lane_xdp_wide_waiting(q);
+	uint32_t n = entries(&q->tx), have = q->share->have;
 
+	if (!lane_xdp_wide_is_idle(q))
+		n += lane_xdp_wide_waiting(q);
 	/* With zero copy the kernel takes frames by itself, but may sleep until it is woken. */
-	if (q->share->have & LANE_XDP_F_ZEROCOPY && q->share->have & LANE_XDP_F_NEED_WAKEUP &&
-	    (n == 0 || !needs_wakeup(q, &q->tx)))
+	if (have & LANE_XDP_F_ZEROCOPY && have & LANE_XDP_F_NEED_WAKEUP && (n == 0 || !needs_wakeup(q, &q->tx)))
 		n = needs_wakeup(q, &q->fill);
 	return n;
 }
@@ -270,7 +271,8 @@ static uint16_t rx_burst(struct lane_queue *lq, struct lane_buf *bufs[], uint16_
 		take_over(lq->bufs, bad[i]);
 		lane_buf_free_packet(lq->bufs, bad[i]);
 	}
-	lane_xdp_wide_reap(q);
+	if (!lane_xdp_wide_is_idle(q))
+		lane_xdp_wide_reap(q);
 	/* The kernel's positions are looked at when they may have moved by some frames, or nothing waits. */
 	if (q->nr_sent >= LANE_BURST / 2 || nr == 0)
 		reap(q);
@@ -305,13 +307,17 @@ static uint16_t tx_burst(struct lane_queue *lq, struct lane_buf *bufs[], uint16_
 {
 	struct lane_xdp_queue *q = (struct lane_xdp_queue *)lq;
 	uint32_t pos = peek(q->tx.producer), room = q->tx.size - entries(&q->tx);
-	bool wide = false;
+	bool wide = false, leads = false;
 	uint16_t i;
 
 	if (q->nr_sent + n > LANE_BURST / 2 || n > room)
 		reap(q);
 	q->nr_sent += n;
-	lane_xdp_wide_reap(q);
+	/* The order stays: behind a super-segment that waits all go its way. */
+	if (!lane_xdp_wide_is_idle(q)) {
+		lane_xdp_wide_reap(q);
+		leads = lane_xdp_wide_leads(q);
+	}
 	for (i = 0; i < n; i++) {
 		struct lane_buf *b = bufs[i];
 		struct xdp_desc d = {
@@ -319,8 +325,7 @@ static uint16_t tx_burst(struct lane_queue *lq, struct lane_buf *bufs[], uint16_
 			.len = b->len,
 		};
 
-		/* The order stays: behind a super-segment that waits all go its way. */
-		wide = b->flags & LANE_BUF_MORE || lane_xdp_wide_leads(q);
+		wide = leads || b->flags & LANE_BUF_MORE;
 		if (wide || i == room)
 			break;
 		if (b->flags & LANE_BUF_CSUM) {
@@ -372,7 +377,7 @@ static void kick(struct lane_queue *lq)
 		if (left >= before)
 			break;
 	}
-	if (left == 0)
+	if (left == 0 && !lane_xdp_wide_is_idle(q))
 		lane_xdp_wide_kick(q);
 	note_unkicked(q);
 }

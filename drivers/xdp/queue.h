@@ -41,6 +41,13 @@ extern const struct lane_driver lane_xdp_driver;
 
 /* ---- wide.c: packets by the packet socket ---- */
 int lane_xdp_wide_init(struct lane_xdp_wide *w);
+/* Every piece that was noted has been sent and given back, as mostly: nothing waits. */
+static inline bool lane_xdp_wide_is_idle(const struct lane_xdp_queue *q)
+{
+	const struct lane_xdp_wide *w = &q->share->wide;
+
+	return __atomic_load_n(&w->head, __ATOMIC_ACQUIRE) == __atomic_load_n(&w->done, __ATOMIC_RELAXED);
+}
 /* Pieces that wait to be sent. */
 uint32_t lane_xdp_wide_waiting(const struct lane_xdp_queue *q);
 /* Until there are none, every packet of the interface goes this way. */

@@ -188,7 +188,7 @@ void lane_xdp_wide_reap(struct lane_xdp_queue *q)
 
 		for (uint32_t i = 0; i < k; i++)
 			batch[i] = piece_at(w, w->done + i)->frame;
-		w->done += k;
+		__atomic_store_n(&w->done, w->done + k, __ATOMIC_RELAXED); /* a kick looks at it without the lock */
 		n -= k;
 		for (uint32_t i = 0; i < k; i++) {
 			struct lane_buf *b = lane_buf_at(q->q.bufs, batch[i]);
