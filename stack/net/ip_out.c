@@ -12,7 +12,7 @@
 #define TXQ_MAX 512
 
 /* Completes the L4 checksum in software; the field holds the pseudo-header sum. */
-static void complete_csum(struct lane *ln, struct lane_buf *b)
+__attribute__((noinline)) static void complete_csum(struct lane *ln, struct lane_buf *b)
 {
 	uint8_t *p = lane_buf_data(&ln->bufs, b) + b->csum_start;
 	uint16_t sum = (uint16_t)~lane_csum_fold(lane_csum_add(0, p, b->len - b->csum_start));

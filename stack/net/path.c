@@ -78,32 +78,12 @@ static int update(struct lane *ln, struct lane_path *path, struct lane_ip *src,
 	return 0;
 }
 
-/* Of routes and path MTUs. Both only grow: so their sum tells that either has changed. */
-static uint32_t version_of(const struct lane *ln, const struct lane_nettab *net)
-{
-	return (atomic_load_explicit(&net->version, memory_order_acquire) + ln->st->pmtu_version) &
-	       LANE_PATH_VERSION_MASK;
-}
-
-static uint32_t neigh_version_of(const struct lane_nettab *net)
-{
-	return atomic_load_explicit(&net->neigh_version, memory_order_acquire) & LANE_PATH_VERSION_MASK;
-}
-
-bool lane_path_is_fresh(const struct lane *ln, const struct lane_path *path)
-{
-	const struct lane_nettab *net = lane_ifs_net(ln, path->ifi);
-
-	return path->version == version_of(ln, net) && path->neigh_version == neigh_version_of(net) &&
-	       path->have_mac;
-}
-
 int lane_path_update(struct lane *ln, struct lane_path *path, struct lane_ip *src,
 		     const struct lane_ip *dst)
 {
 	const struct lane_nettab *net = lane_ifs_net(ln, path->ifi);
 	/* Before the route is looked up: what changes meanwhile is looked up again. */
-	uint32_t version = version_of(ln, net), neigh_version = neigh_version_of(net);
+	uint32_t version = lane_path_version(ln, net), neigh_version = lane_path_neigh_version(net);
 	uint8_t ifi = path->ifi;
 	int r;
 

@@ -81,8 +81,27 @@ _Static_assert(sizeof(struct lane_path) == 16, "its share of the pcb");
  * lane_net_route(). Cheap while nothing changed. 'src' is filled in where it is any. */
 int lane_path_update(struct lane *ln, struct lane_path *path, struct lane_ip *src,
 		     const struct lane_ip *dst);
+
+/* Of routes and path MTUs. Both only grow: so their sum tells that either has changed. */
+static inline uint32_t lane_path_version(const struct lane *ln, const struct lane_nettab *net)
+{
+	return (atomic_load_explicit(&net->version, memory_order_acquire) + ln->st->pmtu_version) &
+	       LANE_PATH_VERSION_MASK;
+}
+
+static inline uint32_t lane_path_neigh_version(const struct lane_nettab *net)
+{
+	return atomic_load_explicit(&net->neigh_version, memory_order_acquire) & LANE_PATH_VERSION_MASK;
+}
+
 /* Nothing changed: lane_path_update() would leave it as it is, unless 'src' is any. */
-bool lane_path_is_fresh(const struct lane *ln, const struct lane_path *path);
+static inline bool lane_path_is_fresh(const struct lane *ln, const struct lane_path *path)
+{
+	const struct lane_nettab *net = &ln->net[path->ifi < ln->nr_ifs ? path->ifi : 0];
+
+	return path->version == lane_path_version(ln, net) &&
+	       path->neigh_version == lane_path_neigh_version(net) && path->have_mac;
+}
 
 /*
  * Sends an L4 packet: data() of 'b' is the L4 header with text behind it, pkt_len its length (one frame, or a
