@@ -49,6 +49,7 @@ static uint32_t threshold(const struct lane_tcp *pcb)
 
 void lane_tcp_ack_text(struct lane *ln, struct lane_tcp *pcb, uint32_t len, bool push)
 {
+	struct lane_tcp_x *x = lane_tcp_x(ln, pcb);
 	uint32_t now = lane_now_ms(ln);
 
 	if (len > pcb->rcv_mss) {
@@ -65,16 +66,16 @@ void lane_tcp_ack_text(struct lane *ln, struct lane_tcp *pcb, uint32_t len, bool
 	if (now - pcb->last_rxtext_ms > pcb->rto.rto_us / 1000)
 		pcb->quick = LANE_QUICK_ACKS;
 	pcb->last_rxtext_ms = now;
-	if (pcb->quick && lane_tcp_opts(ln, pcb)->quickack && !pcb->pingpong) {
+	if (pcb->quick && !pcb->pingpong && lane_tcp_opts(ln, pcb)->quickack) {
 		pcb->quick--;
 		lane_tcp_ack_now(ln, pcb);
-	} else if (pcb->rcv_nxt - lane_tcp_rcv_acked(ln, pcb) >= threshold(pcb)) {
+	} else if (pcb->rcv_nxt - x->rcv_acked >= threshold(pcb)) {
 		lane_tcp_ack_now(ln, pcb);
 	} else if (!lane_tcp_armed(pcb, LANE_TT_DACK)) {
 		/* The flush knows whether text of ours has carried it. */
 		lane_tcp_want_output(ln, pcb);
 		/* As lane_tcp_arm() while output is due. */
-		lane_tcp_x(ln, pcb)->due_ms[LANE_TT_DACK] = now + delay_us(pcb) / 1000 + 1;
+		x->due_ms[LANE_TT_DACK] = now + delay_us(pcb) / 1000 + 1;
 		pcb->armed |= 1U << LANE_TT_DACK;
 	}
 }

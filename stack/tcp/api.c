@@ -12,29 +12,39 @@ static bool told_less(const struct lane_tcp *pcb)
 	       pcb->rcv_adv - pcb->rcv_nxt <= pcb->rcv_mss;
 }
 
+/* What the urgent mark makes of the status. */
+static void take_mark(const struct lane *ln, const struct lane_tcp *pcb, const struct lane_tcp_x *x,
+		      struct lane_tcp_status *st)
+{
+	uint32_t pos = lane_tcp_copied_seq(ln, pcb), to_mark = x->urg_seq - pos;
+
+	/* It lies in what is queued, and its byte is not for reads. */
+	if (!lane_tcp_opts(ln, pcb)->oobinline && to_mark < x->rcv_queued) {
+		st->rcv_queued -= to_mark == 0;
+		st->rcv_inq = to_mark;
+	}
+	st->urgent = x->urg_state == LANE_URG_AHEAD && lane_seq_lt(x->urg_seq, pos + x->rcv_queued);
+	st->at_mark = x->urg_seq == pos;
+}
+
 void lane_tcp_get_rcv_status(const struct lane *ln, const struct lane_tcp *pcb, struct lane_tcp_status *st)
 {
 	const struct lane_tcp_x *x = lane_tcp_x(ln, pcb);
-	uint32_t pos = lane_tcp_copied_seq(ln, pcb), to_mark = x->urg_seq - pos;
-	/* The mark lies in what is queued, and its byte is not for reads. */
-	bool hidden = x->urg_state != LANE_URG_NONE && !lane_tcp_opts(ln, pcb)->oobinline &&
-		      to_mark < x->rcv_queued;
 
 	*st = (struct lane_tcp_status){
 		.state = pcb->state,
 		.err = pcb->err,
-		.rcv_queued = x->rcv_queued - (hidden && to_mark == 0),
-		.rcv_inq = hidden ? to_mark : x->rcv_queued,
+		.rcv_queued = x->rcv_queued,
+		.rcv_inq = x->rcv_queued,
 		.nr_accept = pcb->state == LANE_TCP_LISTEN ? lane_tcp_lq(ln, pcb)->nr_waiting : 0,
 		.peer_fin = pcb->flags & LANE_TF_PEER_FIN,
 		.rd_shut = pcb->flags & LANE_TF_RD_SHUT,
 		.wr_shut = pcb->flags & LANE_TF_WR_SHUT,
 		.was_connected = pcb->flags & LANE_TF_CONNECTED,
-		.urgent = x->urg_state == LANE_URG_AHEAD &&
-			  lane_seq_lt(x->urg_seq, pos + x->rcv_queued),
 		.rcv_full = (pcb->flags & LANE_TF_HASHED) && told_less(pcb),
-		.at_mark = x->urg_state != LANE_URG_NONE && x->urg_seq == pos,
 	};
+	if (x->urg_state != LANE_URG_NONE)
+		take_mark(ln, pcb, x, st);
 }
 
 uint32_t lane_tcp_text(const struct lane *ln, const struct lane_tcp *pcb)

@@ -323,11 +323,12 @@ void lane_tcp_fail(struct lane *ln, struct lane_tcp *pcb, int err)
 
 /* ---- lists ---- */
 
-static void list_push(struct lane *ln, struct lane_list *l, uint32_t i, size_t link)
+static void list_push(struct lane *ln, struct lane_list *l, struct lane_tcp *pcb, size_t link)
 {
 	struct lane_tcp *tail = lane_tcp_get(ln, l->tail);
+	uint32_t i = lane_tcp_idx(ln, pcb);
 
-	*(uint32_t *)((char *)&ln->tcps[i] + link) = LANE_NIL;
+	*(uint32_t *)((char *)pcb + link) = LANE_NIL;
 	if (tail)
 		*(uint32_t *)((char *)tail + link) = i;
 	else
@@ -356,7 +357,7 @@ void lane_tcp_notify(struct lane *ln, struct lane_tcp *pcb, uint8_t events)
 	if (pcb->flags & LANE_TF_EVENTS)
 		return;
 	pcb->flags |= LANE_TF_EVENTS;
-	list_push(ln, &ln->st->events, lane_tcp_idx(ln, pcb), offsetof(struct lane_tcp, ev_next));
+	list_push(ln, &ln->st->events, pcb, offsetof(struct lane_tcp, ev_next));
 }
 
 bool lane_tcp_event(struct lane *ln, struct lane_event *ev)
@@ -386,7 +387,7 @@ void lane_tcp_want_output(struct lane *ln, struct lane_tcp *pcb)
 	if (pcb->flags & (LANE_TF_OUTPUT | LANE_TF_DEAD))
 		return;
 	pcb->flags |= LANE_TF_OUTPUT;
-	list_push(ln, &ln->st->output, lane_tcp_idx(ln, pcb), offsetof(struct lane_tcp, out_next));
+	list_push(ln, &ln->st->output, pcb, offsetof(struct lane_tcp, out_next));
 }
 
 void lane_tcp_flush(struct lane *ln)

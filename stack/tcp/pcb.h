@@ -118,10 +118,10 @@ struct lane_tcp {
 		};
 	};
 	uint32_t flags;		/* LANE_TF_* */
-	uint16_t state : 4;	/* enum lane_tcp_state */
-	uint16_t armed : 6;	/* 1 << enum lane_tcp_timer */
-	uint16_t ecn : 6;	/* LANE_ECN_* */
-	uint8_t snd_wscale : 4, rcv_wscale : 4;
+	uint8_t state : 4;	/* enum lane_tcp_state */
+	uint8_t snd_wscale : 4;
+	uint8_t armed;	/* 1 << enum lane_tcp_timer */
+	uint8_t ecn;	/* LANE_ECN_* */
 	uint8_t events; /* LANE_EV_* */
 	uint32_t local_w, remote_w; /* the last words of the addresses */
 	uint16_t local_port, remote_port;
@@ -170,12 +170,13 @@ struct lane_tcp {
 	uint64_t bytes_retrans : 48;
 	uint64_t reordering : 9; /* segments, the most seen */
 	uint64_t rate_limited : 1; /* of struct lane_tcp_cold */
+	uint64_t rcv_wscale : 4;
 	uint64_t pushed : 2; /* segments that end what the peer wrote, since our last ACK; 2: more than one */
 } __attribute__((aligned(64)));
 
 /* RX-hot, TX-hot, warm: docs/tcp.md says what an idle connection costs. */
 _Static_assert(sizeof(struct lane_tcp) == 192, "three cache lines");
-_Static_assert(LANE_TCP_STATES <= 16 && LANE_TT_TIMERS <= 6 && LANE_REORDERING_MAX < 512, "fit");
+_Static_assert(LANE_TCP_STATES <= 16 && LANE_TT_TIMERS <= 8 && LANE_REORDERING_MAX < 512, "fit");
 
 /* A received segment on its way through input; its text lies in pkt->b once stripped. */
 struct lane_seg {
@@ -349,8 +350,21 @@ struct lane_tcp_x *lane_tcp_x_get(struct lane *ln, struct lane_tcp *pcb);
 struct lane_tcp_x *lane_tcp_x_get_tx(struct lane *ln, struct lane_tcp *pcb);
 /* Gives it back; what lasts goes to the pcb. Frames in its queues are forgotten. */
 void lane_tcp_x_put(struct lane *ln, struct lane_tcp *pcb);
-/* Gives it back if 'pcb' is idle, and extensions are not plenty. */
-void lane_tcp_rest(struct lane *ln, struct lane_tcp *pcb);
+/* The same if 'pcb' is idle and soon has one again for little. */
+void lane_tcp_x_rest(struct lane *ln, struct lane_tcp *pcb);
+/* Half of them are free: who has one may keep it. */
+static inline bool lane_tcp_x_plenty(const struct lane *ln)
+{
+	return ln->st->x_pool.nr_used <= ln->st->x_pool.nr / 2;
+}
+
+/* The same while they are not plenty. */
+static inline void lane_tcp_rest(struct lane *ln, struct lane_tcp *pcb)
+{
+	if (!lane_tcp_x_plenty(ln))
+		lane_tcp_x_rest(ln, pcb);
+}
+
 /* So many are not for who begins to send. */
 static inline uint32_t lane_tcp_x_reserve(const struct lane *ln)
 {
@@ -470,60 +484,6 @@ enum lane_drop lane_tcp_ack_in(struct lane *ln, struct lane_tcp *pcb, struct lan
 /* True when our FIN was sent and is acknowledged. */
 bool lane_tcp_fin_acked(const struct lane_tcp *pcb);
 
-/* ---- ackpolicy.c: when we acknowledge (tcp.md 1) ---- */
-void lane_tcp_ack_now(struct lane *ln, struct lane_tcp *pcb);
-/* The next segments are ACKed at once: after loss, and when a delay did harm. */
-void lane_tcp_ack_quick(struct lane_tcp *pcb);
-/* Text of ours leaves for the first time. */
-void lane_tcp_ack_carried(struct lane *ln, struct lane_tcp *pcb);
-/* 'len' bytes came in order; 'push': the peer has no more to send for now. */
-void lane_tcp_ack_text(struct lane *ln, struct lane_tcp *pcb, uint32_t len, bool push);
-/* The program has taken text. */
-void lane_tcp_ack_read(struct lane *ln, struct lane_tcp *pcb);
-/* An ACK for something wrong, at most 1000 a second (RFC 5961 7). */
-void lane_tcp_challenge(struct lane *ln, struct lane_tcp *pcb);
-/* Counts one such ACK; false: it must not be sent. */
-bool lane_tcp_may_challenge(struct lane *ln);
-/* A segment with our ACK has left. */
-void lane_tcp_ack_sent(struct lane *ln, struct lane_tcp *pcb);
-
-/* ---- rcv.c, ooo.c ---- */
-/* Leaves 'keep' (> 0) bytes behind the first 'skip' of a packet; frees emptied frames. Sets pkt_len and,
- * in 'user', the index of the last frame. Returns owned the first frame left. */
-struct lane_buf *lane_tcp_trim(struct lane *ln, struct lane_buf *b, uint32_t skip, uint32_t keep);
-/* Takes the text of 'seg', which lies in the window; in order or not. */
-enum lane_drop lane_tcp_text_in(struct lane *ln, struct lane_tcp *pcb, struct lane_seg *seg);
-/* Appends a packet made by lane_tcp_trim() that starts at rcv_nxt. Consumes 'b'. */
-void lane_tcp_rcvq_append(struct lane *ln, struct lane_tcp *pcb, struct lane_buf *b);
-enum lane_drop lane_tcp_ooo_insert(struct lane *ln, struct lane_tcp *pcb, struct lane_buf *b,
-				   uint32_t seq);
-/* Moves what became in order to the receive queue. True if it did. */
-bool lane_tcp_ooo_deliver(struct lane *ln, struct lane_tcp *pcb);
-void lane_tcp_ooo_free(struct lane *ln, struct lane_tcp *pcb);
-/* Where the last range ends. There is one. */
-uint32_t lane_tcp_ooo_end(const struct lane *ln, const struct lane_tcp *pcb);
-/* Takes an urgent byte that is next away: a newer one is announced, and it would become text. */
-void lane_tcp_skip_mark(struct lane *ln, struct lane_tcp *pcb);
-/* Fills in SACK blocks: a duplicate (RFC 2883), then the ranges, the latest first (RFC 2018 4). */
-void lane_tcp_ooo_sack(struct lane *ln, struct lane_tcp *pcb, struct lane_tcp_opts *o, uint8_t max);
-/* The window to advertise now, in bytes, scale applied; moves rcv_adv. */
-uint16_t lane_tcp_select_window(struct lane *ln, struct lane_tcp *pcb);
-uint32_t lane_tcp_rcv_space(const struct lane *ln, const struct lane_tcp *pcb);
-/* How much a SYN may offer now, if there were 'times' as many connections: below LANE_START_LEVELS, the most is 0. */
-uint8_t lane_tcp_start_level(const struct lane *ln, uint32_t times);
-/* And what it offers, by the options of 'pcb': as Linux whole segments of 'mss' bytes (0: any number) of the buffer. */
-uint32_t lane_tcp_start_wnd(const struct lane *ln, const struct lane_tcp *pcb, uint8_t level, uint32_t mss);
-/* The connection ends: what it was promised is free for others. */
-void lane_tcp_forget_promise(struct lane *ln, struct lane_tcp *pcb);
-/* True when few frames are left: buffers take less. */
-bool lane_tcp_frames_short(const struct lane *ln);
-/* So few that who has unread text gets no more: what a driver leaves for sending (1/16), and a frame
- * for each connection that has none. */
-bool lane_tcp_frames_scarce(const struct lane *ln);
-void lane_tcp_urg_in(struct lane *ln, struct lane_tcp *pcb, const struct lane_seg *seg);
-/* Sequence number of the next byte that the program reads. */
-uint32_t lane_tcp_copied_seq(const struct lane *ln, const struct lane_tcp *pcb);
-
 /* ---- output.c, segment.c ---- */
 /* Sends all that may be sent: control, retransmissions, new text, FIN, a due ACK. */
 void lane_tcp_output(struct lane *ln, struct lane_tcp *pcb);
@@ -596,5 +556,6 @@ uint64_t lane_tcp_tw_next(const struct lane *ln);
 
 #include "stack/tcp/congest.h"
 #include "stack/tcp/loss.h"
+#include "stack/tcp/rcv.h"
 
 #endif

@@ -47,10 +47,9 @@ static bool is_acked_whole(const struct lane *ln, const struct lane_tcp *pcb, co
 	       b->seq == pcb->snd_una && b->seq + b->text_len == ack && lane_seq_ge(ack, x->rec.fack);
 }
 
-static bool is_plain(const struct lane *ln, const struct lane_tcp *pcb, const struct lane_plain *s)
+static bool is_plain(const struct lane *ln, const struct lane_tcp *pcb, const struct lane_tcp_x *x,
+		     const struct lane_plain *s)
 {
-	const struct lane_tcp_x *x = lane_tcp_x(ln, pcb);
-
 	if (pcb->state != LANE_TCP_ESTABLISHED || (pcb->ecn & LANE_ECN_OK) || (pcb->flags & (MUST | MUST_NOT)) != MUST ||
 	    pcb->x >= ln->st->x_pool.nr || !lane_tcp_plain_x(x))
 		return false;
@@ -81,9 +80,8 @@ static void take_window(struct lane *ln, struct lane_tcp *pcb, const struct lane
 }
 
 /* free_acked(), lane_tcp_sack_acked(), lane_tcp_rack_take(): the oldest frame arrived. */
-static void take_frame(struct lane *ln, struct lane_tcp *pcb, struct lane_acked *a)
+static void take_frame(struct lane *ln, struct lane_tcp_x *x, struct lane_acked *a)
 {
-	struct lane_tcp_x *x = lane_tcp_x(ln, pcb);
 	struct lane_buf *b = lane_buf_at(&ln->bufs, x->sndq_head);
 	uint32_t end = b->seq + b->text_len;
 
@@ -105,15 +103,14 @@ static void take_frame(struct lane *ln, struct lane_tcp *pcb, struct lane_acked 
 }
 
 /* take_ack(), of all that was out. */
-static void take_acked(struct lane *ln, struct lane_tcp *pcb, const struct lane_plain *s)
+static void take_acked(struct lane *ln, struct lane_tcp *pcb, struct lane_tcp_x *x, const struct lane_plain *s)
 {
-	struct lane_tcp_x *x = lane_tcp_x(ln, pcb);
 	struct lane_acked a; /* the rest of it is for losses, of which there are none */
 
 	a.seen.any = false;
 	a.sacked = a.lost = 0;
 	a.ece = false;
-	take_frame(ln, pcb, &a);
+	take_frame(ln, x, &a);
 	pcb->bytes_acked += a.bytes;
 	pcb->snd_una = s->ack;
 	pcb->soft_err = 0;
@@ -125,17 +122,17 @@ static void take_acked(struct lane *ln, struct lane_tcp *pcb, const struct lane_
 	}
 	x->delivered += a.delivered;
 	lane_tcp_cc_ack_plain(ln, pcb, &a);
-	pcb->armed &= (uint16_t)~(1U << LANE_TT_RTX | 1U << LANE_TT_LOSS);
+	pcb->armed &= (uint8_t)~(1U << LANE_TT_RTX | 1U << LANE_TT_LOSS);
 	if (x->snd_unsent != LANE_NIL)
 		lane_tcp_want_output(ln, pcb);
 }
 
 /* lane_tcp_ack_in() */
-static void take_ack(struct lane *ln, struct lane_tcp *pcb, const struct lane_plain *s)
+static void take_ack(struct lane *ln, struct lane_tcp *pcb, struct lane_tcp_x *x, const struct lane_plain *s)
 {
 	take_window(ln, pcb, s);
 	if (s->ack != pcb->snd_una)
-		take_acked(ln, pcb, s);
+		take_acked(ln, pcb, x, s);
 	else if (pcb->snd_una == pcb->snd_nxt && pcb->snd_wnd)
 		lane_rto_reset_backoff(&pcb->rto, ln->st->cfg.rto_min_us);
 }
@@ -143,9 +140,9 @@ static void take_ack(struct lane *ln, struct lane_tcp *pcb, const struct lane_pl
 /* ---- its text ---- */
 
 /* lane_tcp_text_in(). Consumes 'b'. */
-static void take_text(struct lane *ln, struct lane_tcp *pcb, const struct lane_plain *s, struct lane_buf *b)
+static void take_text(struct lane *ln, struct lane_tcp *pcb, struct lane_tcp_x *x, const struct lane_plain *s,
+		      struct lane_buf *b)
 {
-	struct lane_tcp_x *x = lane_tcp_x(ln, pcb);
 	uint32_t i = lane_buf_index(&ln->bufs, b);
 
 	b->off += (uint16_t)s->hdrs;
@@ -166,18 +163,20 @@ static void take_text(struct lane *ln, struct lane_tcp *pcb, const struct lane_p
 
 bool lane_tcp_plain_in(struct lane *ln, struct lane_tcp *pcb, const struct lane_plain *s, struct lane_buf *b)
 {
-	if (ln->no_plain || !is_plain(ln, pcb, s))
+	struct lane_tcp_x *x = lane_tcp_x(ln, pcb);
+
+	if (ln->no_plain || !is_plain(ln, pcb, x, s))
 		return false;
 	ln->nr_plain_in++;
 	lane_tcp_work(ln, pcb);
 	pcb->segs_in++;
 	pcb->path.queue = b->queue;
 	/* take_ts(), RFC 7323 4.3 (2) */
-	if (lane_seq_le(s->seq, lane_tcp_x(ln, pcb)->rcv_acked))
+	if (lane_seq_le(s->seq, x->rcv_acked))
 		pcb->ts_recent = s->tsval;
-	take_ack(ln, pcb, s);
+	take_ack(ln, pcb, x, s);
 	if (s->len)
-		take_text(ln, pcb, s, b);
+		take_text(ln, pcb, x, s, b);
 	else
 		lane_buf_free(&ln->bufs, b);
 	pcb->last_rx_ms = lane_now_ms(ln);

@@ -40,10 +40,9 @@ static bool is_path_plain(const struct lane *ln, const struct lane_tcp *pcb)
 }
 
 /* The frame that is to leave, if all is plain, else NULL. */
-static struct lane_buf *plain_frame(struct lane *ln, struct lane_tcp *pcb)
+static struct lane_buf *plain_frame(struct lane *ln, struct lane_tcp *pcb, const struct lane_tcp_x *x,
+				    const struct lane_tcp_opts_set *o)
 {
-	const struct lane_tcp_x *x = lane_tcp_x(ln, pcb);
-	const struct lane_tcp_opts_set *o = lane_tcp_opts(ln, pcb);
 	struct lane_buf *b;
 
 	if (pcb->state != LANE_TCP_ESTABLISHED || (pcb->ecn & LANE_ECN_OK) || pcb->v6 ||
@@ -82,10 +81,10 @@ static void put_tcp(struct lane *ln, struct lane_tcp *pcb, const struct lane_buf
 }
 
 /* lane_ip_emit() and put_eth() */
-static void put_ip(struct lane *ln, const struct lane_tcp *pcb, const struct lane_buf *b, uint8_t *p)
+static void put_ip(struct lane *ln, const struct lane_tcp *pcb, const struct lane_tcp_opts_set *o,
+		   const struct lane_buf *b, uint8_t *p)
 {
-	const struct lane_tcp_opts_set *o = lane_tcp_opts(ln, pcb);
-	const struct lane_mac *src = &lane_ifs_net(ln, pcb->path.ifi)->mac;
+	const struct lane_mac *src = &ln->net[pcb->path.ifi].mac; /* of a queue: there is one */
 	uint32_t ttl = o->ttl ? o->ttl : ln->st->cfg.ttl;
 	uint32_t word[3] = {
 		0x45U << 24 | (uint32_t)o->tos << 16 | (IP_HLEN + TCP_HLEN + b->text_len),
@@ -109,7 +108,7 @@ static void put_ip(struct lane *ln, const struct lane_tcp *pcb, const struct lan
 }
 
 /* emit_text(), lane_ip_out(): false if the driver's ring is full, and 'b' is as it was. */
-static bool xmit(struct lane *ln, struct lane_tcp *pcb, struct lane_buf *b)
+static bool xmit(struct lane *ln, struct lane_tcp *pcb, const struct lane_tcp_opts_set *o, struct lane_buf *b)
 {
 	uint8_t *text = lane_buf_frame(&ln->bufs, b) + b->text_off;
 
@@ -123,7 +122,7 @@ static bool xmit(struct lane *ln, struct lane_tcp *pcb, struct lane_buf *b)
 	b->flags |= LANE_BUF_CSUM;
 	b->queue = pcb->path.queue;
 	put_tcp(ln, pcb, b, text - TCP_HLEN);
-	put_ip(ln, pcb, b, text - TCP_HLEN - IP_HLEN - LANE_ETH_HLEN);
+	put_ip(ln, pcb, o, b, text - TCP_HLEN - IP_HLEN - LANE_ETH_HLEN);
 	if (lane_ip_tx(ln, b))
 		return true;
 	ln->st->ip_id--;
@@ -131,9 +130,8 @@ static bool xmit(struct lane *ln, struct lane_tcp *pcb, struct lane_buf *b)
 }
 
 /* after_idle(), xmit_done(), xmit_new(): 'b' left. */
-static void sent(struct lane *ln, struct lane_tcp *pcb, struct lane_buf *b)
+static void sent(struct lane *ln, struct lane_tcp *pcb, struct lane_tcp_x *x, struct lane_buf *b)
 {
-	struct lane_tcp_x *x = lane_tcp_x(ln, pcb);
 	uint32_t idle_ms = lane_now_ms(ln) - pcb->last_tx_ms;
 
 	if (idle_ms && ln->st->cfg.slow_start_after_idle && lane_tcp_bytes_sent(pcb))
@@ -155,15 +153,16 @@ static void sent(struct lane *ln, struct lane_tcp *pcb, struct lane_buf *b)
 
 bool lane_tcp_plain_out(struct lane *ln, struct lane_tcp *pcb)
 {
-	struct lane_buf *b = ln->no_plain ? NULL : plain_frame(ln, pcb);
 	struct lane_tcp_x *x = lane_tcp_x(ln, pcb);
+	const struct lane_tcp_opts_set *o = lane_tcp_opts(ln, pcb);
+	struct lane_buf *b = ln->no_plain ? NULL : plain_frame(ln, pcb, x, o);
 
-	if (!b || !xmit(ln, pcb, b))
+	if (!b || !xmit(ln, pcb, o, b))
 		return false;
 	ln->nr_plain_out++;
-	sent(ln, pcb, b);
+	sent(ln, pcb, x, b);
 	/* send_new(), lane_tcp_cc_ran_dry() */
-	pcb->armed &= (uint16_t)~(1U << LANE_TT_RTX | 1U << LANE_TT_LOSS | 1U << LANE_TT_CORK);
+	pcb->armed &= (uint8_t)~(1U << LANE_TT_RTX | 1U << LANE_TT_LOSS | 1U << LANE_TT_CORK);
 	pcb->flags &= ~LANE_TF_CWND_LIMITED;
 	if (b->text_len < x->cc.cwnd)
 		lane_rate_app_limited(&x->rate, x->delivered, b->text_len);

@@ -220,12 +220,13 @@ static uint32_t told_window(const struct lane_tcp *pcb)
 static void count_promise(struct lane *ln, struct lane_tcp *pcb)
 {
 	struct lane_tcp_x *x = lane_tcp_x(ln, pcb);
-	uint32_t kb = (told_window(pcb) + 1023) / 1024;
+	uint32_t kb;
 
 	if (x->rcv_queued == 0) {
 		lane_tcp_forget_promise(ln, pcb);
 		return;
 	}
+	kb = (told_window(pcb) + 1023) / 1024;
 	ln->st->rcv_promised += kb;
 	ln->st->rcv_promised -= x->rcv_promise;
 	x->rcv_promise = kb;
@@ -241,17 +242,9 @@ void lane_tcp_forget_promise(struct lane *ln, struct lane_tcp *pcb)
 	x->rcv_promise = 0;
 }
 
-uint16_t lane_tcp_select_window(struct lane *ln, struct lane_tcp *pcb)
+/* The window is to be 'field', in units of the scale. */
+static uint16_t tell_window(struct lane *ln, struct lane_tcp *pcb, uint32_t field, uint8_t shift)
 {
-	uint32_t told = told_window(pcb);
-	uint32_t space = lane_tcp_rcv_space(ln, pcb);
-	uint8_t shift = pcb->flags & LANE_TF_WSCALE ? pcb->rcv_wscale : 0;
-	uint32_t field;
-
-	if (space >= told + min_step(pcb) && (space >> shift) << shift >= told)
-		field = space >> shift;
-	else /* Rounded up: the edge must not move left. */
-		field = (told + (1U << shift) - 1) >> shift;
 	if (field > UINT16_MAX)
 		field = UINT16_MAX;
 	if (lane_seq_gt(pcb->rcv_nxt + (field << shift), pcb->rcv_adv))
@@ -260,19 +253,50 @@ uint16_t lane_tcp_select_window(struct lane *ln, struct lane_tcp *pcb)
 	return (uint16_t)field;
 }
 
-/* Tells the peer of space that came back: worth a packet when the window at least doubles. */
-static void update_window(struct lane *ln, struct lane_tcp *pcb)
+/* The same window as was told; rounded up: the edge must not move left. */
+static uint16_t tell_again(struct lane *ln, struct lane_tcp *pcb, uint32_t told, uint8_t shift)
 {
-	uint32_t told = told_window(pcb), space;
+	return tell_window(ln, pcb, (told + (1U << shift) - 1) >> shift, shift);
+}
+
+/* It may move by a step. Apart, as it is seldom asked for and the rest calls nothing. */
+__attribute__((noinline)) static uint16_t tell_more(struct lane *ln, struct lane_tcp *pcb, uint32_t told,
+						    uint8_t shift)
+{
+	uint32_t space = lane_tcp_rcv_space(ln, pcb);
+
+	if (space >= told + min_step(pcb) && (space >> shift) << shift >= told)
+		return tell_window(ln, pcb, space >> shift, shift);
+	return tell_again(ln, pcb, told, shift);
+}
+
+uint16_t lane_tcp_select_window(struct lane *ln, struct lane_tcp *pcb)
+{
+	uint8_t shift = pcb->flags & LANE_TF_WSCALE ? pcb->rcv_wscale : 0;
+	uint32_t told = told_window(pcb);
+
+	/* There is never more space than the limit. */
+	if (pcb->rcv_limit < told + min_step(pcb))
+		return tell_again(ln, pcb, told, shift);
+	return tell_more(ln, pcb, told, shift);
+}
+
+/* Tells the peer of space that came back: worth a packet when the window at least doubles. */
+__attribute__((noinline)) static void offer_space(struct lane *ln, struct lane_tcp *pcb)
+{
+	uint32_t told = told_window(pcb), space = lane_tcp_rcv_space(ln, pcb);
 	uint32_t most = (uint32_t)UINT16_MAX << (pcb->flags & LANE_TF_WSCALE ? pcb->rcv_wscale : 0);
 
-	if (!(pcb->flags & LANE_TF_HASHED) || told > pcb->rcv_limit / 2)
-		return;
-	space = lane_tcp_rcv_space(ln, pcb);
 	if (space > most)
 		space = most;
 	if (space >= 2 * told && space >= told + min_step(pcb))
 		lane_tcp_ack_now(ln, pcb);
+}
+
+static void update_window(struct lane *ln, struct lane_tcp *pcb)
+{
+	if ((pcb->flags & LANE_TF_HASHED) && told_window(pcb) <= pcb->rcv_limit / 2)
+		offer_space(ln, pcb);
 }
 
 uint32_t lane_tcp_rcv_lowat(struct lane *ln, struct lane_tcp *pcb, uint32_t bytes)

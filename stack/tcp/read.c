@@ -105,13 +105,39 @@ static int copy_out(struct lane *ln, const struct lane_tcp *pcb, uint8_t *dst, u
 	return 0;
 }
 
-ssize_t lane_tcp_read(struct lane *ln, struct lane_tcp *pcb, void *dst, size_t len, bool peek,
-		      size_t skip, lane_copy_fn copy)
+/* All that is queued is one frame, which is read whole, as mostly: false if not so. lane_tcp_read() without marks; *r
+ * is what it returns. */
+static bool read_plain(struct lane *ln, struct lane_tcp *pcb, void *dst, size_t len, lane_copy_fn copy, ssize_t *r)
+{
+	struct lane_tcp_x *x = lane_tcp_x(ln, pcb);
+	struct lane_buf *b = lane_buf_at(&ln->bufs, x->rcvq_head);
+	uint32_t n = x->rcv_queued;
+
+	if (!b || b->len != n || n > len || x->urg_state != LANE_URG_NONE)
+		return false;
+	if (!copy)
+		memcpy(dst, lane_buf_data(&ln->bufs, b), n);
+	else if (copy(dst, lane_buf_data(&ln->bufs, b), n)) {
+		*r = -EFAULT;
+		return true;
+	}
+	x->rcvq_head = x->rcvq_tail = LANE_NIL;
+	x->rcv_queued = 0;
+	b->next = LANE_NIL;
+	lane_buf_free(&ln->bufs, b);
+	lane_tcp_received(ln, pcb, n);
+	lane_tcp_rest(ln, pcb);
+	*r = n;
+	return true;
+}
+
+/* Apart, as the short way needs none of its registers. */
+__attribute__((noinline)) static ssize_t read_any(struct lane *ln, struct lane_tcp *pcb, void *dst, size_t len,
+						  bool peek, size_t skip, lane_copy_fn copy)
 {
 	const struct lane_tcp_x *x = lane_tcp_x(ln, pcb);
 	uint32_t n, at = (uint32_t)skip, hidden;
 
-	lane_tcp_work(ln, pcb);
 	if (skip >= x->rcv_queued)
 		return nothing(pcb);
 	hidden = at_hidden_mark(ln, pcb, lane_tcp_copied_seq(ln, pcb) + at);
@@ -136,6 +162,17 @@ ssize_t lane_tcp_read(struct lane *ln, struct lane_tcp *pcb, void *dst, size_t l
 		lane_tcp_rest(ln, pcb);
 	}
 	return n;
+}
+
+ssize_t lane_tcp_read(struct lane *ln, struct lane_tcp *pcb, void *dst, size_t len, bool peek,
+		      size_t skip, lane_copy_fn copy)
+{
+	ssize_t r;
+
+	lane_tcp_work(ln, pcb);
+	if (dst && !peek && skip == 0 && !ln->no_plain && read_plain(ln, pcb, dst, len, copy, &r))
+		return r;
+	return read_any(ln, pcb, dst, len, peek, skip, copy);
 }
 
 void lane_tcp_skip_mark(struct lane *ln, struct lane_tcp *pcb)

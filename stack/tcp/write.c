@@ -9,6 +9,7 @@
 
 #define SNDBUF_START (128 * 1024) /* bytes of text, before autotuning */
 #define BYTES_PER_FRAME 512	  /* a frame counts as so many bytes at least */
+#define PLAIN_MAX 1024		  /* bytes of a plain write */
 
 uint32_t lane_tcp_fair_share(const struct lane *ln)
 {
@@ -238,15 +239,9 @@ static ssize_t write_piece(struct lane *ln, struct lane_tcp *pcb, const uint8_t 
 	return n;
 }
 
-/* After text was queued, of 'limit' bytes at most: the end of a write is a place to push. Who polls for room from
- * now on has not been refused any: he is told all the same. */
-static void queued(struct lane *ln, struct lane_tcp *pcb, uint32_t limit, bool more)
+/* The end of a write is a place to push. 'tail' is the last frame that is queued. */
+static void pushed(struct lane *ln, struct lane_tcp *pcb, struct lane_buf *tail, bool more)
 {
-	const struct lane_tcp_x *x = lane_tcp_x(ln, pcb);
-	struct lane_buf *tail = lane_buf_at(&ln->bufs, x->sndq_tail);
-
-	if (!has_room(ln, pcb, limit))
-		no_space(ln, pcb);
 	if (tail && !more)
 		tail->tcp_flags |= LANE_WIRE_PSH;
 	if (more)
@@ -256,8 +251,58 @@ static void queued(struct lane *ln, struct lane_tcp *pcb, uint32_t limit, bool m
 	lane_tcp_want_output(ln, pcb);
 }
 
-ssize_t lane_tcp_write(struct lane *ln, struct lane_tcp *pcb, const void *src, size_t len, bool more,
-		       lane_copy_fn copy)
+/* After text was queued, of 'limit' bytes at most. Who polls for room from now on has not been refused any: he is told
+ * all the same. */
+static void queued(struct lane *ln, struct lane_tcp *pcb, uint32_t limit, bool more)
+{
+	const struct lane_tcp_x *x = lane_tcp_x(ln, pcb);
+
+	if (!has_room(ln, pcb, limit))
+		no_space(ln, pcb);
+	pushed(ln, pcb, lane_buf_at(&ln->bufs, x->sndq_tail), more);
+}
+
+/* A small text on a connection with nothing queued, while frames and extensions are plenty: what is to be counted is
+ * known beforehand to leave room, since no limit but the program's own is below three such texts then. */
+static bool is_plain(const struct lane *ln, const struct lane_tcp *pcb, size_t len)
+{
+	const struct lane_tcp_x *x = lane_tcp_x(ln, pcb);
+	const struct lane_state *st = ln->st;
+	uint32_t lowat = lane_tcp_opts(ln, pcb)->notsent_lowat;
+
+	_Static_assert(3 * PLAIN_MAX <= SNDBUF_START && BYTES_PER_FRAME <= PLAIN_MAX, "so has_room()");
+	if (lowat == UINT32_MAX)
+		lowat = st->cfg.notsent_lowat;
+	return len - 1 < PLAIN_MAX && len <= pcb->snd_mss && len < lowat && pcb->state == LANE_TCP_ESTABLISHED &&
+	       pcb->err == 0 && !(pcb->flags & (LANE_TF_WR_SHUT | LANE_TF_SNDBUF_SET)) &&
+	       pcb->x < st->x_pool.nr && x->sndq_head == LANE_NIL && lane_tcp_x_plenty(ln) &&
+	       st->bufs.nr >= 18 && st->bufs.nr_free >= st->bufs.nr / 2 && st->cfg.tcp_wmem[2] >= 3 * PLAIN_MAX;
+}
+
+/* lane_tcp_write() of a plain text. */
+static ssize_t write_plain(struct lane *ln, struct lane_tcp *pcb, const void *src, uint32_t len, bool more,
+			   lane_copy_fn copy)
+{
+	struct lane_buf *b;
+
+	lane_tcp_work(ln, pcb);
+	b = lane_buf_alloc(&ln->bufs);
+	if (!b)
+		return -EAGAIN;
+	if (copy_in(copy, lane_buf_data(&ln->bufs, b), src, len)) {
+		lane_buf_free(&ln->bufs, b);
+		return -EFAULT;
+	}
+	b->text_off = b->off;
+	b->text_len = (uint16_t)len;
+	sndq_push(ln, pcb, b);
+	pushed(ln, pcb, b, more);
+	return len;
+}
+
+/* Apart, as the short way needs none of its registers. */
+__attribute__((noinline)) static ssize_t write_any(struct lane *ln, struct lane_tcp *pcb, const void *src, size_t len,
+						   bool more, lane_copy_fn copy)
 {
 	uint32_t limit, space;
 	size_t done = 0, n;
@@ -287,6 +332,14 @@ ssize_t lane_tcp_write(struct lane *ln, struct lane_tcp *pcb, const void *src, s
 		return r < 0 ? r : -EAGAIN;
 	queued(ln, pcb, limit, more);
 	return (ssize_t)done;
+}
+
+ssize_t lane_tcp_write(struct lane *ln, struct lane_tcp *pcb, const void *src, size_t len, bool more,
+		       lane_copy_fn copy)
+{
+	if (!ln->no_plain && is_plain(ln, pcb, len))
+		return write_plain(ln, pcb, src, (uint32_t)len, more, copy);
+	return write_any(ln, pcb, src, len, more, copy);
 }
 
 ssize_t lane_tcp_write_oob(struct lane *ln, struct lane_tcp *pcb, const void *src, size_t len,

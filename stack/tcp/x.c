@@ -209,13 +209,11 @@ struct lane_tcp_x *lane_tcp_x_get_tx(struct lane *ln, struct lane_tcp *pcb)
 	return lane_tcp_x_get(ln, pcb);
 }
 
-void lane_tcp_rest(struct lane *ln, struct lane_tcp *pcb)
+void lane_tcp_x_rest(struct lane *ln, struct lane_tcp *pcb)
 {
-	const struct lane_pool *p = &ln->st->x_pool;
 	const struct lane_tcp_x *x = lane_tcp_x(ln, pcb);
 
-	if (p->nr_used > p->nr / 2 && pcb->x != LANE_NIL && is_idle(ln, pcb, x) &&
-	    is_spare(ln, pcb, x))
+	if (pcb->x != LANE_NIL && is_idle(ln, pcb, x) && is_spare(ln, pcb, x))
 		lane_tcp_x_put(ln, pcb);
 }
 

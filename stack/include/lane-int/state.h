@@ -17,7 +17,7 @@
 #include "stack/base/wheel.h"
 
 #define LANE_STATE_MAGIC 0x656e616c2d706374ULL
-#define LANE_STATE_VERSION 4
+#define LANE_STATE_VERSION 5
 
 struct lane_tcp;
 struct lane_tcp_x;
