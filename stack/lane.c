@@ -10,7 +10,7 @@
 #include "lane-int/engine.h"
 #include "stack/layout.h"
 
-#define LANE_TIMERS_US 8 /* as LANE_PACE_TICK_US */
+#define LANE_TIMERS_US (LANE_WHEEL_TICK_US / 8)
 
 /* Points the handle into the memory at 'st', whose layout is right. */
 static void map_arrays(struct lane *ln, struct lane_state *st)
@@ -183,10 +183,12 @@ void lane_set_now(struct lane *ln, uint64_t now_us)
 	ln->now_ms = (uint32_t)(ln->now_us / 1000);
 }
 
-/* Not while packets wait to be answered: no timer is finer than a tick of pacing. */
+/* Not with each packet that waits to be answered: only pacing is finer than a tick of the wheel. */
 static void run_timers(struct lane *ln, bool idle)
 {
-	if (!idle && ln->now_us - ln->st->timers_us < LANE_TIMERS_US)
+	uint64_t us = ln->st->pace_wheel.nr_started ? ln->st->pace_wheel.tick_us : LANE_TIMERS_US;
+
+	if (!idle && ln->now_us - ln->st->timers_us < us)
 		return;
 	ln->st->timers_us = ln->now_us;
 	lane_tcp_timers(ln);

@@ -191,16 +191,28 @@ static void refill(struct lane_xdp_queue *q)
 	publish(q->fill.producer, pos + done);
 }
 
+static bool is_zerocopy(const struct lane_xdp_queue *q)
+{
+	return q->share->have & LANE_XDP_F_ZEROCOPY;
+}
+
 static uint32_t unkicked(const struct lane_xdp_queue *q)
 {
-	uint32_t n = entries(&q->tx), have = q->share->have;
+	uint32_t n = entries(&q->tx);
 
 	if (!lane_xdp_wide_is_idle(q))
 		n += lane_xdp_wide_waiting(q);
 	/* With zero copy the kernel takes frames by itself, but may sleep until it is woken. */
-	if (have & LANE_XDP_F_ZEROCOPY && have & LANE_XDP_F_NEED_WAKEUP && (n == 0 || !needs_wakeup(q, &q->tx)))
+	if (is_zerocopy(q) && q->share->have & LANE_XDP_F_NEED_WAKEUP && (n == 0 || !needs_wakeup(q, &q->tx)))
 		n = needs_wakeup(q, &q->fill);
 	return n;
+}
+
+static void set_unkicked(struct lane_xdp_queue *q, uint32_t n)
+{
+	__atomic_store_n(&q->q.nr_unkicked, n, __ATOMIC_RELAXED);
+	if (__atomic_load_n(q->unkicked, __ATOMIC_RELAXED) != n)
+		__atomic_store_n(q->unkicked, n, __ATOMIC_RELAXED);
 }
 
 /* Frames that no kick has handed over, so that any process sees what others left. A kick notes it
@@ -214,9 +226,7 @@ static void note_unkicked(struct lane_xdp_queue *q)
 		return;
 	do {
 		was = n;
-		__atomic_store_n(&q->q.nr_unkicked, n, __ATOMIC_RELAXED);
-		if (__atomic_load_n(q->unkicked, __ATOMIC_RELAXED) != n)
-			__atomic_store_n(q->unkicked, n, __ATOMIC_RELAXED);
+		set_unkicked(q, n);
 		if (n)
 			return; /* too many is but a kick for nothing */
 		__atomic_thread_fence(__ATOMIC_SEQ_CST);
@@ -336,6 +346,10 @@ static uint16_t tx_burst(struct lane_queue *lq, struct lane_buf *bufs[], uint16_
 		*desc_at(&q->tx, pos + i) = d;
 	}
 	publish(q->tx.producer, pos + i);
+	if (i == n && !is_zerocopy(q)) {
+		set_unkicked(q, q->tx.size - room + n);
+		return n;
+	}
 	while (wide && i < n && lane_xdp_wide_put(q, bufs[i]))
 		i++;
 	note_unkicked(q);
@@ -368,7 +382,7 @@ static void kick(struct lane_queue *lq)
 	struct lane_xdp_queue *q = (struct lane_xdp_queue *)lq;
 	uint32_t left = entries(&q->tx), before;
 
-	if (q->share->have & LANE_XDP_F_ZEROCOPY && needs_wakeup(q, &q->fill))
+	if (is_zerocopy(q) && needs_wakeup(q, &q->fill))
 		fill_kick(q);
 	for (int i = 0; i < KICKS && left > 0 && needs_wakeup(q, &q->tx); i++) {
 		before = left;

@@ -155,7 +155,7 @@ static int may_write(struct lane_tcp *pcb)
 	return pcb->state == LANE_TCP_ESTABLISHED || pcb->state == LANE_TCP_CLOSE_WAIT ? 0 : -EPIPE;
 }
 
-/* Appends a frame whose text is in place. */
+/* Appends a frame whose text is in place, of which nothing else is known yet. */
 static void sndq_push(struct lane *ln, struct lane_tcp *pcb, struct lane_buf *b)
 {
 	struct lane_tcp_x *x = lane_tcp_x(ln, pcb);
@@ -163,11 +163,6 @@ static void sndq_push(struct lane *ln, struct lane_tcp *pcb, struct lane_buf *b)
 	uint32_t i = lane_buf_index(&ln->bufs, b);
 
 	b->seq = x->snd_end;
-	b->tcp_flags = 0;
-	b->nr_tx = 0;
-	b->snd_state = 0;
-	b->tx_us = 0;
-	b->next = LANE_NIL;
 	b->flags |= LANE_BUF_SNDQ;
 	if (tail)
 		tail->next = i;
@@ -396,6 +391,10 @@ int lane_tcp_send(struct lane *ln, struct lane_tcp *pcb, struct lane_buf *bufs[]
 
 		b->owner = 0;
 		b->flags = 0;
+		b->tcp_flags = b->snd_state = 0;
+		b->nr_tx = 0;
+		b->tx_us = 0;
+		b->next = LANE_NIL;
 		if (b->len == 0) {
 			lane_buf_free(&ln->bufs, b);
 			continue;
