@@ -158,20 +158,20 @@ struct lane_tcp {
 	uint32_t min_rtt_us;
 	uint32_t snd_max_wnd; /* the largest that the peer offered */
 	uint32_t segs_in, segs_out;
-	uint64_t bytes_acked : 48;
 	uint64_t err : 8; /* pending errno */
 	uint64_t soft_err : 8;
-	uint64_t bytes_received : 48;
+	uint64_t bytes_acked : 48; /* above: to add takes no mask */
 	uint64_t keep_probes : 8;
 	uint64_t quick : 5;    /* segments still to be ACKed at once */
 	uint64_t pingpong : 1; /* our text answers the peer's: it will carry the ACKs */
 	uint64_t v6 : 1;       /* struct lane_tcp_ip6 is good */
 	uint64_t reordered : 1; /* the path reorders: RACK waits */
-	uint64_t bytes_retrans : 48;
+	uint64_t bytes_received : 48;
 	uint64_t reordering : 9; /* segments, the most seen */
 	uint64_t rate_limited : 1; /* of struct lane_tcp_cold */
 	uint64_t rcv_wscale : 4;
 	uint64_t pushed : 2; /* segments that end what the peer wrote, since our last ACK; 2: more than one */
+	uint64_t bytes_retrans : 48;
 } __attribute__((aligned(64)));
 
 /* RX-hot, TX-hot, warm: docs/tcp.md says what an idle connection costs. */

@@ -7,6 +7,9 @@
  * steps would have done. There is no state of its own: the predicate is computed each time, so that it
  * cannot be out of date, and a segment that is not plain has changed nothing and goes the long way.
  *
+ * The program's side is the same: a small text on a connection with nothing queued, and a read of all that is queued in
+ * one frame, have short ways of their own (write.c, read.c).
+ *
  * Both ways must be the same for peers and in memory, bit for bit: tests/sim/differ.c runs each seed both ways (ln->no_plain)
  * and compares frames and the lane's memory. So whoever changes ack.c, rcv.c, output.c or segment.c changes this too.
  */
@@ -27,7 +30,8 @@ struct lane_plain {
 
 /* Takes a segment of 'pcb' if it is plain; then 'b' is consumed. Else nothing has changed. */
 bool lane_tcp_plain_in(struct lane *ln, struct lane_tcp *pcb, const struct lane_plain *s, struct lane_buf *b);
-/* Sends the only segment that waits, if it and the connection are plain. Else nothing has changed. */
+/* Sends the only segment that waits, or finds that none does, if it and the connection are plain. Else nothing has
+ * changed. */
 bool lane_tcp_plain_out(struct lane *ln, struct lane_tcp *pcb);
 
 /* Nothing is lost, SACKed, sent again, probed for, out of order, urgent, retried or pushed. */

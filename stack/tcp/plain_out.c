@@ -1,5 +1,5 @@
 /*
- * plain_out.c - the answer: a segment that waits alone on a connection with nothing in flight (see plain.h)
+ * plain_out.c - the answer: a segment that waits alone on a connection with nothing in flight, or none yet (see plain.h)
  *
  * What lane_tcp_output() does for it, without the questions of which the predicate knows the answer: nothing is
  * to be sent again, no window, Nagle or pace holds it, nothing follows it. Comments name the function of the long
@@ -39,25 +39,25 @@ static bool is_path_plain(const struct lane *ln, const struct lane_tcp *pcb)
 	       pcb->local_w && lane_path_is_fresh(ln, path) && ln->st->nr_txq == 0 && ln->super.nr == 0;
 }
 
-/* The frame that is to leave, if all is plain, else NULL. */
+static bool is_plain(const struct lane *ln, const struct lane_tcp *pcb, const struct lane_tcp_x *x)
+{
+	return pcb->state == LANE_TCP_ESTABLISHED && !(pcb->ecn & LANE_ECN_OK) && !pcb->v6 &&
+	       (pcb->flags & (MUST | MUST_NOT)) == MUST && pcb->x < ln->st->x_pool.nr &&
+	       lane_tcp_plain_x(x) && x->rec.dsack_start == x->rec.dsack_end &&
+	       pcb->snd_una == pcb->snd_nxt && x->snd_unsent == x->sndq_head && is_path_plain(ln, pcb);
+}
+
+/* The frame that is to leave, if it is plain, too, else NULL. */
 static struct lane_buf *plain_frame(struct lane *ln, struct lane_tcp *pcb, const struct lane_tcp_x *x,
 				    const struct lane_tcp_opts_set *o)
 {
-	struct lane_buf *b;
+	struct lane_buf *b = lane_buf_at(&ln->bufs, x->snd_unsent);
 
-	if (pcb->state != LANE_TCP_ESTABLISHED || (pcb->ecn & LANE_ECN_OK) || pcb->v6 ||
-	    (pcb->flags & (MUST | MUST_NOT)) != MUST || pcb->x >= ln->st->x_pool.nr ||
-	    !lane_tcp_plain_x(x) || x->rec.dsack_start != x->rec.dsack_end ||
-	    pcb->snd_una != pcb->snd_nxt || x->snd_unsent != x->sndq_head)
-		return NULL;
-	b = lane_buf_at(&ln->bufs, x->snd_unsent);
 	if (!b || b->next != LANE_NIL || (b->flags & (LANE_BUF_TX | LANE_BUF_NO_DF)) ||
 	    b->text_off < LANE_HEADROOM || b->text_len > pcb->snd_mss || b->text_len > pcb->snd_wnd || b->seq != pcb->snd_nxt)
 		return NULL;
 	/* hold_short(): with nothing in flight only a cork holds it. */
 	if (o->cork || (!o->nodelay && lane_seq_gt(x->snd_sml, pcb->snd_una)))
-		return NULL;
-	if (!is_path_plain(ln, pcb))
 		return NULL;
 	/* If not, it starts the timer, as it will again on the long way. */
 	return x->pace == LANE_NIL || lane_tcp_pace_may(ln, pcb) ? b : NULL;
@@ -145,18 +145,35 @@ static void sent(struct lane *ln, struct lane_tcp *pcb, struct lane_tcp_x *x, st
 	lane_tcp_ack_carried(ln, pcb);
 	pcb->last_tx_ms = lane_now_ms(ln);
 	pcb->snd_nxt = b->seq + b->text_len;
-	lane_tcp_ack_sent(ln, pcb);
+	lane_tcp_ack_told(pcb, x);
 	if (b->text_len < pcb->snd_mss)
 		x->snd_sml = pcb->snd_nxt;
 	x->snd_unsent = LANE_NIL;
+}
+
+/* Nothing waits, and the ACK of what came may: what output_text() leaves then. False: it may not. */
+static bool rest(struct lane_tcp *pcb, struct lane_tcp_x *x)
+{
+	if (pcb->flags & LANE_TF_ACK_NOW)
+		return false;
+	pcb->armed &= (uint8_t)~(1U << LANE_TT_RTX | 1U << LANE_TT_LOSS | 1U << LANE_TT_CORK);
+	pcb->flags &= ~LANE_TF_CWND_LIMITED;
+	if (x->cc.cwnd)
+		lane_rate_app_limited(&x->rate, x->delivered, 0);
+	return true;
 }
 
 bool lane_tcp_plain_out(struct lane *ln, struct lane_tcp *pcb)
 {
 	struct lane_tcp_x *x = lane_tcp_x(ln, pcb);
 	const struct lane_tcp_opts_set *o = lane_tcp_opts(ln, pcb);
-	struct lane_buf *b = ln->no_plain ? NULL : plain_frame(ln, pcb, x, o);
+	struct lane_buf *b;
 
+	if (ln->no_plain || !is_plain(ln, pcb, x))
+		return false;
+	if (x->snd_unsent == LANE_NIL)
+		return rest(pcb, x);
+	b = plain_frame(ln, pcb, x, o);
 	if (!b || !xmit(ln, pcb, o, b))
 		return false;
 	ln->nr_plain_out++;

@@ -5,38 +5,11 @@
 
 #include "stack/base/seq.h"
 
-#define MANTISSA    11 /* bits behind the leading one */
-#define LIMITED_BIT 0x8000U
-
-uint16_t lane_rate_pack(uint32_t v)
-{
-	uint32_t shift;
-
-	if (v < 2U << MANTISSA)
-		return (uint16_t)v;
-	shift = 31U - MANTISSA - (uint32_t)__builtin_clz(v);
-	return (uint16_t)((shift + 1) << MANTISSA | (v >> shift & ((1U << MANTISSA) - 1)));
-}
-
 uint32_t lane_rate_unpack(uint16_t p)
 {
-	uint32_t exp = p >> MANTISSA, mantissa = p & ((1U << MANTISSA) - 1);
+	uint32_t exp = p >> LANE_RATE_MANTISSA, mantissa = p & ((1U << LANE_RATE_MANTISSA) - 1);
 
-	return exp ? (mantissa | 1U << MANTISSA) << (exp - 1) : mantissa;
-}
-
-void lane_rate_sent(struct lane_rate *r, struct lane_buf *b, uint64_t now_us, uint64_t delivered,
-		    bool idle, uint32_t in_flight)
-{
-	if (idle)
-		r->first_sent_us = r->delivered_us = (uint32_t)now_us;
-	b->user = (uint32_t)delivered;
-	b->rate_ack_us = lane_rate_pack((uint32_t)now_us - r->delivered_us);
-	b->rate_send_us = lane_rate_pack((uint32_t)now_us - r->first_sent_us);
-	b->rate_lost = r->lost;
-	b->rate_flight = lane_rate_pack(in_flight) >> 1;
-	if (r->limited)
-		b->rate_flight |= LIMITED_BIT;
+	return exp ? (mantissa | 1U << LANE_RATE_MANTISSA) << (exp - 1) : mantissa;
 }
 
 void lane_rate_arrived(struct lane_rate_seen *s, const struct lane_buf *b)
@@ -47,7 +20,7 @@ void lane_rate_arrived(struct lane_rate_seen *s, const struct lane_buf *b)
 		return;
 	*s = (struct lane_rate_seen){
 		.any = true,
-		.limited = b->rate_flight & LIMITED_BIT,
+		.limited = b->rate_flight & LANE_RATE_LIMITED,
 		.tx_us = b->tx_us,
 		.end_seq = end_seq,
 		.delivered = b->user,
@@ -79,10 +52,4 @@ uint32_t lane_rate_acked(struct lane_rate *r, const struct lane_rate_seen *s, ui
 	r->interval_us = interval;
 	r->sample_limited = s->limited;
 	return interval;
-}
-
-void lane_rate_app_limited(struct lane_rate *r, uint64_t delivered, uint32_t in_flight)
-{
-	r->limited = 1;
-	r->limited_until = (uint32_t)delivered + in_flight;
 }

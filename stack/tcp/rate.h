@@ -36,19 +36,46 @@ struct lane_rate_seen {
 	uint16_t lost;
 };
 
+#define LANE_RATE_MANTISSA 11 /* bits behind the leading one */
+#define LANE_RATE_LIMITED  0x8000U /* lane_buf.rate_flight: the program limited sending */
+
 /* 16 bits for up to 2^32 - 1, rounded down by less than 1 / 2048. */
-uint16_t lane_rate_pack(uint32_t v);
+static inline uint16_t lane_rate_pack(uint32_t v)
+{
+	uint32_t shift;
+
+	if (v < 2U << LANE_RATE_MANTISSA)
+		return (uint16_t)v;
+	shift = 31U - LANE_RATE_MANTISSA - (uint32_t)__builtin_clz(v);
+	return (uint16_t)((shift + 1) << LANE_RATE_MANTISSA | (v >> shift & ((1U << LANE_RATE_MANTISSA) - 1)));
+}
 uint32_t lane_rate_unpack(uint16_t p);
 
 /* 'b' leaves now. 'idle': nothing else is in flight; 'in_flight': bytes, with it. */
-void lane_rate_sent(struct lane_rate *r, struct lane_buf *b, uint64_t now_us, uint64_t delivered,
-		    bool idle, uint32_t in_flight);
+static inline void lane_rate_sent(struct lane_rate *r, struct lane_buf *b, uint64_t now_us, uint64_t delivered,
+		    bool idle, uint32_t in_flight)
+{
+	if (idle)
+		r->first_sent_us = r->delivered_us = (uint32_t)now_us;
+	b->user = (uint32_t)delivered;
+	b->rate_ack_us = lane_rate_pack((uint32_t)now_us - r->delivered_us);
+	b->rate_send_us = lane_rate_pack((uint32_t)now_us - r->first_sent_us);
+	b->rate_lost = r->lost;
+	b->rate_flight = lane_rate_pack(in_flight) >> 1;
+	if (r->limited)
+		b->rate_flight |= LANE_RATE_LIMITED;
+}
+
 /* 'b' arrived, as this ACK is the first to tell. */
 void lane_rate_arrived(struct lane_rate_seen *s, const struct lane_buf *b);
 /* All that this ACK told has been seen; 'delivered' includes it. Returns the sample's interval, 0: none. */
 uint32_t lane_rate_acked(struct lane_rate *r, const struct lane_rate_seen *s, uint64_t now_us,
 			 uint64_t delivered, uint32_t newly, uint32_t min_rtt_us);
 /* The program has no more to send, though more might leave. */
-void lane_rate_app_limited(struct lane_rate *r, uint64_t delivered, uint32_t in_flight);
+static inline void lane_rate_app_limited(struct lane_rate *r, uint64_t delivered, uint32_t in_flight)
+{
+	r->limited = 1;
+	r->limited_until = (uint32_t)delivered + in_flight;
+}
 
 #endif

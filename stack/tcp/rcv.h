@@ -25,6 +25,14 @@ void lane_tcp_challenge(struct lane *ln, struct lane_tcp *pcb);
 bool lane_tcp_may_challenge(struct lane *ln);
 /* A segment with our ACK has left. */
 void lane_tcp_ack_sent(struct lane *ln, struct lane_tcp *pcb);
+/* The same of one that has the extension 'x'. */
+static inline void lane_tcp_ack_told(struct lane_tcp *pcb, struct lane_tcp_x *x)
+{
+	x->rcv_acked = pcb->rcv_nxt;
+	pcb->flags &= ~LANE_TF_ACK_NOW;
+	pcb->pushed = 0;
+	pcb->armed &= (uint8_t)~(1U << LANE_TT_DACK);
+}
 
 /* ---- rcv.c, ooo.c ---- */
 /* Leaves 'keep' (> 0) bytes behind the first 'skip' of a packet; frees emptied frames. Sets pkt_len and,

@@ -249,6 +249,80 @@ static void test_in__addresses_that_went(void **state)
 	script_close();
 }
 
+/* A request that nothing answers yet: its ACK waits, and what the window and the program held before counts no more. */
+static void test_out__nothing_waits(void **state)
+{
+	(void)state;
+	for (int off = 0; off < 2; off++) {
+		struct lane_tcp_x *x;
+
+		begin();
+		s.ln->no_plain = off;
+		x = lane_tcp_x(s.ln, s.pcb);
+		x->rate.limited = 0;
+		s.pcb->flags |= LANE_TF_CWND_LIMITED;
+		script_in("P. 65 ack 65 len 64 ts 2002:0");
+		script_silent();
+		assert_false(s.pcb->flags & LANE_TF_CWND_LIMITED);
+		assert_int_equal(s.pcb->armed, 1 << LANE_TT_DACK);
+		assert_true(x->rate.limited);
+		assert_int_equal(x->rate.limited_until, x->delivered);
+		script_close();
+	}
+}
+
+/* A small text leaves room, unless the program allows no more than it. */
+static void test_write__room_that_is_left(void **state)
+{
+	static const uint32_t lowat[] = {UINT32_MAX, 65, 64};
+
+	(void)state;
+	for (unsigned int i = 0; i < 6; i++) {
+		struct lane_tcp_opts_set o;
+		uint8_t text[64];
+
+		begin();
+		s.ln->no_plain = i & 1;
+		script_in(". 65 ack 65 ts 2002:0");
+		lane_tcp_get_opts(s.ln, s.pcb, &o);
+		o.notsent_lowat = lowat[i / 2];
+		lane_tcp_set_opts(s.ln, s.pcb, &o);
+		script_fill(text, sizeof(text));
+		assert_int_equal(lane_tcp_write(s.ln, s.pcb, text, sizeof(text), false, NULL), sizeof(text));
+		assert_int_equal(!!(s.pcb->flags & LANE_TF_NOSPACE), lowat[i / 2] == sizeof(text));
+		script_flush();
+		script_out("P. 65 ack 65 len 64");
+		script_close();
+	}
+}
+
+static int no_copy(void *dst, const void *src, size_t n)
+{
+	(void)dst, (void)src, (void)n;
+	return -1;
+}
+
+/* Memory of the program that is not there costs it nothing. */
+static void test_copy__that_fails(void **state)
+{
+	(void)state;
+	for (int off = 0; off < 2; off++) {
+		uint8_t text[64];
+		uint32_t nr_free;
+
+		begin();
+		s.ln->no_plain = off;
+		script_in("P. 65 ack 65 len 64 ts 2002:0");
+		nr_free = s.ln->st->bufs.nr_free;
+		assert_int_equal(lane_tcp_read(s.ln, s.pcb, text, sizeof(text), false, 0, no_copy), -EFAULT);
+		assert_int_equal(lane_tcp_write(s.ln, s.pcb, text, sizeof(text), false, no_copy), -EFAULT);
+		assert_int_equal(s.ln->st->bufs.nr_free, nr_free);
+		assert_int_equal(lane_tcp_x(s.ln, s.pcb)->nr_sndq, 0);
+		script_read(64);
+		script_close();
+	}
+}
+
 static void test_switch__off(void **state)
 {
 	(void)state;
@@ -276,6 +350,9 @@ int main(void)
 		cmocka_unit_test(test_out__only_what_waits_alone),
 		cmocka_unit_test(test_out__not_corked),
 		cmocka_unit_test(test_out__the_driver_is_full),
+		cmocka_unit_test(test_out__nothing_waits),
+		cmocka_unit_test(test_write__room_that_is_left),
+		cmocka_unit_test(test_copy__that_fails),
 		cmocka_unit_test(test_switch__off),
 	};
 
