@@ -183,8 +183,14 @@ static bool update_window(struct lane *ln, struct lane_tcp *pcb, const struct la
 	/* An ACK that moves snd_una says also from where its window counts, however old its text is: with
 	 * the old window the right edge would be beyond what the peer offered (as Linux). No older ACK than
 	 * snd_una gets here, so there is no SND.WL2. */
-	if (!lane_seq_gt(seg->ack, pcb->snd_una) && lane_seq_lt(seg->seq, pcb->snd_wl1))
-		return false;
+	if (!lane_seq_gt(seg->ack, pcb->snd_una)) {
+		if (lane_seq_lt(seg->seq, pcb->snd_wl1))
+			return false;
+		/* Of two that say the same, nobody knows which is the later: the window does not shrink, but to
+		 * nothing (as Linux). */
+		if (seg->seq == pcb->snd_wl1 && wnd && wnd <= pcb->snd_wnd)
+			return false;
+	}
 	pcb->snd_wnd = wnd;
 	pcb->snd_wl1 = seg->seq;
 	if (wnd > pcb->snd_max_wnd)

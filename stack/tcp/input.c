@@ -32,10 +32,11 @@ static bool paws_ok(const struct lane *ln, const struct lane_tcp *pcb, const str
 	return !is_ts_old(ln, pcb, seg);
 }
 
-/* RFC 7323 4.3 (2); called for segments whose ACK can be. */
-static void take_ts(const struct lane *ln, struct lane_tcp *pcb, const struct lane_seg *seg)
+/* RFC 7323 4.3 (2); called for segments whose ACK can be. With an ACK that was overtaken the clock does not move, as
+ * in Linux, where header prediction is an exception: in_fast(). */
+static void take_ts(const struct lane *ln, struct lane_tcp *pcb, const struct lane_seg *seg, bool overtaken)
 {
-	if ((pcb->flags & LANE_TF_TS) && (seg->ti.opts.have & LANE_OPT_TS) &&
+	if ((pcb->flags & LANE_TF_TS) && (seg->ti.opts.have & LANE_OPT_TS) && !overtaken &&
 	    !is_ts_old(ln, pcb, seg) && lane_seq_le(seg->ti.seq, lane_tcp_rcv_acked(ln, pcb)))
 		pcb->ts_recent = seg->ti.opts.tsval;
 }
@@ -117,6 +118,9 @@ static enum lane_drop in_seq(struct lane *ln, struct lane_tcp *pcb, struct lane_
 {
 	uint32_t end;
 
+	/* As Linux, before anything that would be answered. */
+	if (!(seg->flags & (LANE_WIRE_ACK | LANE_WIRE_SYN | LANE_WIRE_RST)))
+		return LANE_DROP_TCP_NO_ACK;
 	if (!paws_ok(ln, pcb, seg)) {
 		if (seg->len) {
 			note_dup(ln, pcb, seg);
@@ -218,8 +222,6 @@ static enum lane_drop in_ack(struct lane *ln, struct lane_tcp *pcb, struct lane_
 {
 	enum lane_drop r;
 
-	if (!(seg->flags & LANE_WIRE_ACK))
-		return LANE_DROP_TCP_NO_ACK;
 	if (pcb->state == LANE_TCP_SYN_RECEIVED) {
 		if (lane_seq_le(seg->ack, pcb->snd_una) || lane_seq_gt(seg->ack, pcb->snd_nxt)) {
 			lane_tcp_reply_rst(ln, seg);
@@ -230,7 +232,7 @@ static enum lane_drop in_ack(struct lane *ln, struct lane_tcp *pcb, struct lane_
 	r = lane_tcp_ack_in(ln, pcb, seg);
 	if (r != LANE_OK)
 		return r;
-	take_ts(ln, pcb, seg);
+	take_ts(ln, pcb, seg, seg->ack != pcb->snd_una);
 	if (lane_tcp_fin_acked(pcb))
 		fin_acked(ln, pcb, seg);
 	return LANE_OK;
@@ -329,6 +331,7 @@ static enum lane_drop in_fin(struct lane *ln, struct lane_tcp *pcb, struct lane_
 		if (!(pcb->flags & LANE_TF_OOO_FIN))
 			x->fin_seq = at;
 		pcb->flags |= LANE_TF_OOO_FIN;
+		lane_tcp_ooo_fin(ln, pcb);
 		if (at != pcb->rcv_nxt && unwanted(pcb))
 			return abort_on_text(ln, pcb, seg); /* what fills the hole */
 		if (at != pcb->rcv_nxt)
@@ -348,6 +351,13 @@ static bool is_plain(const struct lane_tcp *pcb, const struct lane_seg *seg)
 	       lane_seq_le(seg->seq + seg->len, pcb->rcv_adv);
 }
 
+/* What Linux predicts: as is_plain(), no other option than the timestamp, no hole, the window as it was. */
+static bool is_predicted(const struct lane *ln, const struct lane_tcp *pcb, const struct lane_seg *seg)
+{
+	return seg->ti.opts.have == LANE_OPT_TS && lane_tcp_x(ln, pcb)->ooo_head == LANE_NIL &&
+	       seg->wnd << pcb->snd_wscale == pcb->snd_wnd;
+}
+
 static enum lane_drop in_fast(struct lane *ln, struct lane_tcp *pcb, struct lane_seg *seg)
 {
 	enum lane_drop r;
@@ -355,7 +365,7 @@ static enum lane_drop in_fast(struct lane *ln, struct lane_tcp *pcb, struct lane
 	r = lane_tcp_ack_in(ln, pcb, seg);
 	if (r != LANE_OK)
 		return r;
-	take_ts(ln, pcb, seg);
+	take_ts(ln, pcb, seg, seg->ack != pcb->snd_una && !is_predicted(ln, pcb, seg));
 	return seg->len ? lane_tcp_text_in(ln, pcb, seg) : LANE_OK;
 }
 

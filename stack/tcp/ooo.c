@@ -240,6 +240,17 @@ static bool has_fin(const struct lane *ln, const struct lane_tcp *pcb, uint32_t 
 	return (pcb->flags & LANE_TF_OOO_FIN) && lane_tcp_x(ln, pcb)->fin_seq == end;
 }
 
+void lane_tcp_ooo_fin(struct lane *ln, struct lane_tcp *pcb)
+{
+	struct lane_tcp_x *x = lane_tcp_x(ln, pcb);
+	struct lane_buf *r = range(ln, x->ooo_head);
+
+	x->fin_stamp = (uint32_t)++ln->st->ooo_stamp;
+	for (; r; r = next_of(ln, r))
+		if (end_of(r) == x->fin_seq)
+			touch(ln, r);
+}
+
 static void put_block(struct lane_tcp_opts *o, uint32_t start, uint32_t end)
 {
 	o->sack[o->nr_sack].start = start;
@@ -284,17 +295,25 @@ static uint8_t latest_ranges(const struct lane *ln, const struct lane_tcp *pcb,
 
 void lane_tcp_ooo_sack(struct lane *ln, struct lane_tcp *pcb, struct lane_tcp_opts *o, uint8_t max)
 {
+	const struct lane_tcp_x *x = lane_tcp_x(ln, pcb);
 	const struct lane_buf *top[4];
 	uint8_t nr, i;
-	bool fin;
+	bool fin; /* in a range's block; else it has one of its own */
 
 	o->nr_sack = 0;
 	put_dup(ln, pcb, o);
 	nr = latest_ranges(ln, pcb, top, max - o->nr_sack, &fin);
-	for (i = 0; i < nr; i++)
-		put_block(o, top[i]->seq, end_of(top[i]) + has_fin(ln, pcb, end_of(top[i])));
-	if ((pcb->flags & LANE_TF_OOO_FIN) && !fin && o->nr_sack < max)
-		put_block(o, lane_tcp_x(ln, pcb)->fin_seq, lane_tcp_x(ln, pcb)->fin_seq + 1);
+	fin = fin || !(pcb->flags & LANE_TF_OOO_FIN);
+	for (i = 0; i < nr; i++) {
+		if (!fin && (int32_t)(x->fin_stamp - (uint32_t)top[i]->tx_us) > 0) {
+			put_block(o, x->fin_seq, x->fin_seq + 1);
+			fin = true;
+		}
+		if (o->nr_sack < max)
+			put_block(o, top[i]->seq, end_of(top[i]) + has_fin(ln, pcb, end_of(top[i])));
+	}
+	if (!fin && o->nr_sack < max)
+		put_block(o, x->fin_seq, x->fin_seq + 1);
 	if (o->nr_sack)
 		o->have |= LANE_OPT_SACK;
 }

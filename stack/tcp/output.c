@@ -132,11 +132,12 @@ static uint32_t window_takes(const struct lane_tcp *pcb, const struct lane_buf *
 {
 	uint32_t edge = pcb->snd_una + pcb->snd_wnd;
 	uint32_t n = lane_seq_gt(edge, b->seq) ? edge - b->seq : 0;
+	uint32_t least = pcb->flags & LANE_TF_TS ? 36 : 48; /* with headers 68 bytes, as Linux */
 
 	if (n >= b->text_len)
 		return b->text_len;
 	/* RFC 9293 3.8.6.2.1: a part is worth sending when it is half the largest window ever. */
-	return n >= pcb->snd_max_wnd / 2 ? n : 0;
+	return n >= pcb->snd_max_wnd / 2 && n >= least ? n : 0;
 }
 
 /* Before the first text after a pause (RFC 5681 4.1). */
@@ -237,15 +238,19 @@ static void send_probe(struct lane *ln, struct lane_tcp *pcb)
 }
 
 
-/* A FIN that could not ride on text: like text it waits for the peer's window. Returns 'r', or that. */
+/* A FIN that could not ride on text: like text it waits for the peer's window, and for that of congestion as a segment.
+ * Returns 'r', or what it waits for. */
 static enum send_result send_fin(struct lane *ln, struct lane_tcp *pcb, enum send_result r)
 {
 	const struct lane_tcp_x *x = lane_tcp_x(ln, pcb);
+	uint32_t out = lane_tcp_in_flight(ln, pcb);
 
 	if (!lane_tcp_fin_due(pcb) || x->snd_unsent != LANE_NIL)
 		return r;
 	if (lane_seq_le(pcb->snd_una + pcb->snd_wnd, x->snd_end))
 		return WINDOW_FULL;
+	if (out && out + pcb->snd_mss > x->cc.cwnd)
+		return CWND_FULL;
 	if (!lane_tcp_x_get_tx(ln, pcb))
 		retry_in(ln, pcb, LANE_X_WAIT_US);
 	else if (!lane_tcp_xmit_ctl(ln, pcb, LANE_WIRE_FIN, x->snd_end))

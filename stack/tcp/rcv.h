@@ -47,6 +47,8 @@ enum lane_drop lane_tcp_ooo_insert(struct lane *ln, struct lane_tcp *pcb, struct
 /* Moves what became in order to the receive queue. True if it did. */
 bool lane_tcp_ooo_deliver(struct lane *ln, struct lane_tcp *pcb);
 void lane_tcp_ooo_free(struct lane *ln, struct lane_tcp *pcb);
+/* The FIN that waits at fin_seq came just now. */
+void lane_tcp_ooo_fin(struct lane *ln, struct lane_tcp *pcb);
 /* Where the last range ends. There is one. */
 uint32_t lane_tcp_ooo_end(const struct lane *ln, const struct lane_tcp *pcb);
 /* Takes an urgent byte that is next away: a newer one is announced, and it would become text. */

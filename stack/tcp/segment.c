@@ -267,13 +267,14 @@ bool lane_tcp_xmit_syn(struct lane *ln, struct lane_tcp *pcb)
 		return false;
 	/* RFC 7323 2.2: the window of a segment with SYN is not scaled. */
 	info.wnd = wnd < UINT16_MAX ? wnd : UINT16_MAX;
-	if (answer ? pcb->flags & LANE_TF_WSCALE : cfg->window_scaling) {
+	/* All that our SYN offered, in the answer to the peer's, too (as Linux). */
+	if (cfg->window_scaling) {
 		info.opts.have |= LANE_OPT_WSCALE;
-		info.opts.wscale = pcb->rcv_wscale;
+		info.opts.wscale = lane_tcp_pick_wscale(ln, pcb);
 	}
-	if (answer ? pcb->flags & LANE_TF_TS : cfg->timestamps)
+	if (cfg->timestamps)
 		lane_tcp_put_ts(ln, pcb, &info.opts);
-	if (answer ? pcb->flags & LANE_TF_SACK : cfg->sack)
+	if (cfg->sack)
 		info.opts.have |= LANE_OPT_SACK_OK;
 	ecn = lane_tcp_ecn_syn(ln, pcb, answer, &info.flags);
 	emit(ln, pcb, b, &info, ecn);

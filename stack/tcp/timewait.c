@@ -237,6 +237,10 @@ enum lane_drop lane_tcp_tw_in(struct lane *ln, struct lane_tw *tw, struct lane_s
 			lane_tcp_tw_remove(ln, tw);
 		return LANE_DROP_TCP_TIME_WAIT;
 	}
+	/* RFC 7323 4.3: what is in place and no more than an ACK moves the clock, as in Linux. */
+	if (tw->ts_ok && (seg->ti.opts.have & LANE_OPT_TS) && !old_ts && seg->seq == tw->rcv_nxt &&
+	    seg->len == 0 && !(seg->flags & (LANE_WIRE_FIN | LANE_WIRE_SYN)))
+		tw->ts_recent = seg->ti.opts.tsval;
 	/* A FIN that comes again starts the time anew (RFC 9293 3.10.7.4, eighth). */
 	if ((seg->flags & LANE_WIRE_FIN) && !old_ts &&
 	    seg->seq + seg->len + 1 == tw->rcv_nxt) {

@@ -109,6 +109,7 @@ struct lane_tcp_x {
 	uint16_t nr_ranges; /* that they make up */
 	uint32_t pace;	   /* index of what pacing has, LANE_NIL: not paced */
 	uint32_t fin_seq;  /* LANE_TF_OOO_FIN */
+	uint32_t fin_stamp; /* when it came last, among the ranges (ooo.c) */
 	uint32_t urg_seq;  /* of the urgent byte, while urg_state is not NONE */
 	uint32_t snd_up;
 	uint32_t tune_seq, tune_us; /* receive autotuning (tune.c): start of this round */

@@ -150,6 +150,8 @@ static void test_simultaneous_open(void **state)
 	script_connect(NULL);
 	script_in("S 0 win 8000 mss 1460");
 	script_out("S. 0 ack 1");
+	/* As Linux: it offers what our SYN did. */
+	assert_int_equal(s.last.opts.have, LANE_OPT_MSS | LANE_OPT_WSCALE | LANE_OPT_SACK_OK | LANE_OPT_TS);
 	assert_int_equal(script_state(), LANE_TCP_SYN_RECEIVED);
 	script_in("S. 0 ack 1 win 8000 mss 1460");
 	assert_int_equal(script_state(), LANE_TCP_ESTABLISHED);

@@ -155,7 +155,7 @@ static void test_ooo__sack_latest_first(void **state)
 	script_in(". 201 ack 1 len 50");
 	script_out(". 1 ack 1 sack 101-251 sack 501-601 sack 701-801");
 	script_in("F. 1001 ack 1");
-	script_out(". 1 ack 1 sack 101-251 sack 501-601 sack 701-801 sack 1001-1002");
+	script_out(". 1 ack 1 sack 1001-1002 sack 101-251 sack 501-601 sack 701-801");
 	script_in(". 801 ack 1 len 200");
 	script_out(". 1 ack 1 sack 701-1002 sack 101-251 sack 501-601");
 	script_in(". 1 ack 1 len 100");

@@ -125,19 +125,19 @@ static void test_window__small_for_ever(void **state)
 	(void)state;
 	script_open(NULL);
 	script_accept("S 0 mss 1460");
-	script_in(". 1 ack 1 win 100");
+	script_shrink(100);
 	script_write(250);
 	script_silent();
 	for (unsigned int at = 1; at < 200; at += 100) {
 		char line[64];
 
 		assert_in_range(script_until_out(2000), 190, 2000);
-		snprintf(line, sizeof(line), ". %u ack 1 len 100", at);
+		snprintf(line, sizeof(line), ". %u ack 2 len 100", at);
 		script_out(line);
-		snprintf(line, sizeof(line), ". 1 ack %u win 100", at + 100);
+		snprintf(line, sizeof(line), ". 2 ack %u win 100", at + 100);
 		script_in(line);
 	}
-	script_out("P. 201 ack 1 len 50");
+	script_out("P. 201 ack 2 len 50");
 	script_close();
 }
 
@@ -153,6 +153,85 @@ static void test_ts_recent__not_with_a_wrong_ack(void **state)
 	script_out(". 1 ack 1 ts 0:1001");
 	script_in("P. 1 ack 1 len 10 ts 1002:0");
 	script_out(". 1 ack 11 ts 0:1002");
+	script_close();
+}
+
+/* Nor an ACK that was overtaken, but where Linux' header prediction takes the segment. */
+static void test_ts_recent__of_an_overtaken_ack(void **state)
+{
+	(void)state;
+	script_open(NULL);
+	script_accept("S 0 mss 1460 ts 1000:0 sackok");
+	script_write(20);
+	script_out("P. 1 ack 1 len 20 ts 0:1001");
+	script_in(". 1 ack 21 ts 1002:0");
+	script_in("P. 1 ack 1 win 500 len 10 ts 1003:0");
+	script_out(". 21 ack 11 ts 0:1002");
+	script_in("P. 11 ack 1 len 10 ts 1004:0");
+	script_out(". 21 ack 21 ts 0:1004");
+	script_in("PU. 21 ack 1 len 10 ts 1005:0 urg 1");
+	script_out(". 21 ack 31 ts 0:1004");
+	script_read(20);
+	script_close();
+}
+
+/* In TIME_WAIT an ACK in place moves it, and nothing else. */
+static void test_ts_recent__in_time_wait(void **state)
+{
+	(void)state;
+	script_open(NULL);
+	script_accept("S 0 mss 1460 ts 1000:0");
+	lane_tcp_shutdown(s.ln, s.pcb, false, true);
+	script_flush();
+	script_skip();
+	script_in("F. 1 ack 2 ts 1002:0");
+	script_skip();
+	script_in(". 2 ack 2 ts 1005:0");
+	script_in(". 2 ack 2 ts 1004:0");
+	script_out(". 2 ack 2 ts 0:1005");
+	script_in(". 1 ack 2 len 1 ts 1009:0");
+	script_out(". 2 ack 2 ts 0:1005");
+	lane_tcp_put(s.ln, s.pcb);
+	s.pcb = NULL;
+	script_close();
+}
+
+/* As Linux: of two that say the same the window does not shrink, but to nothing. */
+static void test_window__of_a_repeat(void **state)
+{
+	(void)state;
+	script_open(NULL);
+	script_accept("S 0 mss 1460");
+	script_in(". 1 ack 1 win 3000");
+	assert_int_equal(s.pcb->snd_wnd, 65535);
+	script_in("P. 1 ack 1 win 3000 len 10");
+	assert_int_equal(s.pcb->snd_wnd, 65535);
+	script_skip();
+	script_in("P. 11 ack 1 win 3000 len 10");
+	assert_int_equal(s.pcb->snd_wnd, 3000);
+	script_skip();
+	script_in(". 21 ack 1 win 2500");
+	script_in(". 21 ack 1 win 2000");
+	assert_int_equal(s.pcb->snd_wnd, 2500);
+	script_in(". 21 ack 1 win 4000");
+	assert_int_equal(s.pcb->snd_wnd, 4000);
+	script_in(". 21 ack 1 win 0");
+	assert_int_equal(s.pcb->snd_wnd, 0);
+	script_read(20);
+	script_close();
+}
+
+/* As Linux: without ACK, SYN and RST there is no answer wherever it lies. */
+static void test_flags__fin_alone(void **state)
+{
+	(void)state;
+	script_open(NULL);
+	script_accept("S 0 mss 1460");
+	script_in("F 200000");
+	script_in("F 4294960000 len 5");
+	script_in("F 1 len 100");
+	script_silent();
+	assert_int_equal(drops(LANE_DROP_TCP_NO_ACK), 3);
 	script_close();
 }
 
@@ -245,12 +324,12 @@ static void test_sws__sender(void **state)
 	(void)state;
 	script_open(NULL);
 	script_accept("S 0 mss 1000");
-	script_in(". 1 ack 1 win 500");
+	script_shrink(500);
 	script_write(1000);
 	script_silent();
-	script_in(". 1 ack 1 win 40000");
-	script_out("P. 1 ack 1 len 1000");
-	script_in(". 1 ack 1001 win 40000");
+	script_in(". 2 ack 1 win 40000");
+	script_out("P. 1 ack 2 len 1000");
+	script_in(". 2 ack 1001 win 40000");
 	script_close();
 }
 
@@ -308,18 +387,18 @@ static void test_keepalive__beside_held_text_and_a_small_window(void **state)
 {
 	(void)state;
 	accept_keepalive(true);
-	script_in(". 1 ack 1 win 50");
+	script_shrink(50);
 	script_run_ms(9900);
 	script_write(100);
 	assert_in_range(script_until_out(200), 80, 120);
-	script_out(". 0 ack 1");
+	script_out(". 0 ack 2");
 	/* The cork lets go, and then it is the window that is in the way. */
 	assert_in_range(script_until_out(2000), 250, 2000);
-	script_out(". 1 ack 1 len 50");
-	script_in(". 1 ack 51 win 50");
+	script_out(". 1 ack 2 len 50");
+	script_in(". 2 ack 51 win 50");
 	assert_in_range(script_until_out(300), 190, 210);
-	script_out("P. 51 ack 1 len 50");
-	script_in(". 1 ack 101 win 50");
+	script_out("P. 51 ack 2 len 50");
+	script_in(". 2 ack 101 win 50");
 	script_close();
 }
 
@@ -415,6 +494,10 @@ int main(void)
 		cmocka_unit_test(test_ts_recent__only_from_the_left_edge),
 		cmocka_unit_test(test_window__small_for_ever),
 		cmocka_unit_test(test_ts_recent__not_with_a_wrong_ack),
+		cmocka_unit_test(test_ts_recent__of_an_overtaken_ack),
+		cmocka_unit_test(test_ts_recent__in_time_wait),
+		cmocka_unit_test(test_window__of_a_repeat),
+		cmocka_unit_test(test_flags__fin_alone),
 		cmocka_unit_test(test_rst__must_be_exact),
 		cmocka_unit_test(test_syn__is_challenged),
 		cmocka_unit_test(test_ack__out_of_range),

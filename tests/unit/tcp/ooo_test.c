@@ -92,12 +92,12 @@ static void test_ooo__ack_apart_from_text(void **state)
 	(void)state;
 	script_open(NULL);
 	script_accept("S 0 mss 1440 sackok");
-	script_in(". 1 ack 1 win 1440");
+	script_shrink(1440);
 	script_write(2880);
-	script_out("P. 1 ack 1 len 1440");
+	script_out("P. 1 ack 2 len 1440");
 	script_in(". 101 ack 1441 win 1440 len 100");
-	script_out(". 1441 ack 1 sack 101-201");
-	script_out("P. 1441 ack 1 len 1440 sack 101-201");
+	script_out(". 1441 ack 2 sack 101-201");
+	script_out("P. 1441 ack 2 len 1440 sack 101-201");
 	script_close();
 }
 

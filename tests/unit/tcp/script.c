@@ -462,6 +462,17 @@ void script_accept_far(const char *syn, unsigned int rtt_ms)
 	assert_int_equal(script_state(), LANE_TCP_ESTABLISHED);
 }
 
+void script_shrink(unsigned int wnd)
+{
+	char line[64];
+
+	script_in("P. 1 ack 1 len 1");
+	script_skip();
+	snprintf(line, sizeof(line), ". 2 ack 1 win %u", wnd);
+	script_in(line);
+	script_read(1);
+}
+
 void script_connect(const char *synack)
 {
 	struct lane_ep local = {.port = 0}, remote = {script_ip(2), SCRIPT_PEER};

@@ -87,6 +87,8 @@ void script_icmp(enum script_icmp what, uint32_t seq, uint32_t mtu);
  * the ACK of the handshake is ". 1 ack 1". */
 void script_listen(int backlog);
 void script_accept(const char *syn);
+/* Then: the peer's window becomes 'wnd', after a byte of text, for a mere repeat does not shrink it. */
+void script_shrink(unsigned int wnd);
 /* The same with a handshake that takes 'rtt_ms'. */
 void script_accept_far(const char *syn, unsigned int rtt_ms);
 /* A connection opened by the lane: the peer's SYN-ACK. */
