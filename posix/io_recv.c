@@ -201,7 +201,8 @@ static ssize_t recv_asked(struct shim_local *l, struct shim_sock *s, struct lane
 		return 0;
 	}
 	r = nothing(v, pcb, &st, s);
-	if (r || !st.rcv_queued || !want || (got && st.at_mark)) {
+	if (r || !st.rcv_queued || !want ||
+	    (got && lane_tcp_at_mark(v->ln, pcb, flags & MSG_PEEK ? got : 0))) {
 		shim_leave(v);
 		return r;
 	}

@@ -179,6 +179,7 @@ static int shutdown_udp(int fd, struct shim_local *l, int how)
 int shim_shutdown(int fd, struct shim_local *l, int how)
 {
 	struct shim_view *v = &shim.view;
+	struct lane_tcp_status st = {.state = LANE_TCP_CLOSED};
 	struct lane_tcp *pcb;
 	struct shim_sock *s;
 	bool listener;
@@ -191,9 +192,15 @@ int shim_shutdown(int fd, struct shim_local *l, int how)
 	shim_enter(v);
 	pcb = shim_tcp_of(l, &s);
 	listener = pcb && s->kind == SHIM_SOCK_LISTENER;
+	if (pcb)
+		lane_tcp_get_rcv_status(v->ln, pcb, &st);
 	r = pcb ? lane_tcp_shutdown(v->ln, pcb, how != SHUT_WR, how != SHUT_RD) : -ENOTCONN;
 	if (listener)
 		r = 0;
+	if (st.state == LANE_TCP_SYN_SENT) {
+		shim_sock_set_flag(l, SHIM_SOCK_CONNECTING, false);
+		shim_sock_set_flag(l, SHIM_SOCK_UNCONNECTED, true);
+	}
 	if (r == 0)
 		shim_sock_notify(v, l->index, UINT32_MAX);
 	shim_leave(v);

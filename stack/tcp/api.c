@@ -54,6 +54,13 @@ uint32_t lane_tcp_text(const struct lane *ln, const struct lane_tcp *pcb)
 	return x->urg_state == LANE_URG_NONE ? x->rcv_queued : 0;
 }
 
+bool lane_tcp_at_mark(const struct lane *ln, const struct lane_tcp *pcb, size_t skip)
+{
+	const struct lane_tcp_x *x = lane_tcp_x(ln, pcb);
+
+	return x->urg_state != LANE_URG_NONE && x->urg_seq - lane_tcp_copied_seq(ln, pcb) == skip;
+}
+
 void lane_tcp_get_status(const struct lane *ln, const struct lane_tcp *pcb, struct lane_tcp_status *st)
 {
 	uint32_t end = lane_tcp_snd_end(ln, pcb);

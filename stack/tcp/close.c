@@ -35,9 +35,8 @@ int lane_tcp_shutdown(struct lane *ln, struct lane_tcp *pcb, bool rd, bool wr)
 		return 0;
 	case LANE_TCP_SYN_SENT:
 		/* As Linux: with nothing established there is nothing to finish. */
-		pcb->flags |= LANE_TF_WR_SHUT | LANE_TF_RD_SHUT;
-		lane_tcp_notify(ln, pcb, LANE_EV_EOF | LANE_EV_ERROR);
-		lane_tcp_done(ln, pcb);
+		lane_tcp_disconnect(ln, pcb);
+		lane_tcp_notify(ln, pcb, LANE_EV_ERROR);
 		return 0;
 	default:
 		break;
@@ -120,6 +119,7 @@ void lane_tcp_disconnect(struct lane *ln, struct lane_tcp *pcb)
 	uint32_t keep = pcb->flags & (LANE_TF_USED | LANE_TF_OUTPUT | LANE_TF_EVENTS |
 				      LANE_TF_RCVBUF_SET | LANE_TF_SNDBUF_SET);
 	uint16_t opts = pcb->opts; /* its hold on them goes on */
+	bool opening = pcb->state == LANE_TCP_SYN_SENT;
 
 	lane_tcp_work(ln, pcb);
 	if (pcb->state == LANE_TCP_LISTEN)
@@ -139,4 +139,5 @@ void lane_tcp_disconnect(struct lane *ln, struct lane_tcp *pcb)
 	pcb->out_next = out_next;
 	pcb->ev_next = ev_next;
 	pcb->opts = opts;
+	pcb->err = opening ? ECONNRESET : 0; /* as Linux */
 }

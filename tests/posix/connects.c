@@ -265,7 +265,27 @@ static void patience(void)
 	}
 }
 
+/* Back to an unconnected socket, with an error. */
+static void shut_while_opening(void)
+{
+	struct sockaddr_in a = t_addr(t_port(t_listen(0)));
+
+	for (int i = 0; i < 5; i++) {
+		int fd = (int)MUST(socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0));
+		struct pollfd p = {.fd = fd, .events = POLLOUT};
+
+		if (connect(fd, (struct sockaddr *)&a, sizeof(a)) == 0 || poll(&p, 1, 200) > 0)
+			continue;
+		SHOW(shutdown(fd, SHUT_RD));
+		t_say("poll %s", t_poll(fd, POLLIN | POLLOUT | POLLRDHUP, 0));
+		SHOW(recv(fd, &p, 1, 0));
+		SHOW(recv(fd, &p, 1, 0));
+		SHOW(shutdown(fd, SHUT_RD));
+		break;
+	}
+}
+
 T_MAIN(T_CASE(refused_blocking), T_CASE(refused_nonblocking), T_CASE(progress), T_CASE(arguments),
        T_CASE(any_address), T_CASE(bound), T_CASE(self), T_CASE(disconnect),
        T_CASE(other_families), T_CASE(twenty_at_once), T_CASE(patience),
-       T_CASE(bound_after_failure), T_CASE(bound_before_failure))
+       T_CASE(bound_after_failure), T_CASE(bound_before_failure), T_CASE(shut_while_opening))

@@ -467,6 +467,7 @@ static void oob(void)
 	SHOW(send(fd[0], "abc", 3, 0));
 	SHOW(send(fd[0], "X", 1, MSG_OOB));
 	SHOW(send(fd[0], "def", 3, 0));
+	SHOW(send(fd[0], buf + 1000, 4000, 0));
 	t_sleep_ms(50);
 	t_say("poll %s", t_poll(fd[1], POLLIN | POLLPRI, 1000));
 	SHOW(recv(fd[1], buf, 1, MSG_OOB));
@@ -474,6 +475,7 @@ static void oob(void)
 	SHOW(recv(fd[1], buf, 1, MSG_OOB));
 	SHOW(ioctl(fd[1], SIOCATMARK, &mark));
 	t_say("mark %d", mark);
+	SHOW(recv(fd[1], buf, sizeof(buf), MSG_PEEK)); /* in several steps, none beyond the mark */
 	SHOW(recv(fd[1], buf, 100, 0));
 	SHOW(ioctl(fd[1], SIOCATMARK, &mark));
 	t_say("mark %d", mark);

@@ -168,6 +168,8 @@ void lane_tcp_get_status(const struct lane *ln, const struct lane_tcp *pcb, stru
 void lane_tcp_get_rcv_status(const struct lane *ln, const struct lane_tcp *pcb, struct lane_tcp_status *st);
 /* Bytes that a read may take; 0 also where an urgent mark is in the way: then the status says. */
 uint32_t lane_tcp_text(const struct lane *ln, const struct lane_tcp *pcb);
+/* The byte 'skip' bytes from here is the urgent one. */
+bool lane_tcp_at_mark(const struct lane *ln, const struct lane_tcp *pcb, size_t skip);
 /* What a write meets: 0, it may go on; -EAGAIN: once it is connected; -EPIPE: never; positive: the error that waits. */
 int lane_tcp_may_send(const struct lane_tcp *pcb);
 /* Reads and clears the pending error (SO_ERROR): positive errno or 0. */
