@@ -198,8 +198,7 @@ class Chance:
         """An ACK, with a window, perhaps SACK blocks."""
         r = self.r
         if self.maybe(0.3):
-            # Without text or an ACK that moves, the kernel takes no smaller window but 0.
-            self.wnd = r.choice((0, max(self.wnd, r.choice((1, 100, 500, 1000, 3000, 10000))), 65535, 65535))
+            self.wnd = r.choice((0, r.choice((1, 100, 500, 1000, 3000, 10000)), 65535, 65535))
         o = self.opts()
         a = self.ack()
         if self.sack and self.maybe(0.4):

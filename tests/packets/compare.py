@@ -1,12 +1,15 @@
 """compare.py - are two traces of one random script equal, as far as they must be
 
 Not compared: when within a step something came; how text is cut into segments; how many ACKs acknowledge the same;
-what timers send again (again); SACK blocks of duplicates; whether there is room to write behind much unsent text.
+what timers send again (again) and probe; SACK blocks of duplicates; whether there is room to write behind much unsent text.
 """
+import re
+
 MUCH = 2500  # unsent bytes behind which POLLOUT and what a write takes are the send buffer's business
 POLLOUT = 0x104
 POLLPRI = 0x2
-CLOSED = 7
+POLLERR = 0x8
+OPENING, CLOSED = (2, 3), 7
 QUIET = 9  # steps after an ACK in which the kernel may withhold one that answers something wrong
 LATE = 3  # steps that an ACK of new text may come later
 
@@ -22,22 +25,44 @@ def later(seen, n, ack):
     return len(rest) < LATE or any("ack" in s and (s["ack"] - ack) & 0xFFFFFFFF < 1 << 31 for s in rest)
 
 
-def told(s, field):
-    """The field, SACK blocks without a first one of what came twice (RFC 2883)."""
-    v = s.get(field)
-    if field != "sack" or not v:
+def blocks(s):
+    """SACK blocks without a first one of what came twice (RFC 2883)."""
+    v = s.get("sack") or []
+    if not v:
         return v
     a, b = v[0]
     dup = ((b - s["ack"] - 1) & 0xFFFFFFFF) >= 1 << 31 or any(x <= a and b <= y for x, y in v[1:])
-    return (v[1:] or None) if dup else v
+    return v[1:] if dup else v
 
 
-def acks_differ(both, n):
+def field_differs(k, ln, field):
+    if field != "sack":
+        return k.get(field) != ln.get(field)
+    a, b = blocks(k), blocks(ln)
+    # What came twice takes the last one's place.
+    most = min(len(a), len(b)) if len(k.get("sack", [])) == len(ln.get("sack", [])) >= 3 else 4
+    return a[:most] != b[:most]
+
+
+def behind_fin(script, n):
+    """Had text come that contradicts a FIN before it? lane forgets one of them, the kernel keeps both."""
+    fin = None
+    for s in script["steps"][:n]:
+        s = s[1] if s[0] == "seg" else {"f": 0, "s": 0}
+        end = s["s"] + s.get("n", 0)
+        if fin is not None and end > fin and s.get("n"):
+            return True
+        if s["f"] & 1 and fin is None:
+            fin = end
+    return False
+
+
+def acks_differ(script, both, n):
     k, ln = both[0][n], both[1][n]
     if "ack" in k and "ack" in ln:
         if k["ack"] == ln["ack"]:
-            fields = ("sack", "ecr", "wnd") if "new" not in ln and not ln["again"] else ("ecr", "wnd")  # a full segment has no blocks
-            return [f for f in fields if told(k, f) != told(ln, f)]
+            fields = ("sack", "ecr", "ece", "wnd") if "new" not in ln and not ln["again"] else ("ecr", "ece", "wnd")  # a full segment has no blocks
+            return [f for f in fields if field_differs(k, ln, f) and not (f == "sack" and behind_fin(script, n))]
         a, b = (both[0], both[1]) if (k["ack"] - ln["ack"]) & 0xFFFFFFFF < 1 << 31 else (both[1], both[0])
         return [] if later(b, n + 1, a[n]["ack"]) else ["ack"]
     if "ack" not in k and "ack" not in ln:
@@ -51,6 +76,16 @@ def acks_differ(both, n):
     return [] if later(lacks, n + 1, has[n]["ack"]) else ["ack"]
 
 
+def told_window(script, n):
+    """The window that the peer told last."""
+    wnd, scale = 65535, 0
+    for s in (s[1] for s in script["steps"][:n] if s[0] == "seg"):
+        for o in s.get("o", ()):
+            scale = o[1] if s["f"] & 2 and o[0] == "ws" else scale
+        wnd = s.get("w", 65535) << (0 if s["f"] & 2 else scale)
+    return wnd
+
+
 def may_send_otherwise(script, both, n):
     """May what leaves in step 'n' differ: by a little, by a timer of this step or one before, by SACK blocks, which make the
     kernel's segments shorter?"""
@@ -61,42 +96,71 @@ def may_send_otherwise(script, both, n):
            for i, (s, t) in enumerate(zip(*(x[:n + 1] for x in pair)))):
         return True
     step = script["steps"][n - 1]
+    if told_window(script, n) < 536:
+        return True  # less than a segment: timers send it
     return not (step[0] == "seg" or step[1:2] == ["send"]) or any("sack" in x[n] for x in both)
 
 
-def any_hole(script, n):
-    """Did text come behind a hole?"""
+def any_hole(script, seen, n):
+    """Did text come behind a hole, that is behind what the kernel had acknowledged?"""
     top = 1
-    for s in script["steps"][:n]:
-        if s[0] == "seg" and s[1].get("n"):
-            if s[1]["s"] > top:
-                return True
-            top = max(top, s[1]["s"] + s[1]["n"])
+    for step, s in zip(script["steps"][:n], seen):
+        top = max(top, s.get("ack", 0))
+        if step[0] == "seg" and step[1].get("n") and step[1]["s"] > top:
+            return True
     return False
 
 
-def special(s, both, n):
-    """What is compared line by line, but not of segments that carry text again, or the urgent mark with them."""
-    lines = set(s["special"])
+def much(script):
+    """The kernel's buffer counts what each segment takes besides its text."""
+    mss = [o[1] for s in script["steps"] if s[0] == "seg" for o in s[1].get("o", ()) if o[0] == "mss"]
+    return min([MUCH] + [10 * m for m in mss])
+
+
+def written(seen, n):
+    """Bytes that the writes until then took."""
+    return [s["app"][0] for s in seen[:n + 1] if isinstance(s["app"][0], int)]
+
+
+def special(both, n, full):
+    """What is compared line by line, but not of segments that carry text again, or the urgent mark with them. RSTs are
+    at the end of what each had sent; the urgent mark is where each took as much; a FIN behind much text may wait for the
+    congestion window, which the kernel counts in segments."""
+    lines = [set(x[n]["special"]) - ({"F"} if full else set()) for x in both]
     if any(x[i].get("again") for x in both for i in range(n + 1)):
-        lines = {w for w in lines if w[0] in "SR"}
+        lines = [{w for w in part if w[0] in "SR"} for part in lines]
+    if lines[0] != lines[1]:
+        lines = [{re.sub(r"^(R.* seq=)\d+ end", r"\1end", w) for w in part} for part in lines]
+    if written(both[0], n) != written(both[1], n):
+        lines = [{re.sub(r" urg=\d+", " urg", w) for w in part} for part in lines]
     return lines
+
+
+def refused_opening(script, seen, n):
+    """Did an ICMP error end the opening, so that an error is queued beside the one that the program is told?"""
+    return script["active"] and any(s[0] == "icmp" and x["app"][1].get("state") in OPENING for s, x in zip(script["steps"][:n], seen)) and \
+        seen[n]["app"][1].get("state") == CLOSED
 
 
 def step_differs(script, both, n):
     k, ln = both[0][n], both[1][n]
     out = []
-    if special(k, both, n) != special(ln, both, n):
-        out.append("special")
     if n > 0 and k.get("new") != ln.get("new") and not may_send_otherwise(script, both, n):
         out.append("new")
-    out += acks_differ(both, n)
+    out += acks_differ(script, both, n)
     k, ln = k["app"], ln["app"]
-    full = max(k[1].get("unsent", 0), ln[1].get("unsent", 0)) > MUCH
-    if any("seg" == s[0] and s[1]["f"] & 32 for s in script["steps"]) and any_hole(script, n):
+    if refused_opening(script, both[0], n):
+        # The kernel keeps the ICMP error for MSG_ERRQUEUE, asked for or not.
+        for look in [w for w in (k[1], ln[1]) if "poll" in w]:
+            look["poll"] &= ~POLLERR
+    full = max(k[1].get("unsent", 0), ln[1].get("unsent", 0)) > much(script)
+    if any("seg" == s[0] and s[1]["f"] & 32 for s in script["steps"]) and any_hole(script, both[0], n):
         # The urgent byte of what lies behind a hole is there when the hole is filled.
         for look in [w for w in (k[1], ln[1]) if "poll" in w]:
             look["poll"] &= ~POLLPRI
+    lines = special(both, n, full)
+    if lines[0] != lines[1]:
+        out.append("special")
     if k[0] != ln[0] and not full:
         out.append("result")
     for f in set(k[1]) | set(ln[1]):
@@ -122,7 +186,7 @@ def difference(script, both):
 def line(s):
     r, look = s["app"]
     out = [str(x) for x in s["special"]]
-    out += [f"{k}={s[k]}" for k in ("new", "ack", "sack", "ecr", "raw", "again") if s.get(k)]
+    out += [f"{k}={s[k]}" for k in ("new", "ack", "sack", "ecr", "ece", "raw", "again") if s.get(k)]
     if r is not None:
         out.append(f"-> {r}")
     out.append(" ".join(f"{k}={v:#x}" if k in ("poll", "listener") else f"{k}={v}" for k, v in look.items()))

@@ -25,6 +25,7 @@ class Flow:
         self.server, self.isn = S6 if self.v6 else S4, script["isn"]
         self.port, self.dport = PORT, None if script["active"] else listen_port
         self.iss, self.top, self.una, self.stamp = None, 0, 0, 0
+        self.acked = 0  # una, and what ACKs beyond it covered
         self.edge = None  # the right edge of the window that the server told
         self.scale, self.asked = 0, None
         self.box = world.boxes[ip] = queue.Queue()
@@ -35,10 +36,11 @@ class Flow:
     def ack_of(self, base, off):
         return (self.iss or 0) + (0, self.una, self.top)[base] + off
 
-    def option(self, o):
+    def option(self, o, alone):
+        """The bytes of an option; a timestamp that is alone lies as all have it, as header prediction wants it."""
         kind, *v = o
         if kind == "ts":
-            return F.stamps(v[0], self.stamp if len(v) < 2 else v[1])[2:]
+            return F.stamps(v[0], self.stamp if len(v) < 2 else v[1])[0 if alone else 2:]
         if kind == "sack":
             base, blocks = v
             start = self.ack_of(base, 0)
@@ -54,7 +56,9 @@ class Flow:
         ack = self.ack_of(*a) if f & F.ACK else 0
         if f & F.ACK and a[0] and a[1] <= 0 and not f & F.RST:
             self.una = max(self.una, self.ack_of(*a) - (self.iss or 0))
-        raw = b"".join(self.option(x) for x in o)[:40]
+        if f & F.ACK and self.acked < ack - (self.iss or 0) <= self.top:
+            self.acked = ack - (self.iss or 0)
+        raw = b"".join(self.option(x, len(o) == 1) for x in o)[:40]
         raw += b"\1" * (-len(raw) % 4)
         n = min(n, 1500 - (60 if self.v6 else 40) - len(raw))
         t4 = F.tcp(self.ip, self.server, self.port, self.dport, self.isn + s, ack, f, w, raw, text(s, n, x), urg=u,
@@ -105,7 +109,7 @@ class Flow:
             if p.flags & (F.SYN | F.RST):
                 continue
             if p.flags & F.ACK:
-                pure += not p.data and not p.flags & F.FIN
+                pure += not p.data and not p.flags & (F.FIN | F.URG) and not self.is_probe(p)
                 last = p
         v = {"special": out, "again": sorted(again, key=str)}
         if self.top > start:
@@ -118,7 +122,9 @@ class Flow:
     def one(self, p, again):
         """Takes a segment; a line for what must be equal by itself."""
         names = "".join(n for bit, n in FLAGS if p.flags & bit)
-        if "ts" in p.opts:
+        # Before the handshake's last ACK the kernel takes no echo but of a SYN-ACK: not of what may be a challenge.
+        idle = not self.script["active"] and self.top == 1 and not p.data and (p.ack - self.isn) & WORD == 1
+        if "ts" in p.opts and (p.flags & F.SYN or not idle):
             self.stamp = p.opts["ts"][0]
         if p.flags & F.RST:
             return f"{names} seq={self.rel(p.seq)} " + (
@@ -126,7 +132,7 @@ class Flow:
         if p.flags & F.SYN:
             again = p.seq == self.iss
             if not again:
-                self.iss, self.top, self.una = p.seq, 1, 1
+                self.iss, self.top, self.una, self.acked = p.seq, 1, 1, 1
                 self.scale = p.opts.get("ws", 0)
             if "ts" in p.opts:
                 p.opts["ts"] = p.opts["ts"][1]
@@ -139,7 +145,8 @@ class Flow:
             if seq < self.top:
                 again.add((seq, end))
             self.top = max(self.top, end) if end < 1 << 31 else self.top
-        extra = "".join(n for bit, n in FLAGS if p.flags & bit and bit not in (F.ACK,))
+        kinds = F.ACK | F.ECE if p.flags & F.ACK else 0  # an ACK's ECE is told()
+        extra = "".join(n for bit, n in FLAGS if p.flags & bit & ~kinds)
         if seq < self.top and end == seq and seq != self.top:
             again.add((seq, "probe"))
             return None
@@ -149,8 +156,16 @@ class Flow:
         odd = sorted(k for k in p.opts if k not in known)
         return f"{extra}{urg}{tos} {odd or ''}".strip() or None
 
+    def is_probe(self, p):
+        """Of a closed window, or whether the peer is there: the byte before what is acknowledged, without text."""
+        return self.iss is not None and not p.data and not p.flags & F.FIN and (p.seq - self.iss + 1) & WORD == self.acked
+
     def rel(self, seq):
-        return "zero" if seq == 0 else seq if self.iss is None else (seq - self.iss) & WORD
+        """The number of an RST, and whether it is the end of what came."""
+        if seq == 0 or self.iss is None:
+            return seq or "zero"
+        seq = (seq - self.iss) & WORD
+        return f"{seq} end" if seq == self.top else seq
 
     def told(self, p):
         o = {"ack": (p.ack - self.isn) & WORD}
@@ -159,6 +174,8 @@ class Flow:
             o["sack"] = blocks
         if "ts" in p.opts:
             o["ecr"] = p.opts["ts"][1]
+        if p.flags & F.ECE:
+            o["ece"] = 1
         wnd = p.wnd << self.scale
         o["wnd"] = 0 if not wnd else 1 if wnd < 536 else 2
         o["raw"] = wnd
