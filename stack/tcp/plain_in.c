@@ -68,11 +68,10 @@ static bool is_plain(const struct lane *ln, const struct lane_tcp *pcb, const st
 /* update_window() */
 static void take_window(struct lane *ln, struct lane_tcp *pcb, const struct lane_plain *s)
 {
-	uint32_t wnd = s->wnd << pcb->snd_wscale;
-	bool again = pcb->snd_wl1 == s->seq && s->ack == pcb->snd_una;
+	uint32_t wnd = s->wnd << pcb->snd_wscale, wl1 = pcb->snd_wl1;
 
 	pcb->snd_wl1 = s->seq;
-	if (wnd == pcb->snd_wnd || (again && wnd && wnd < pcb->snd_wnd))
+	if (wnd == pcb->snd_wnd || (wnd && wnd < pcb->snd_wnd && s->seq == wl1 && s->ack == pcb->snd_una))
 		return;
 	pcb->snd_wnd = wnd;
 	if (wnd > pcb->snd_max_wnd)
