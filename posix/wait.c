@@ -81,6 +81,22 @@ static void enter_and_turn(struct shim_view *v, uint64_t now_us)
 	}
 }
 
+/* Under the lock, like all who change these numbers: no locked operation in the way of a frame that a spin
+ * has seen. An arena that was left in need starts at 0. */
+static void count_spinning(struct shim_view *v, bool on)
+{
+	_Atomic uint32_t *nr[] = {&v->a->nr_spinning, v->row >= 0 ? &v->a->row[v->row].nr_spinning : NULL};
+
+	if (shim_self.spinning == on)
+		return;
+	shim_self.spinning = on;
+	for (int i = 0; i < 2 && nr[i]; i++) {
+		uint32_t n = atomic_load_explicit(nr[i], memory_order_relaxed);
+
+		atomic_store_explicit(nr[i], on ? n + 1 : n ? n - 1 : 0, memory_order_relaxed);
+	}
+}
+
 /* What follows a look that finds nothing. */
 enum after { AFTER_END, AFTER_SPIN, AFTER_SLEEP };
 
@@ -95,6 +111,7 @@ static int look(struct pause *p, enum after after)
 	enter_and_turn(v, p->hit_us);
 	p->hit_us = 0;
 	p->nr_looked = shim_sig.nr_run; /* none runs inside; one that waits runs behind it */
+	count_spinning(v, false);
 	r = w->ready(v, w->arg);
 	if (r && w->keep_lock) {
 		shim_waiter_disarm(v);
@@ -106,6 +123,7 @@ static int look(struct pause *p, enum after after)
 		if (after == AFTER_SPIN) {
 			shim_waiter_disarm(v);
 			shim_waiter_note(v, w);
+			count_spinning(v, true);
 		} else {
 			shim_waiter_arm(v, w);
 		}
@@ -149,11 +167,12 @@ static bool kernel_ready(const struct shim_wait *w)
 
 static bool may_spin(struct shim_waiter *me)
 {
-	uint32_t cpus = (uint32_t)shim.nr_cpus;
+	uint32_t others = atomic_load_explicit(&shim.view.a->nr_spinning, memory_order_relaxed) -
+			  me->spinning;
 
 	if (!shim.settings.spin_us || shim.settings.profile == PROFILE_THROUGHPUT)
 		return false;
-	if (atomic_load_explicit(&shim.view.a->nr_spinning, memory_order_relaxed) >= cpus)
+	if (others >= (uint32_t)shim.nr_cpus)
 		return false;
 	if (shim.settings.profile == PROFILE_LATENCY)
 		return true;
@@ -162,20 +181,6 @@ static bool may_spin(struct shim_waiter *me)
 	if (me->misses < SPIN_MISSES)
 		return true;
 	return ++me->skipped % SPIN_RETRY_EVERY == 0;
-}
-
-static void count_spinning(struct shim_waiter *me, bool on)
-{
-	struct shim_view *v = &shim.view;
-	uint32_t one = on ? 1 : UINT32_MAX;
-
-	if (me->spinning == on)
-		return;
-	me->spinning = on;
-	atomic_fetch_add_explicit(&v->a->nr_spinning, one, memory_order_relaxed);
-	if (v->row >= 0)
-		atomic_fetch_add_explicit(&v->a->row[v->row].nr_spinning, one,
-					  memory_order_relaxed);
 }
 
 /* True if there is something to look at. What it will be read from is on its way then. */
@@ -256,18 +261,21 @@ static void calm_keeper(struct shim_waiter *me)
 
 void shim_spin_is_over(void)
 {
-	count_spinning(&shim_self, false);
+	struct shim_view *v = &shim.view;
+
+	if (!shim_self.spinning || !shim_lock_allowed())
+		return;
+	shim_enter(v);
+	count_spinning(v, false);
+	shim_leave_quiet(v);
 }
 
 /* False: it has led to nothing. */
 static bool spin(struct pause *p)
 {
 	struct shim_waiter *me = &shim_self;
-	bool worth;
+	bool worth = spin_until(p, me);
 
-	count_spinning(me, true);
-	worth = spin_until(p, me);
-	count_spinning(me, false);
 	me->misses = worth ? 0 : me->misses + 1;
 	if (worth)
 		calm_keeper(me);
@@ -370,6 +378,7 @@ static void cancelled(void *arg)
 	if (p->polled)
 		shim_waiter_unpoll(w->kernel_fds, w->nr_kernel_fds);
 	shim_waiter_disarm(NULL);
+	shim_spin_is_over();
 	if (w->abandon)
 		w->abandon(w->arg);
 }
@@ -530,6 +539,7 @@ static int withdraw(struct pause *p, int r)
 		return look(p, AFTER_END);
 	shim_enter(v);
 	shim_waiter_disarm(v);
+	count_spinning(v, false);
 	shim_leave_quiet(v);
 	return r;
 }
@@ -548,11 +558,8 @@ int shim_wait(struct shim_wait *w)
 	shim_sig.sleeping = false; /* a handler may have left an earlier wait by longjmp */
 	/* First, so that what was sent to an own socket is there when the lane is looked at. */
 	shim_kick_deferred();
-	if (shim_unlikely(shim_self.waiting || shim_self.spinning)) {
-		/* A handler left an earlier wait by longjmp. */
-		count_spinning(&shim_self, false);
-		shim_waiter_disarm(NULL);
-	}
+	if (shim_unlikely(shim_self.waiting))
+		shim_waiter_disarm(NULL); /* a handler left an earlier wait by longjmp */
 	if (w->timeout_us == 0)
 		return look(&p, AFTER_END);
 	if (w->timeout_us > 0)
@@ -567,7 +574,6 @@ int shim_wait(struct shim_wait *w)
 		if (r <= 0 || r == SHIM_WAIT_KERNEL)
 			r = withdraw(&p, r);
 	}
-	shim_waiter_disarm(NULL);
 	if (!p.slept)
 		shim_waiter_awake();
 	return r;
