@@ -73,14 +73,24 @@ static long fork_by(long nr, const long a[6], uint64_t flags)
 	return pid;
 }
 
+/* The caller of vfork sleeps while its child has the memory. */
+static void note_shared(uint64_t flags)
+{
+	if ((flags & CLONE_VM) && !(flags & CLONE_VFORK))
+		shim.memory_shared = true;
+}
+
 bool shim_raw_fork(long nr, const long a[6], long *r)
 {
 	const struct clone_args *ca = (const void *)a[0];
+	bool is_clone3 = nr == SYS_clone3 && (size_t)a[1] >= CLONE_ARGS_SIZE_VER0;
 	uint64_t flags = 0;
 
+	if (nr == SYS_clone || is_clone3)
+		note_shared(is_clone3 ? ca->flags : (uint64_t)a[0]);
 	if (nr == SYS_clone && !a[1])
 		flags = (uint64_t)a[0];
-	else if (nr == SYS_clone3 && (size_t)a[1] >= CLONE_ARGS_SIZE_VER0 && !ca->stack)
+	else if (is_clone3 && !ca->stack)
 		flags = ca->flags;
 #ifdef SYS_fork
 	else if (nr == SYS_fork)
@@ -139,6 +149,7 @@ LANE_EXPORT int clone(int (*fn)(void *arg), void *stack, int flags, void *arg, .
 	for (i = 0; i < 3; i++)
 		more[i] = va_arg(ap, void *);
 	va_end(ap);
+	note_shared(s.flags);
 	if (!fn || !stack || (flags & (CLONE_VM | CLONE_FILES)))
 		return shim_libc()->clone(fn, stack, flags, arg, more[0], more[1], more[2]);
 	self_get(&s.self);

@@ -16,6 +16,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/single_threaded.h>
 #include <unistd.h>
 
 #include "posix/keeper/sys.h"
@@ -144,6 +145,55 @@ struct shim_local *shim_local_alloc(enum shim_kind kind)
 	return l;
 }
 
+/* ---- holds. A process of one thread, which only its own signal handlers interrupt, needs no locked
+ * operation for them: one instruction is enough. ---- */
+
+#ifdef __x86_64__
+
+/* libc knows its own threads; of others that clone(2) makes in this memory, clone.c does. */
+static inline bool is_alone(void)
+{
+	return __libc_single_threaded && !shim.memory_shared;
+}
+
+static inline bool refs_inc(_Atomic uint32_t *refs, uint32_t was)
+{
+	bool done;
+
+	if (!is_alone())
+		return atomic_compare_exchange_strong(refs, &was, was + 1);
+	__asm__ volatile("cmpxchgl %3, %0"
+			 : "+m"(*refs), "+a"(was), "=@ccz"(done)
+			 : "r"(was + 1)
+			 : "memory");
+	return done;
+}
+
+/* True: that was the last. */
+static inline bool refs_dec(_Atomic uint32_t *refs)
+{
+	bool last;
+
+	if (!is_alone())
+		return atomic_fetch_sub_explicit(refs, 1, memory_order_acq_rel) == 1;
+	__asm__ volatile("decl %0" : "+m"(*refs), "=@ccz"(last) : : "memory");
+	return last;
+}
+
+#else
+
+static inline bool refs_inc(_Atomic uint32_t *refs, uint32_t was)
+{
+	return atomic_compare_exchange_strong(refs, &was, was + 1);
+}
+
+static inline bool refs_dec(_Atomic uint32_t *refs)
+{
+	return atomic_fetch_sub_explicit(refs, 1, memory_order_acq_rel) == 1;
+}
+
+#endif
+
 /* ---- the table ---- */
 
 /* Holds what is in 's'. */
@@ -157,7 +207,7 @@ static inline struct shim_local *hold(slot *s)
 		if (!l || l == &hidden)
 			return NULL;
 		refs = atomic_load_explicit(&l->refs, memory_order_relaxed);
-		if (!refs || !atomic_compare_exchange_strong(&l->refs, &refs, refs + 1))
+		if (!refs || !refs_inc(&l->refs, refs))
 			continue; /* it changed under us: look again */
 		if (shim_likely(atomic_load(s) == l))
 			return l;
@@ -209,7 +259,7 @@ static void last_put(struct shim_local *l)
 
 void shim_put(struct shim_local *l)
 {
-	if (atomic_fetch_sub_explicit(&l->refs, 1, memory_order_acq_rel) == 1)
+	if (refs_dec(&l->refs))
 		last_put(l);
 }
 
