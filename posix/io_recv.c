@@ -296,12 +296,45 @@ static size_t least(struct shim_local *l, int flags, size_t total)
 	return s && s->so_rcvlowat ? s->so_rcvlowat : 1;
 }
 
-static ssize_t recv_stream(struct shim_local *l, const struct iovec *iov, int iovcnt, int flags)
+/* Most reads: one buffer, no flag that says what to do with text, and all that there is or that it takes is
+ * copied inside the lock. Begun with the lock when 'locked'. 0, with the lock: it is not that simple. */
+static ssize_t recv_simply(struct shim_local *l, const struct iovec *iov, bool locked)
+{
+	const unsigned int other = SHIM_SOCK_RD_BUSY | SHIM_SOCK_UNCONNECTED;
+	struct shim_view *v = &shim.view;
+	struct lane_tcp *pcb;
+	struct shim_sock *s;
+	size_t n;
+	ssize_t r;
+
+	if (!locked)
+		shim_enter(v);
+	pcb = shim_tcp_of(l, &s);
+	if (!pcb || s->kind != SHIM_SOCK_TCP || (s->flags & other) || s->so_rcvlowat > 1)
+		return 0;
+	n = lane_tcp_text(v->ln, pcb);
+	if (n > iov->iov_len)
+		n = iov->iov_len;
+	if (!n || n > SHIM_COPY_LOCKED)
+		return 0;
+	r = lane_tcp_read(v->ln, pcb, iov->iov_base, n, false, 0, shim_copy_out);
+	shim_leave(v);
+	return r;
+}
+
+static bool is_simple(const struct iovec *iov, int iovcnt, int flags)
+{
+	return shim_iov_is_one(iov, iovcnt) && iov->iov_base &&
+	       !(flags & ~(MSG_DONTWAIT | MSG_NOSIGNAL));
+}
+
+/* Begun with the lock when 'locked'. */
+static ssize_t recv_stream(struct shim_local *l, const struct iovec *iov, int iovcnt, int flags,
+			   bool locked, const struct shim_sig_mark *mark)
 {
 	struct shim_cursor c = {.iov = iov, .n = iovcnt};
+	bool more, looked = false, waited = false, simple = locked;
 	ssize_t r, total = shim_iov_total(iov, iovcnt);
-	struct shim_sig_mark mark = shim_sig_mark();
-	bool more, looked = false, locked = false, waited = false;
 	int64_t timeo = -1;
 	uint64_t start = 0;
 	size_t got = 0;
@@ -330,21 +363,33 @@ static ssize_t recv_stream(struct shim_local *l, const struct iovec *iov, int io
 		if (!waited)
 			timeo = shim_rcvtimeo_us(l);
 		waited = true;
-		r = wait_readable(l, timeo, &start, got, flags & MSG_PEEK ? got : 0, &mark, &locked);
+		r = wait_readable(l, timeo, &start, got, flags & MSG_PEEK ? got : 0, mark, &locked);
+		if (!r && simple && locked && !got)
+			r = recv_simply(l, iov, true);
 		if (r)
 			return r;
 	}
 }
 
-ssize_t shim_sock_recv(struct shim_local *l, const struct iovec *iov, int iovcnt, int flags)
+static ssize_t recv_datagram(struct shim_local *l, const struct iovec *iov, int iovcnt, int flags)
 {
 	struct msghdr m = {.msg_iov = (struct iovec *)iov, .msg_iovlen = (size_t)iovcnt};
 
+	return shim_udp_recv(l, &m, flags);
+}
+
+ssize_t shim_sock_recv(struct shim_local *l, const struct iovec *iov, int iovcnt, int flags)
+{
+	struct shim_sig_mark mark = shim_sig_mark();
+	bool simple = is_simple(iov, iovcnt, flags);
+	ssize_t r;
+
 	if (shim_unlikely(l->dgram))
-		return shim_udp_recv(l, &m, flags);
+		return recv_datagram(l, iov, iovcnt, flags);
 	if (shim_unlikely(flags & MSG_ERRQUEUE))
 		return -EAGAIN;
 	if (shim_unlikely(flags & MSG_OOB))
 		return recv_oob(l, iov, iovcnt, flags);
-	return recv_stream(l, iov, iovcnt, flags);
+	r = simple ? recv_simply(l, iov, false) : 0;
+	return r ? r : recv_stream(l, iov, iovcnt, flags, simple, &mark);
 }

@@ -76,17 +76,23 @@ static int gather(uint8_t *to, const struct shim_cursor *from, size_t len)
 	return 0;
 }
 
-static ssize_t send_small(struct shim_local *l, struct shim_cursor *c, size_t want, int flags)
+static __attribute__((noinline)) ssize_t send_gathered(struct shim_local *l,
+						       const struct shim_cursor *c, size_t want,
+						       int flags)
 {
 	uint8_t bounce[SHIM_COPY_LOCKED];
-	size_t piece;
-	void *p = shim_cursor_piece(c, want, &piece);
 
-	if (piece == want)
-		return write_locked(l, p, want, flags, shim_copy_in);
 	if (gather(bounce, c, want) < 0)
 		return -EFAULT;
 	return write_locked(l, bounce, want, flags, plain_copy);
+}
+
+static ssize_t send_small(struct shim_local *l, const struct shim_cursor *c, size_t want, int flags)
+{
+	if (c->n && c->iov->iov_len - c->done >= want)
+		return write_locked(l, (const char *)c->iov->iov_base + c->done, want, flags,
+				    shim_copy_in);
+	return send_gathered(l, c, want, flags);
 }
 
 /* ---- frames ---- */
@@ -227,13 +233,15 @@ static bool has_error(struct shim_local *l)
 	return st.err;
 }
 
-static ssize_t send_stream(struct shim_local *l, const struct iovec *iov, int iovcnt, int flags)
+/* 'sent' bytes of the first buffer are. */
+static ssize_t send_stream(struct shim_local *l, const struct iovec *iov, int iovcnt, int flags,
+			   size_t sent)
 {
-	struct shim_cursor c = {.iov = iov, .n = iovcnt};
+	struct shim_cursor c = {.iov = iov, .n = iovcnt, .done = sent};
 	ssize_t r, total = shim_iov_total(iov, iovcnt);
 	struct shim_sig_mark mark = shim_sig_mark();
 	int64_t left, timeo = -1;
-	size_t sent = 0, want;
+	size_t want;
 	bool waited = false;
 	uint64_t start = 0;
 	unsigned int looks = 0;
@@ -278,17 +286,37 @@ static ssize_t send_stream(struct shim_local *l, const struct iovec *iov, int io
 	}
 }
 
-ssize_t shim_sock_send(struct shim_local *l, const struct iovec *iov, int iovcnt, int flags)
+static ssize_t send_datagram(struct shim_local *l, const struct iovec *iov, int iovcnt, int flags)
 {
 	struct msghdr m = {.msg_iov = (struct iovec *)iov, .msg_iovlen = (size_t)iovcnt};
-	int r;
+
+	return shim_udp_send(l, &m, flags);
+}
+
+/* Most writes: one buffer that is copied inside the lock, and no flag that makes it another call. */
+static bool is_simple(const struct iovec *iov, int iovcnt, int flags)
+{
+	return shim_iov_is_one(iov, iovcnt) && iov->iov_len && iov->iov_len <= SHIM_COPY_LOCKED &&
+	       !(flags & ~(MSG_DONTWAIT | MSG_NOSIGNAL | MSG_MORE));
+}
+
+ssize_t shim_sock_send(struct shim_local *l, const struct iovec *iov, int iovcnt, int flags)
+{
+	ssize_t r = 0;
 
 	if (shim_unlikely(l->dgram))
-		return shim_udp_send(l, &m, flags);
+		return send_datagram(l, iov, iovcnt, flags);
+	if (shim_likely(is_simple(iov, iovcnt, flags))) {
+		r = write_locked(l, iov->iov_base, iov->iov_len, flags, shim_copy_in);
+		if (r == (ssize_t)iov->iov_len)
+			return r;
+		if (r < 0 && r != -EAGAIN)
+			return shim_pipe_signal(r, flags);
+	}
 	if (shim_unlikely(flags & MSG_FASTOPEN)) {
 		r = shim_connect_again(l);
 		if (r < 0)
 			return r;
 	}
-	return send_stream(l, iov, iovcnt, flags);
+	return send_stream(l, iov, iovcnt, flags, r > 0 ? (size_t)r : 0);
 }

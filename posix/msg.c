@@ -108,28 +108,38 @@ static struct shim_local *get_sender(int fd, const struct sockaddr *addr, sockle
 	return shim_get_sock(fd);
 }
 
+/* A datagram. */
+static ssize_t recv_from(struct shim_local *l, struct iovec *iov, int flags, struct sockaddr *addr,
+			 const socklen_t *addr_len, socklen_t *name_len)
+{
+	struct msghdr m = {.msg_iov = iov, .msg_iovlen = 1, .msg_name = addr};
+	ssize_t r;
+
+	if (addr && shim_copy_in(&m.msg_namelen, addr_len, sizeof(m.msg_namelen)) < 0)
+		return -EFAULT;
+	if ((int)m.msg_namelen < 0)
+		return -EINVAL;
+	r = shim_udp_recv(l, &m, flags);
+	*name_len = m.msg_namelen;
+	return r;
+}
+
 LANE_EXPORT ssize_t recvfrom(int fd, void *buf, size_t len, int flags, struct sockaddr *addr,
 			     socklen_t *addr_len)
 {
 	struct iovec iov = {.iov_base = buf, .iov_len = len < SHIM_RW_MAX ? len : SHIM_RW_MAX};
-	struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1, .msg_name = addr};
+	socklen_t name_len = 0; /* a stream says not who sent it */
 	struct shim_local *l;
-	ssize_t r = 0;
+	ssize_t r;
 
 	shim_cancel_point();
 	l = shim_get_sock(fd);
 	if (!l)
 		return shim_libc()->recvfrom(fd, buf, len, flags, addr, addr_len);
-	if (addr && l->dgram &&
-	    shim_copy_in(&m.msg_namelen, addr_len, sizeof(m.msg_namelen)) < 0)
-		r = -EFAULT;
-	else if ((int)m.msg_namelen < 0)
-		r = -EINVAL;
-	else
-		r = shim_recvmsg(l, &m, flags);
+	r = l->dgram ? recv_from(l, &iov, flags, addr, addr_len, &name_len)
+		     : shim_sock_recv(l, &iov, 1, flags);
 	shim_put(l);
-	if (r >= 0 && addr &&
-	    shim_copy_out(addr_len, &m.msg_namelen, sizeof(m.msg_namelen)) < 0)
+	if (r >= 0 && addr && shim_copy_out(addr_len, &name_len, sizeof(name_len)) < 0)
 		r = -EFAULT;
 	return shim_ret(r);
 }
@@ -152,13 +162,21 @@ LANE_EXPORT ssize_t recvmsg(int fd, struct msghdr *m, int flags)
 	return shim_ret(r);
 }
 
+/* A datagram. */
+static ssize_t send_to(struct shim_local *l, struct iovec *iov, int flags, const struct sockaddr *addr,
+		       socklen_t addr_len)
+{
+	struct msghdr m = {.msg_iov = iov, .msg_iovlen = 1, .msg_name = (void *)addr,
+			   .msg_namelen = addr ? addr_len : 0};
+
+	return shim_udp_send(l, &m, flags);
+}
+
 LANE_EXPORT ssize_t sendto(int fd, const void *buf, size_t len, int flags,
 			   const struct sockaddr *addr, socklen_t addr_len)
 {
 	struct iovec iov = {.iov_base = (void *)buf,
 			    .iov_len = len < SHIM_RW_MAX ? len : SHIM_RW_MAX};
-	struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1, .msg_name = (void *)addr,
-			   .msg_namelen = addr ? addr_len : 0};
 	struct shim_local *l;
 	ssize_t r;
 
@@ -166,7 +184,8 @@ LANE_EXPORT ssize_t sendto(int fd, const void *buf, size_t len, int flags,
 	l = get_sender(fd, addr, addr_len);
 	if (!l)
 		return shim_libc()->sendto(fd, buf, len, flags, addr, addr_len);
-	r = shim_sendmsg(l, &m, flags & ~SHIM_MSG_BATCH);
+	r = l->dgram ? send_to(l, &iov, flags & ~SHIM_MSG_BATCH, addr, addr_len)
+		     : shim_sock_send(l, &iov, 1, flags & ~SHIM_MSG_BATCH);
 	shim_put(l);
 	return shim_ret(r);
 }

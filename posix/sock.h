@@ -121,13 +121,16 @@ void *shim_cursor_piece(struct shim_cursor *c, size_t max, size_t *len);
 void shim_cursor_advance(struct shim_cursor *c, size_t len);
 /* Total length, cut to SHIM_RW_MAX; -EINVAL where the kernel says so. */
 ssize_t shim_iov_sum(const struct iovec *iov, int n);
+/* One buffer, as read and write hand it over, at an address that a program may have. */
+static inline bool shim_iov_is_one(const struct iovec *iov, int n)
+{
+	return shim_likely(n == 1 && iov->iov_len <= SHIM_RW_MAX &&
+			   (intptr_t)((uintptr_t)iov->iov_base + iov->iov_len) >= 0);
+}
+
 static inline ssize_t shim_iov_total(const struct iovec *iov, int n)
 {
-	/* What read and write hand over, and a program's only memory: its end is no negative number. */
-	if (shim_likely(n == 1 && iov->iov_len <= SHIM_RW_MAX &&
-			(intptr_t)((uintptr_t)iov->iov_base + iov->iov_len) >= 0))
-		return (ssize_t)iov->iov_len;
-	return shim_iov_sum(iov, n);
+	return shim_iov_is_one(iov, n) ? (ssize_t)iov->iov_len : shim_iov_sum(iov, n);
 }
 /* Copies a program's array in; -EINVAL beyond IOV_MAX, -EFAULT. */
 int shim_iov_get(struct iovec *own, const struct iovec *user, int n);
