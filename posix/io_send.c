@@ -123,15 +123,19 @@ ssize_t shim_frames_get(struct shim_local *l, struct shim_frames *f, size_t want
 	f->room = lane_tcp_snd_mss(v->ln, pcb);
 	if (f->room > bs->size - LANE_HEADROOM)
 		f->room = bs->size - LANE_HEADROOM;
+	/* The engine joins the first frame to the last segment (lane_tcp_send()): no short one amid the text. */
+	f->first = lane_tcp_tail_room(v->ln, pcb);
+	if (f->first == 0 || f->first > f->room)
+		f->first = f->room;
 	if (want > st.snd_space)
 		want = st.snd_space;
-	n = (want + f->room - 1) / f->room;
+	n = (want + f->room - f->first + f->room - 1) / f->room;
 	for (n = n > SHIM_FRAMES ? SHIM_FRAMES : n; f->n < n && (b = lane_buf_alloc(bs));) {
 		b->owner = (uint8_t)(v->row + 1);
 		f->buf[f->n++] = b;
 	}
-	if (want > (size_t)f->n * f->room)
-		want = (size_t)f->n * f->room;
+	if (want > (size_t)f->n * f->room - (f->room - f->first))
+		want = f->n ? (size_t)f->n * f->room - (f->room - f->first) : 0;
 	if (want < asked && f->n < SHIM_FRAMES)
 		lane_tcp_want_space(v->ln, pcb);
 	r = want ? (ssize_t)want : -EAGAIN;
@@ -153,7 +157,7 @@ ssize_t shim_frames_send(struct shim_local *l, struct shim_frames *f, size_t len
 	shim_enter(v);
 	for (i = 0; i < f->n; i++) {
 		f->buf[i]->owner = 0;
-		f->buf[i]->len = (uint16_t)(left < f->room ? left : f->room);
+		f->buf[i]->len = (uint16_t)(left < shim_frame_room(f, i) ? left : shim_frame_room(f, i));
 		f->buf[i]->pkt_len = f->buf[i]->len;
 		left -= f->buf[i]->len;
 		n += f->buf[i]->len != 0;
@@ -180,13 +184,15 @@ static size_t fill(struct shim_frames *f, struct shim_cursor *c, size_t want)
 	void *p;
 
 	while (done < want) {
-		p = shim_cursor_piece(c, want - done < f->room - at ? want - done : f->room - at, &piece);
+		size_t room = shim_frame_room(f, i);
+
+		p = shim_cursor_piece(c, want - done < room - at ? want - done : room - at, &piece);
 		if (!piece || shim_copy_in(lane_buf_data(bs, f->buf[i]) + at, p, piece) < 0)
 			return done - at; /* whole frames before it */
 		shim_cursor_advance(c, piece);
 		done += piece;
 		at += piece;
-		if (at == f->room) {
+		if (at == room) {
 			at = 0;
 			i++;
 		}

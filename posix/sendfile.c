@@ -29,7 +29,7 @@ static ssize_t read_into(int in, off_t at, struct shim_frames *f, size_t want)
 
 	for (i = 0; i < f->n; i++) {
 		iov[i].iov_base = lane_buf_data(bs, f->buf[i]);
-		iov[i].iov_len = want < f->room ? want : f->room;
+		iov[i].iov_len = want < shim_frame_room(f, i) ? want : shim_frame_room(f, i);
 		want -= iov[i].iov_len;
 	}
 	r = shim_libc()->preadv64(in, iov, (int)f->n, at);
@@ -202,8 +202,9 @@ static ssize_t splice_out(struct shim_local *l, int in, size_t len, unsigned int
 	struct lane_bufs *bs = lane_bufs(shim.view.ln);
 	struct iovec iov[SHIM_FRAMES];
 	struct shim_frames f;
-	ssize_t r, n;
 	unsigned int i;
+	ssize_t r, n;
+	size_t left;
 
 	r = pipe_ready(l, in, POLLIN, flags);
 	if (r < 0)
@@ -215,11 +216,11 @@ static ssize_t splice_out(struct shim_local *l, int in, size_t len, unsigned int
 	}
 	if (n < 0)
 		return shim_pipe_signal(n, 0);
-	for (i = 0; i < f.n; i++) {
+	for (i = 0, left = (size_t)n; i < f.n; i++) {
 		iov[i].iov_base = lane_buf_data(bs, f.buf[i]);
-		iov[i].iov_len = f.room;
+		iov[i].iov_len = left < shim_frame_room(&f, i) ? left : shim_frame_room(&f, i);
+		left -= iov[i].iov_len;
 	}
-	iov[f.n - 1].iov_len = (size_t)n - (size_t)(f.n - 1) * f.room;
 	r = sys_call(SYS_readv, in, (long)iov, f.n, 0, 0);
 	n = shim_frames_send(l, &f, r > 0 ? (size_t)r : 0, msg);
 	return r > 0 ? n : r;

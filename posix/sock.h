@@ -143,7 +143,12 @@ struct shim_frames {
 	struct lane_buf *buf[SHIM_FRAMES];
 	unsigned int n;
 	uint32_t room; /* text bytes that one of them takes */
+	uint32_t first; /* that the first one takes */
 };
+static inline uint32_t shim_frame_room(const struct shim_frames *f, unsigned int i)
+{
+	return i ? f->room : f->first;
+}
 /* Takes frames for at most 'want' bytes out of the lane: bytes that fit, or -errno as a send. If
  * positive, handlers are put off until shim_frames_send(). */
 ssize_t shim_frames_get(struct shim_local *l, struct shim_frames *f, size_t want);

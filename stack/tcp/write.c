@@ -176,7 +176,7 @@ static void sndq_push(struct lane *ln, struct lane_tcp *pcb, struct lane_buf *b)
 }
 
 /* The last frame takes more, if it has not left: bytes that fit behind its text. */
-static uint32_t tail_room(struct lane *ln, struct lane_tcp *pcb, struct lane_buf **tail)
+static uint32_t tail_room(const struct lane *ln, const struct lane_tcp *pcb, struct lane_buf **tail)
 {
 	const struct lane_tcp_x *x = lane_tcp_x(ln, pcb);
 	struct lane_buf *b = lane_buf_at(&ln->bufs, x->sndq_tail);
@@ -189,6 +189,13 @@ static uint32_t tail_room(struct lane *ln, struct lane_tcp *pcb, struct lane_buf
 	room = ln->bufs.size - b->text_off - b->text_len;
 	by_mss = pcb->snd_mss - b->text_len;
 	return room < by_mss ? room : by_mss;
+}
+
+uint32_t lane_tcp_tail_room(const struct lane *ln, const struct lane_tcp *pcb)
+{
+	struct lane_buf *tail;
+
+	return tail_room(ln, pcb, &tail);
 }
 
 static int copy_in(lane_copy_fn copy, void *dst, const void *src, size_t n)

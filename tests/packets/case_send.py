@@ -47,6 +47,17 @@ def initial_window(new):
 
 
 @case(alone=True)
+def tail_is_filled(new):
+    """The second write begins where the first one's last segment, which could not leave, has room."""
+    c = opened(new, F.mss(536) + F.sack_ok(), service="twice", quiet=0)
+    got = c.collect(0.05, first=1.0)
+    c.ack()
+    got += c.collect(0.05, first=1.0)
+    c.note(f"{sizes(got)}")
+    c.abort()
+
+
+@case(alone=True)
 def window_is_kept(new):
     """Never a byte beyond what we offer, in every size."""
     for wnd in (100, 499, 500, 501, 1000, 1499, 5000):

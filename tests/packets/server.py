@@ -14,7 +14,7 @@ import time
 
 PORTS = dict(echo=7000, sink=7001, close_unread=7002, source=7003, linger0=7004, no_read=7005, reply_close=7006,
              half=7007, keepalive=7008, inline=7009, never_accept=7010, close_now=7011, defer=7012, ten=7013,
-             slow_close=7014, oob=7015, flood=7016, flood2=7017, mss=7018, late=7019, user_timeout=7020)
+             slow_close=7014, oob=7015, flood=7016, flood2=7017, mss=7018, late=7019, user_timeout=7020, twice=7021)
 UDP_ECHO = 7100
 log_lock = threading.Lock()
 
@@ -75,6 +75,13 @@ def slow_close(c):
 
 def source(c):
     c.send(bytes(range(250)) * 40)
+    c.drain()
+
+
+def twice(c):
+    """More than the first window takes, in two writes."""
+    c.send(bytes(6000))
+    c.send(bytes(3000))
     c.drain()
 
 

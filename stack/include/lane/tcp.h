@@ -127,6 +127,8 @@ ssize_t lane_tcp_write_oob(struct lane *ln, struct lane_tcp *pcb, const void *sr
  * who looks at the status and fills frames; the calls above do it themselves. */
 void lane_tcp_want_space(struct lane *ln, struct lane_tcp *pcb);
 /* Text bytes that fit one segment now (the effective send MSS). */
+/* Bytes that the last segment takes, which has not left; 0: it is full, or there is none. */
+uint32_t lane_tcp_tail_room(const struct lane *ln, const struct lane_tcp *pcb);
 uint32_t lane_tcp_snd_mss(const struct lane *ln, const struct lane_tcp *pcb);
 
 /*
