@@ -291,14 +291,13 @@ static bool in_packet(struct lane *ln, struct lane_pkt *pkt)
 	return !why && pkt->b && pkt->ip.proto == LANE_PROTO_TCP;
 }
 
-void lane_rx(struct lane *ln, struct lane_buf *bufs[], unsigned int n)
+/* Apart, as the short way needs none of this. */
+__attribute__((noinline)) static void rx_any(struct lane *ln, struct lane_buf *bufs[], unsigned int n)
 {
 	struct lane_pkt pkt[LANE_BURST];
 	unsigned int nr = 0;
 
 	assert(n <= LANE_BURST);
-	if (n == 1 && lane_tcp_plain_rx(ln, bufs[0]))
-		return;
 	for (unsigned int i = 0; i < n; i++) {
 		pkt[nr].b = bufs[i];
 		pkt[nr].ifi = (uint8_t)lane_ifs_of_queue(ln, bufs[i]->queue);
@@ -307,4 +306,10 @@ void lane_rx(struct lane *ln, struct lane_buf *bufs[], unsigned int n)
 	lane_tcp_in(ln, pkt, nr);
 	for (unsigned int i = 0; i < nr; i++)
 		settle(ln, &pkt[i], pkt[i].why);
+}
+
+void lane_rx(struct lane *ln, struct lane_buf *bufs[], unsigned int n)
+{
+	if (n != 1 || !lane_tcp_plain_rx(ln, bufs[0]))
+		rx_any(ln, bufs, n);
 }

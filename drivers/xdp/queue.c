@@ -85,29 +85,41 @@ static uint32_t chain_len(const struct lane_xdp_queue *q, uint32_t pos, uint32_t
 	return 0;
 }
 
+/* The frame of one entry, filled in as if it was a packet alone. NULL: the entry is damaged. */
+static struct lane_buf *frame_of(struct lane_xdp_queue *q, uint32_t pos)
+{
+	const struct lane_bufs *bs = q->q.bufs;
+	const struct xdp_desc d = *desc_at(&q->rx, pos);
+	uint32_t off;
+	struct lane_buf *b = frame_at(bs, d.addr, &off);
+
+	if (!b || off > bs->size || d.len > bs->size - off)
+		return NULL;
+	b->off = (uint16_t)off;
+	b->len = (uint16_t)d.len;
+	b->pkt_len = d.len;
+	b->flags = q->partial_ok ? LANE_BUF_PARTIAL_OK : 0;
+	b->queue = q->q.idx;
+	b->next = LANE_NIL;
+	return b;
+}
+
 /* Joins the frames of 'n' entries from 'pos' to a packet. NULL: nothing usable, no frame is taken;
  * 'bad': damaged or too long, to be dropped. */
 static struct lane_buf *join(struct lane_xdp_queue *q, uint32_t pos, uint32_t n, bool *bad)
 {
 	struct lane_bufs *bs = q->q.bufs;
 	struct lane_buf *first = NULL, *last = NULL;
-	uint32_t total = 0, off;
+	uint32_t total = 0;
 
-	*bad = false;
 	for (uint32_t i = pos; i != pos + n; i++) {
-		const struct xdp_desc d = *desc_at(&q->rx, i);
-		struct lane_buf *b = frame_at(bs, d.addr, &off);
+		struct lane_buf *b = frame_of(q, i);
 
-		if (!b || off > bs->size || d.len > bs->size - off) {
+		if (!b) {
 			*bad = true;
 			continue;
 		}
-		b->off = (uint16_t)off;
-		b->len = (uint16_t)d.len;
-		b->flags = q->partial_ok ? LANE_BUF_PARTIAL_OK : 0;
-		b->queue = q->q.idx;
-		b->next = LANE_NIL;
-		total += d.len;
+		total += b->len;
 		if (!first) {
 			first = b;
 		} else {
@@ -255,8 +267,9 @@ static uint16_t rx_burst(struct lane_queue *lq, struct lane_buf *bufs[], uint16_
 	uint16_t nr = 0, nr_bad = 0;
 
 	while (nr < n && nr_bad < BAD_MAX && (len = chain_len(q, pos, end)) > 0) {
-		bool is_bad;
-		struct lane_buf *b = join(q, pos, len, &is_bad);
+		bool is_bad = false;
+		struct lane_buf *b = len == 1 ? frame_of(q, pos) : join(q, pos, len, &is_bad);
+		const uint8_t *data;
 
 		pos += len;
 		if (!b)
@@ -266,8 +279,9 @@ static uint16_t rx_burst(struct lane_queue *lq, struct lane_buf *bufs[], uint16_
 			continue;
 		}
 		/* Headers and a small request: the lines come from the kernel's core, together. */
+		data = lane_buf_data(lq->bufs, b);
 		for (uint32_t at = 0; at < b->len && at < PREFETCH; at += 64)
-			__builtin_prefetch(lane_buf_data(lq->bufs, b) + at);
+			__builtin_prefetch(data + at);
 		bufs[nr++] = b;
 		q->nr_taken += len;
 	}

@@ -12,7 +12,7 @@
 
 #define CHALLENGES_PER_S 1000
 
-void lane_tcp_ack_now(struct lane *ln, struct lane_tcp *pcb)
+__attribute__((noinline)) void lane_tcp_ack_now(struct lane *ln, struct lane_tcp *pcb)
 {
 	pcb->flags |= LANE_TF_ACK_NOW;
 	lane_tcp_want_output(ln, pcb);
@@ -83,8 +83,8 @@ void lane_tcp_ack_text(struct lane *ln, struct lane_tcp *pcb, uint32_t len, bool
 void lane_tcp_ack_read(struct lane *ln, struct lane_tcp *pcb)
 {
 	/* As Linux: in a dialogue two short segments only, as the peer's second write may have waited. */
-	if (lane_tcp_armed(pcb, LANE_TT_DACK) && lane_tcp_x(ln, pcb)->rcv_used == 0 &&
-	    pcb->pushed > pcb->pingpong)
+	if (lane_tcp_armed(pcb, LANE_TT_DACK) && pcb->pushed > pcb->pingpong &&
+	    lane_tcp_x(ln, pcb)->rcv_used == 0)
 		lane_tcp_ack_now(ln, pcb);
 }
 

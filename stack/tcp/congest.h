@@ -10,6 +10,7 @@
 
 struct lane;
 struct lane_tcp;
+struct lane_tcp_x;
 struct lane_seg;
 struct lane_acked;
 
@@ -54,7 +55,7 @@ void lane_tcp_cc_init(struct lane *ln, struct lane_tcp *pcb);
 void lane_tcp_cc_change(struct lane *ln, struct lane_tcp *pcb);
 void lane_tcp_cc_ack(struct lane *ln, struct lane_tcp *pcb, const struct lane_acked *a);
 /* The same of a plain segment's ACK (plain.h): what came of nothing but the time is told in short. */
-void lane_tcp_cc_ack_plain(struct lane *ln, struct lane_tcp *pcb, const struct lane_acked *a);
+void lane_tcp_cc_ack_plain(struct lane *ln, struct lane_tcp *pcb, struct lane_tcp_x *x, const struct lane_acked *a);
 /* The peer echoes congestion for the first time in this round trip; 'flight' bytes were on their way. */
 void lane_tcp_cc_echo(struct lane *ln, struct lane_tcp *pcb, uint32_t flight);
 /* Recovery begins; 'flight' bytes were sent and not acknowledged. */

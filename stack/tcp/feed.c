@@ -109,9 +109,8 @@ void lane_tcp_cc_ack(struct lane *ln, struct lane_tcp *pcb, const struct lane_ac
 	}
 }
 
-void lane_tcp_cc_ack_plain(struct lane *ln, struct lane_tcp *pcb, const struct lane_acked *a)
+void lane_tcp_cc_ack_plain(struct lane *ln, struct lane_tcp *pcb, struct lane_tcp_x *x, const struct lane_acked *a)
 {
-	struct lane_tcp_x *x = lane_tcp_x(ln, pcb);
 	const struct lane_cc_ops *ops = lane_cc_ops_at(lane_tcp_opts(ln, pcb)->cc);
 
 	if (!ops->on_ack_limited || (pcb->flags & LANE_TF_CWND_LIMITED) ||

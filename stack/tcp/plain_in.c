@@ -121,7 +121,7 @@ static void take_acked(struct lane *ln, struct lane_tcp *pcb, struct lane_tcp_x 
 			pcb->min_rtt_us = a.rtt_us;
 	}
 	x->delivered += a.delivered;
-	lane_tcp_cc_ack_plain(ln, pcb, &a);
+	lane_tcp_cc_ack_plain(ln, pcb, x, &a);
 	pcb->armed &= (uint8_t)~(1U << LANE_TT_RTX | 1U << LANE_TT_LOSS);
 	if (x->snd_unsent != LANE_NIL)
 		lane_tcp_want_output(ln, pcb);

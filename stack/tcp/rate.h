@@ -15,6 +15,8 @@
 
 #include <lane/buf.h>
 
+#include "stack/base/seq.h"
+
 /* Of a connection. */
 struct lane_rate {
 	uint32_t delivered_us;  /* when text last arrived at the peer, as far as we know; low half */
@@ -49,7 +51,13 @@ static inline uint16_t lane_rate_pack(uint32_t v)
 	shift = 31U - LANE_RATE_MANTISSA - (uint32_t)__builtin_clz(v);
 	return (uint16_t)((shift + 1) << LANE_RATE_MANTISSA | (v >> shift & ((1U << LANE_RATE_MANTISSA) - 1)));
 }
-uint32_t lane_rate_unpack(uint16_t p);
+
+static inline uint32_t lane_rate_unpack(uint16_t p)
+{
+	uint32_t exp = p >> LANE_RATE_MANTISSA, mantissa = p & ((1U << LANE_RATE_MANTISSA) - 1);
+
+	return exp ? (mantissa | 1U << LANE_RATE_MANTISSA) << (exp - 1) : mantissa;
+}
 
 /* 'b' leaves now. 'idle': nothing else is in flight; 'in_flight': bytes, with it. */
 static inline void lane_rate_sent(struct lane_rate *r, struct lane_buf *b, uint64_t now_us, uint64_t delivered,
@@ -67,7 +75,25 @@ static inline void lane_rate_sent(struct lane_rate *r, struct lane_buf *b, uint6
 }
 
 /* 'b' arrived, as this ACK is the first to tell. */
-void lane_rate_arrived(struct lane_rate_seen *s, const struct lane_buf *b);
+static inline void lane_rate_arrived(struct lane_rate_seen *seen, const struct lane_buf *b)
+{
+	uint32_t end_seq = b->seq + b->text_len;
+
+	if (seen->any && (b->tx_us < seen->tx_us || (b->tx_us == seen->tx_us && lane_seq_lt(end_seq, seen->end_seq))))
+		return;
+	*seen = (struct lane_rate_seen){
+		.any = true,
+		.limited = b->rate_flight & LANE_RATE_LIMITED,
+		.tx_us = b->tx_us,
+		.end_seq = end_seq,
+		.delivered = b->user,
+		.since_us = (uint32_t)b->tx_us - lane_rate_unpack(b->rate_ack_us),
+		.send_us = lane_rate_unpack(b->rate_send_us),
+		.lost = b->rate_lost,
+		.in_flight = lane_rate_unpack((uint16_t)(b->rate_flight << 1)),
+	};
+}
+
 /* All that this ACK told has been seen; 'delivered' includes it. Returns the sample's interval, 0: none. */
 uint32_t lane_rate_acked(struct lane_rate *r, const struct lane_rate_seen *s, uint64_t now_us,
 			 uint64_t delivered, uint32_t newly, uint32_t min_rtt_us);

@@ -331,7 +331,7 @@ void lane_tcp_received(struct lane *ln, struct lane_tcp *pcb, size_t bytes)
 		lane_tcp_forget_promise(ln, pcb);
 	if (!(pcb->flags & LANE_TF_HASHED) || (pcb->flags & LANE_TF_PEER_FIN))
 		return;
-	lane_tcp_tune(ln, pcb);
+	lane_tcp_tune(ln, pcb, x);
 	update_window(ln, pcb);
 	lane_tcp_ack_read(ln, pcb);
 }

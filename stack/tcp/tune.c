@@ -71,14 +71,10 @@ static uint64_t wanted(const struct lane_tcp *pcb, uint32_t copied, uint32_t bef
 	return want + 2 * (want * (copied - before) / before);
 }
 
-void lane_tcp_tune(struct lane *ln, struct lane_tcp *pcb)
+void lane_tcp_tune_round(struct lane *ln, struct lane_tcp *pcb, struct lane_tcp_x *x)
 {
-	struct lane_tcp_x *x = lane_tcp_x(ln, pcb);
-	uint32_t round_us = x->rcv_rtt_us ? x->rcv_rtt_us : pcb->rto.srtt_us;
 	uint32_t max = ln->st->cfg.tcp_rmem[2] / 2, before, seq, copied;
 
-	if ((uint32_t)ln->now_us - x->tune_us < round_us)
-		return;
 	if (x->tune_space == 0)
 		x->tune_space = lane_tcp_tune_space(ln, pcb);
 	before = x->tune_space;

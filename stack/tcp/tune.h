@@ -12,8 +12,14 @@ uint16_t lane_tcp_peer_text(const struct lane *ln, const struct lane_tcp *pcb);
 void lane_tcp_tune_rtt(const struct lane *ln, const struct lane_tcp *pcb, const struct lane_seg *seg);
 /* The same, with timestamps: 'echo' came back with 'len' bytes, and is not the last one's. */
 void lane_tcp_tune_echo(const struct lane *ln, const struct lane_tcp *pcb, uint32_t echo, uint32_t len);
-/* The program has taken text: the receive buffer may grow. */
-void lane_tcp_tune(struct lane *ln, struct lane_tcp *pcb);
+/* The program has taken text, and a round is over: the receive buffer may grow. */
+void lane_tcp_tune_round(struct lane *ln, struct lane_tcp *pcb, struct lane_tcp_x *x);
+/* The program has taken text. */
+static inline void lane_tcp_tune(struct lane *ln, struct lane_tcp *pcb, struct lane_tcp_x *x)
+{
+	if ((uint32_t)ln->now_us - x->tune_us >= (x->rcv_rtt_us ? x->rcv_rtt_us : pcb->rto.srtt_us))
+		lane_tcp_tune_round(ln, pcb, x);
+}
 /* Bytes that it took in a round (tcpi_rcv_space). */
 uint32_t lane_tcp_tune_space(const struct lane *ln, const struct lane_tcp *pcb);
 
