@@ -147,7 +147,7 @@ int shim_epoll_nest(struct shim_local *e)
 	struct shim_ep *ep;
 	int fd;
 
-	if (e->nest_evfd >= 0)
+	if (__atomic_load_n(&e->nest_evfd, __ATOMIC_ACQUIRE) >= 0)
 		return 0;
 	fd = shim_fd_hide(shim_libc()->eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
 	if (fd < 0)
@@ -158,7 +158,13 @@ int shim_epoll_nest(struct shim_local *e)
 		return -errno;
 	}
 	hold();
-	e->nest_evfd = fd;
+	if (e->nest_evfd >= 0) { /* another thread was quicker */
+		let_go();
+		shim_fd_unhide(fd);
+		sys_close(fd);
+		return 0;
+	}
+	__atomic_store_n(&e->nest_evfd, fd, __ATOMIC_RELEASE);
 	e->nest_next = nested;
 	nested = e;
 	atomic_fetch_add(&nr_nested, 1);
@@ -199,16 +205,19 @@ static void nest_forget(struct shim_local *e)
 static uint32_t ep_index(struct shim_view *v, struct shim_local *e)
 {
 	struct shim_ep *ep;
+	uint32_t index;
 
 	if (e->index != LANE_NIL)
 		return e->index;
-	e->index = shim_ep_alloc(v);
-	ep = shim_ep_at(v, e->index);
+	index = shim_ep_alloc(v);
+	ep = shim_ep_at(v, index);
 	if (ep) {
 		ep->rows = shim_row_bit(v->row);
 		ep->nested = e->nest_evfd >= 0;
 	}
-	return e->index;
+	/* Before 'nr_in_libc' is looked at; who waits looks in the other order. */
+	__atomic_store_n(&e->index, index, __ATOMIC_SEQ_CST);
+	return index;
 }
 
 static int kernel_ctl(struct shim_local *e, int epfd, int op, int fd, struct epoll_event *ev)

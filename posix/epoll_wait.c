@@ -235,7 +235,7 @@ static int wait_libc(struct shim_local *e, int epfd, struct epoll_event *user, i
 
 	shim_kick_deferred();
 	atomic_fetch_add(&e->nr_in_libc, 1);
-	if (e->index != LANE_NIL) {
+	if (__atomic_load_n(&e->index, __ATOMIC_SEQ_CST) != LANE_NIL) {
 		atomic_fetch_sub(&e->nr_in_libc, 1);
 		return wait_lane(e, epfd, user, max, timeout_us, mask);
 	}
@@ -243,7 +243,7 @@ static int wait_libc(struct shim_local *e, int epfd, struct epoll_event *user, i
 	r = libc_wait(epfd, user, max, timeout_us, mask);
 	pthread_cleanup_pop(0);
 	atomic_fetch_sub(&e->nr_in_libc, 1);
-	if (r > 0 && e->nest_evfd >= 0)
+	if (r > 0 && __atomic_load_n(&e->nest_evfd, __ATOMIC_ACQUIRE) >= 0)
 		r = without_nest(&c, user, r);
 	if (r == 0 && c.nest_seen)
 		return wait_lane(e, epfd, user, max, timeout_us, mask);
@@ -269,7 +269,7 @@ static int wait_on(int epfd, struct epoll_event *user, int max, int64_t timeout_
 			shim_put(e);
 		return libc_wait(epfd, user, max, timeout_us, mask);
 	}
-	if (joined() && (e->index != LANE_NIL || e->holds_sets))
+	if (joined() && (__atomic_load_n(&e->index, __ATOMIC_RELAXED) != LANE_NIL || e->holds_sets))
 		r = wait_lane(e, epfd, user, max, timeout_us, mask);
 	else
 		r = wait_libc(e, epfd, user, max, timeout_us, mask);

@@ -276,6 +276,61 @@ static void ctl_while_waiting(void)
 	pthread_join(th, NULL);
 }
 
+/* Two threads register at once while a third waits, and first of all. */
+struct meeting {
+	pthread_barrier_t all;
+	int ep;
+};
+
+static void *meet(void *arg)
+{
+	struct meeting *m = arg;
+	int fd[2];
+
+	t_pair(fd);
+	pthread_barrier_wait(&m->all);
+	add(m->ep, fd[1], EPOLLIN);
+	pthread_barrier_wait(&m->all);
+	send(fd[0], "x", 1, 0);
+	pthread_barrier_wait(&m->all);
+	close(fd[0]);
+	close(fd[1]);
+	return NULL;
+}
+
+static void *first_event(void *arg)
+{
+	struct epoll_event ev;
+
+	return (void *)(long)epoll_wait(((struct meeting *)arg)->ep, &ev, 1, 5000);
+}
+
+static void adders_meet(void)
+{
+	struct meeting m;
+	pthread_t th[3];
+	int woken = 0;
+	void *got;
+
+	pthread_barrier_init(&m.all, NULL, 3);
+	for (int i = 0; i < 300; i++) {
+		m.ep = epoll_create1(0);
+		pthread_create(&th[2], NULL, first_event, &m);
+		for (int k = 0; k < 2; k++)
+			pthread_create(&th[k], NULL, meet, &m);
+		t_sleep_ms(1);
+		pthread_barrier_wait(&m.all);
+		pthread_barrier_wait(&m.all);
+		pthread_join(th[2], &got);
+		woken += got == (void *)1;
+		pthread_barrier_wait(&m.all);
+		pthread_join(th[0], NULL);
+		pthread_join(th[1], NULL);
+		close(m.ep);
+	}
+	t_show("woken", woken);
+}
+
 static void nested(void)
 {
 	int fd[2], in = epoll_create1(0), out = epoll_create1(0);
@@ -449,6 +504,6 @@ static void raw_calls(void)
 }
 
 T_MAIN(T_CASE(level), T_CASE(edge), T_CASE(edge_out), T_CASE(oneshot), T_CASE(errors), T_CASE(hup),
-       T_CASE(mixed), T_CASE(blocking), T_CASE(ctl_while_waiting), T_CASE(nested), T_CASE(two_sets),
+       T_CASE(mixed), T_CASE(blocking), T_CASE(ctl_while_waiting), T_CASE(adders_meet), T_CASE(nested), T_CASE(two_sets),
        T_CASE(dup_close), T_CASE(reuse), T_CASE(listener), T_CASE(connecting), T_CASE(threads),
        T_CASE(raw_calls))
