@@ -346,10 +346,9 @@ enum lane_drop lane_tcp_in_syn_sent(struct lane *ln, struct lane_tcp *pcb, struc
 	bool ack = seg->flags & LANE_WIRE_ACK;
 
 	if (ack && (lane_seq_le(seg->ack, pcb->snd_una) || lane_seq_gt(seg->ack, pcb->snd_nxt))) {
-		if (!(seg->flags & LANE_WIRE_RST)) {
+		if (!(seg->flags & LANE_WIRE_RST))
 			lane_tcp_reply_rst(ln, seg);
-			syn_again_soon(ln, pcb);
-		}
+		syn_again_soon(ln, pcb);
 		return LANE_DROP_TCP_ACK_INVALID;
 	}
 	if (seg->flags & LANE_WIRE_RST) {

@@ -164,8 +164,8 @@ static void prr(const struct lane *ln, struct lane_tcp *pcb, const struct lane_a
 	uint32_t pipe = lane_tcp_in_flight(ln, pcb), ssthresh = x->cc.ssthresh;
 	int64_t send;
 
-	/* The first goes out at once. */
-	if ((a->delivered == 0 && r->prr_out) || !lane_tcp_cc_wants_prr(ln, pcb))
+	/* The first goes out at once; an echo alone is no reason to send less than ssthresh. */
+	if ((a->delivered == 0 && (r->prr_out || x->ca_state == LANE_CA_CWR)) || !lane_tcp_cc_wants_prr(ln, pcb))
 		return;
 	r->prr_delivered += a->delivered;
 	if (pipe > ssthresh) {

@@ -201,7 +201,8 @@ static void rtx_timeout(struct lane *ln, struct lane_tcp *pcb)
 			probe_timeout(ln, pcb);
 		return;
 	}
-	if (given_up(ln, pcb, max)) {
+	/* Once at least it is sent again, however short the user time-out (as Linux). */
+	if (x->retries && given_up(ln, pcb, max)) {
 		give_up(ln, pcb);
 		return;
 	}

@@ -97,7 +97,8 @@ static void test_active__bad_ack_of_a_reset(void **state)
 	script_connect(NULL);
 	script_in("R. 0 ack 9");
 	script_silent();
-	assert_in_range(script_until_out(1100), 1000, 1003);
+	/* Not believed, but the SYN comes again at once, as in Linux. */
+	assert_in_range(script_until_out(10), 1, 4);
 	script_out("S 0");
 	script_close();
 }

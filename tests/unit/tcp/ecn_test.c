@@ -186,6 +186,23 @@ static void test_simultaneous(void **state)
 
 /* ---- 6.1.2: the sender ---- */
 
+/* An echo that acknowledges nothing: seven of ten may be in flight, not what is. */
+static void test_sender__echo_without_news(void **state)
+{
+	(void)state;
+	open_ecn();
+	script_write(1000);
+	script_out("P. 1 ack 1 len 1000 ecn 2");
+	script_in(".E 1 ack 1 len 10");
+	assert_int_equal(info().ca_state, 2);
+	script_skip();
+	script_write(20000);
+	assert_int_equal(script_nr_out(), 6);
+	script_skip();
+	script_read(10);
+	script_close();
+}
+
 static void test_sender__reduces_once_a_round_trip(void **state)
 {
 	(void)state;
@@ -391,6 +408,7 @@ int main(void)
 		cmocka_unit_test(test_active__refusals),
 		cmocka_unit_test(test_active__falls_back),
 		cmocka_unit_test(test_simultaneous),
+		cmocka_unit_test(test_sender__echo_without_news),
 		cmocka_unit_test(test_sender__reduces_once_a_round_trip),
 		cmocka_unit_test(test_sender__retransmission_is_not_ect),
 		cmocka_unit_test(test_sender__loss_after_an_echo),

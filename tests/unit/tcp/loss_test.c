@@ -46,6 +46,27 @@ static void test_rto__gives_up(void **state)
 	script_close();
 }
 
+/* As Linux: not before it was sent again once. */
+static void test_user_timeout__shorter_than_rto(void **state)
+{
+	struct lane_tcp_opts_set o;
+
+	(void)state;
+	script_open(NULL);
+	script_accept_far("S 0 mss 1000", 600);
+	lane_tcp_get_opts(s.ln, s.pcb, &o);
+	o.user_timeout_us = 200000;
+	lane_tcp_set_opts(s.ln, s.pcb, &o);
+	script_write(100);
+	script_out("P. 1 ack 1 len 100");
+	assert_in_range(script_until_out(3000), 1000, 2000);
+	script_out("P. 1 ack 1 len 100");
+	script_run_ms(10);
+	assert_int_equal(lane_tcp_take_error(s.ln, s.pcb), ETIMEDOUT);
+	script_skip();
+	script_close();
+}
+
 static void test_user_timeout(void **state)
 {
 	struct lane_tcp_opts_set o;
@@ -319,6 +340,7 @@ int main(void)
 		cmocka_unit_test(test_rto__backoff),
 		cmocka_unit_test(test_rto__gives_up),
 		cmocka_unit_test(test_user_timeout),
+		cmocka_unit_test(test_user_timeout__shorter_than_rto),
 		cmocka_unit_test(test_rto__go_back),
 		cmocka_unit_test(test_fast_retransmit),
 		cmocka_unit_test(test_limited_transmit),
