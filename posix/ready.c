@@ -45,7 +45,7 @@ static uint32_t stream_mask(const struct shim_sock *s, const struct lane_tcp_sta
 	if (st->state == LANE_TCP_CLOSED && (s->flags & SHIM_SOCK_UNCONNECTED))
 		return mask | OUT_BITS | EPOLLHUP;
 	if (st->state == LANE_TCP_CLOSED || st->state == LANE_TCP_TIME_WAIT)
-		return mask | DEAD_BITS;
+		return mask | DEAD_BITS | (st->urgent ? EPOLLPRI : 0);
 	if (rd_shut)
 		mask |= IN_BITS | EPOLLRDHUP;
 	if (rd_shut && st->wr_shut)

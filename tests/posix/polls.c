@@ -150,6 +150,7 @@ static void priority(void)
 {
 	fd_set e;
 	struct timeval tv = {1, 0};
+	struct linger reset = {1, 0};
 	int fd[2];
 
 	t_pair(fd);
@@ -157,6 +158,10 @@ static void priority(void)
 	FD_ZERO(&e);
 	FD_SET(fd[1], &e);
 	SHOW(select(fd[1] + 1, NULL, NULL, &e, &tv));
+	t_say("poll %s", t_poll(fd[1], POLLIN | POLLPRI, 0));
+	setsockopt(fd[0], SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
+	close(fd[0]);
+	t_say("reset %s", t_poll(fd[1], POLLIN, 1000));
 	t_say("poll %s", t_poll(fd[1], POLLIN | POLLPRI, 0));
 }
 
