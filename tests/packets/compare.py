@@ -45,15 +45,20 @@ def field_differs(k, ln, field):
 
 
 def behind_fin(script, n):
-    """Had text come that contradicts a FIN before it? lane forgets one of them, the kernel keeps both."""
-    fin = None
-    for s in script["steps"][:n]:
-        s = s[1] if s[0] == "seg" else {"f": 0, "s": 0}
-        end = s["s"] + s.get("n", 0)
-        if fin is not None and end > fin and s.get("n"):
-            return True
-        if s["f"] & 1 and fin is None:
-            fin = end
+    """Had text come that contradicts a FIN? lane forgets one of them, the kernel keeps both, or the first."""
+    segs = [s[1] for s in script["steps"][:n] if s[0] == "seg"]
+    fins = [s["s"] + s.get("n", 0) for s in segs if s["f"] & 1]
+    return any(s["s"] + s["n"] > f for s in segs if s.get("n") for f in fins)
+
+
+def beyond_one_edge(script, both, n):
+    """Had text come beyond the window that one world had told, but not the other? How it grows is their own business."""
+    for i, s in enumerate(script["steps"][:n]):
+        told = [[t for t in x[:i + 1] if "raw" in t] for x in both]
+        if s[0] == "seg" and s[1].get("n") and all(told):
+            edges = [t[-1]["ack"] + t[-1]["raw"] for t in told]
+            if min(edges) < s[1]["s"] + s[1]["n"] <= max(edges):
+                return True
     return False
 
 
@@ -62,7 +67,8 @@ def acks_differ(script, both, n):
     if "ack" in k and "ack" in ln:
         if k["ack"] == ln["ack"]:
             fields = ("sack", "ecr", "ece", "wnd") if "new" not in ln and not ln["again"] else ("ecr", "ece", "wnd")  # a full segment has no blocks
-            return [f for f in fields if field_differs(k, ln, f) and not (f == "sack" and behind_fin(script, n))]
+            may = behind_fin(script, n) or beyond_one_edge(script, both, n)
+            return [f for f in fields if field_differs(k, ln, f) and not (f == "sack" and may)]
         a, b = (both[0], both[1]) if (k["ack"] - ln["ack"]) & 0xFFFFFFFF < 1 << 31 else (both[1], both[0])
         return [] if later(b, n + 1, a[n]["ack"]) else ["ack"]
     if "ack" not in k and "ack" not in ln:
@@ -71,19 +77,35 @@ def acks_differ(script, both, n):
     if not advances(has, n):
         if not has[n]["pure"] or (lacks is both[0] and any(s.get("pure") for s in lacks[max(0, n - QUIET):n])):
             return []
+        if beyond_one_edge(script, both, n):
+            return []
         # A window's opening may come with another segment.
         return ["ack of nothing new"]
     return [] if later(lacks, n + 1, has[n]["ack"]) else ["ack"]
 
 
-def told_window(script, n):
-    """The window that the peer told last."""
-    wnd, scale = 65535, 0
+def window_is_small(script, n):
+    """Is the window that the peer told last one that timers fill: less than a segment, or half the largest?"""
+    wnd, scale, most = 65535, 0, 0
     for s in (s[1] for s in script["steps"][:n] if s[0] == "seg"):
         for o in s.get("o", ()):
             scale = o[1] if s["f"] & 2 and o[0] == "ws" else scale
         wnd = s.get("w", 65535) << (0 if s["f"] & 2 else scale)
-    return wnd
+        most = max(most, wnd)
+    return wnd < max(536, most // 2)
+
+
+def sacked_in_part(script, n):
+    """Were blocks told that end amid segments, which timestamps shorten? The kernel cuts what it sent at them."""
+    opts = [[o[0] for o in s[1].get("o", ())] for s in script["steps"][:n] if s[0] == "seg"]
+    return any("ts" in o for o in opts) and any("sack" in o for o in opts)
+
+
+def is_probe(script, both, n):
+    """New text of a segment at most in one world, a while after the last: a tail loss probe takes what is held."""
+    return all(x[n].get("new", [0, 0])[1] - x[n].get("new", [0, 0])[0] <= 1460 for x in both) and \
+        not any("new" in x[n - 1] for x in both) and any(x[n]["app"][1].get("unsent", 0) for x in both) and \
+        script["steps"][n - 1][0] != "seg"
 
 
 def may_send_otherwise(script, both, n):
@@ -96,8 +118,8 @@ def may_send_otherwise(script, both, n):
            for i, (s, t) in enumerate(zip(*(x[:n + 1] for x in pair)))):
         return True
     step = script["steps"][n - 1]
-    if told_window(script, n) < 536:
-        return True  # less than a segment: timers send it
+    if window_is_small(script, n) or sacked_in_part(script, n) or is_probe(script, both, n):
+        return True
     return not (step[0] == "seg" or step[1:2] == ["send"]) or any("sack" in x[n] for x in both)
 
 
@@ -114,7 +136,8 @@ def any_hole(script, seen, n):
 def much(script):
     """The kernel's buffer counts what each segment takes besides its text."""
     mss = [o[1] for s in script["steps"] if s[0] == "seg" for o in s[1].get("o", ()) if o[0] == "mss"]
-    return min([MUCH] + [10 * m for m in mss])
+    small = any(o[:2] == [1, 7] for o in script["options"]) or any(s[:4] == ["app", "set_option", 1, 7] for s in script["steps"])
+    return min([500 if small else MUCH] + [10 * m for m in mss])
 
 
 def written(seen, n):
@@ -131,6 +154,11 @@ def special(both, n, full):
         lines = [{w for w in part if w[0] in "SR"} for part in lines]
     if lines[0] != lines[1]:
         lines = [{re.sub(r"^(R.* seq=)\d+ end", r"\1end", w) for w in part} for part in lines]
+        # A SYN-ACK that comes again tells the window of now.
+        lines = [{re.sub(r"^(SA again.*) win=\d+", r"\1", w) for w in part} for part in lines]
+    if any(s.get("new") != t.get("new") for s, t in zip(*(x[1:n + 1] for x in both))):
+        # Nor are its edge and its ECN marks the same where other text was sent.
+        lines = [{re.sub(r"^(R.* seq=)\d+", r"\1", w) for w in part if w != "tos=2"} for part in lines]
     if written(both[0], n) != written(both[1], n):
         lines = [{re.sub(r" urg=\d+", " urg", w) for w in part} for part in lines]
     return lines
