@@ -314,17 +314,18 @@ static uint16_t rx_burst(struct lane_queue *lq, struct lane_buf *bufs[], uint16_
 
 /* ---- sending ---- */
 
-/* Where the kernel finds what to do about the checksum: directly in front of the data. */
+/* Where the kernel finds what to do about the checksum: directly in front of the data. Field by field: a copy of a
+ * whole one would load at once what was just stored in parts, and wait for all of them. */
 static void write_metadata(const struct lane_bufs *bs, const struct lane_buf *b)
 {
-	struct lane_xdp_tx_metadata md = {
-		.flags = XDP_TXMD_FLAGS_CHECKSUM,
-		.csum_start = b->csum_start,
-		.csum_offset = b->csum_off,
-	};
+	static const uint64_t flags = XDP_TXMD_FLAGS_CHECKSUM;
+	uint8_t *md = lane_buf_data(bs, b) - sizeof(struct lane_xdp_tx_metadata);
 
-	assert(b->off >= sizeof(md));
-	memcpy(lane_buf_data(bs, b) - sizeof(md), &md, sizeof(md));
+	assert(b->off >= sizeof(struct lane_xdp_tx_metadata));
+	memcpy(md, &flags, sizeof(flags));
+	memset(md + sizeof(flags), 0, sizeof(struct lane_xdp_tx_metadata) - sizeof(flags));
+	memcpy(md + offsetof(struct lane_xdp_tx_metadata, csum_start), &b->csum_start, sizeof(b->csum_start));
+	memcpy(md + offsetof(struct lane_xdp_tx_metadata, csum_offset), &b->csum_off, sizeof(b->csum_off));
 }
 
 static uint16_t tx_burst(struct lane_queue *lq, struct lane_buf *bufs[], uint16_t n)

@@ -187,7 +187,7 @@ bool lane_tcp_plain_out(struct lane *ln, struct lane_tcp *pcb)
 	x->start_ms = lane_now_ms(ln);
 	x->due_ms[LANE_TT_RTX] = lane_now_ms(ln) + pcb->rto.rto_us / 1000 + 1;
 	pcb->armed |= 1U << LANE_TT_RTX;
-	if (pcb->rto.rto_us / 1000 > lane_tcp_pto_us(pcb, true) / 1000)
+	if (pcb->rto.rto_us > lane_tcp_pto_us(pcb, true))
 		lane_tcp_tlp_arm(ln, pcb);
 	return true;
 }
