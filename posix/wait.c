@@ -52,6 +52,7 @@ struct pause {
 	uint64_t hit_us;           /* when a spin saw something, else 0 */
 	uint32_t nr_run, nr_break; /* handlers, when the wait began */
 	uint32_t nr_looked;        /* and when it looked last */
+	uint32_t tags;             /* what ended the last sleep: bits by enum shim_wake_tag */
 	bool polled;               /* the poll array is in the scratch set */
 	bool kernel;               /* a kernel descriptor is ready */
 	bool slept;
@@ -176,6 +177,8 @@ static bool may_spin(struct shim_waiter *me)
 		return false;
 	if (shim.settings.profile == PROFILE_LATENCY)
 		return true;
+	if (me->stands_by)
+		return false;
 	if (me->crowded_until_us && shim_now_us() < me->crowded_until_us)
 		return false;
 	if (me->misses < SPIN_MISSES)
@@ -316,6 +319,7 @@ static void woken(struct pause *p, const struct epoll_event *ev, int n)
 	int i;
 
 	for (i = 0; i < n; i++) {
+		p->tags |= 1U << ev[i].data.u32;
 		switch (ev[i].data.u32) {
 		case SHIM_TAG_BELL:
 			read_counter(v->doorbell[v->row]);
@@ -458,7 +462,7 @@ static int sleep_in_kernel(struct pause *p)
 	p->slept = true;
 	/* A look that had enough before the rings were empty: the queues tell of new frames only.
 	 */
-	if (shim_rings_pending(shim.view.ln))
+	if (!shim_self.stands_by && shim_rings_pending(shim.view.ln))
 		return 0;
 	us = sleep_time(p, &duty);
 	atomic_fetch_add_explicit(&shim.view.a->nr_sleeps, 1, memory_order_relaxed);
@@ -502,6 +506,7 @@ static int wait_on(struct pause *p, enum after after)
 
 	for (;; after = spins ? AFTER_SPIN : AFTER_SLEEP) {
 		p->kernel = false;
+		p->tags = 0;
 		spun = after == AFTER_SPIN;
 		spins = spun && spin(p);
 		if (!spun) {
@@ -515,6 +520,8 @@ static int wait_on(struct pause *p, enum after after)
 		if (spins || !spun)
 			spins = may_spin(&shim_self);
 		n = look(p, spins ? AFTER_SPIN : AFTER_SLEEP);
+		if (p->tags)
+			shim_waiter_woken(p->tags, n != 0);
 		if (n)
 			return n;
 		if (spun)

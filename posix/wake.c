@@ -12,6 +12,11 @@
  * makes something ready clears the bits and rings the member, or, in this process, calls
  * shim_wake_local(), which compares and writes eventfds. With nobody asleep that costs one load.
  *
+ * Of several threads only those should sleep on the queues that frames come for: one that a queue has
+ * woken for nothing FOR_OTHERS times in a row, like a server's that only accepts, stands by. It sleeps
+ * without the queues, until another process rings: then nobody here looked, but the keeper did, which is
+ * late by a nap at most.
+ *
  * Nothing here is held while asleep. The registry's mutex is taken with signals put off.
  */
 #include <pthread.h>
@@ -25,6 +30,7 @@
 #include "posix/wake.h"
 
 #define AWAKE_WAITS 64 /* waits in a row that did not sleep: the queues leave the internal set */
+#define FOR_OTHERS  64 /* wakes in a row that were: the thread stands by */
 
 #define NOT_OPEN .ep = LANE_NIL, .epfd = -1, .evfd = -1, .scratch = -1, .program_epfd = -1
 
@@ -139,8 +145,43 @@ void shim_waiter_sleeps(void)
 	struct shim_waiter *me = &shim_self;
 
 	me->nr_awake = 0;
-	if (!me->has_queues)
+	if (me->stands_by && shim.view.a->keeper_state == SHIM_KEEPER_GONE)
+		me->stands_by = false;
+	if (!me->has_queues && !me->stands_by)
 		set_queues(me, true);
+}
+
+/* Leaves the queues to the threads that do not stand by, and to the one that this one woke for them. False:
+ * there is none. */
+static bool hand_over(struct shim_waiter *me)
+{
+	struct shim_waiter *w;
+	bool taken = false;
+
+	hold();
+	for (w = registry; w; w = w->next) {
+		if (w == me->woke)
+			w->stands_by = false;
+		taken |= w != me && !w->stands_by;
+	}
+	let_go();
+	return taken;
+}
+
+void shim_waiter_woken(uint32_t tags, bool found)
+{
+	struct shim_waiter *me = &shim_self;
+
+	if (tags & 1U << SHIM_TAG_BELL)
+		me->stands_by = false;
+	if (found)
+		me->nr_for_others = 0;
+	if (found || !(tags & 1U << SHIM_TAG_QUEUE) || ++me->nr_for_others < FOR_OTHERS || !hand_over(me))
+		return;
+	me->nr_for_others = 0;
+	me->stands_by = true;
+	atomic_fetch_add_explicit(&shim.view.a->nr_stand_bys, 1, memory_order_relaxed);
+	set_queues(me, false);
 }
 
 void shim_waiter_awake(void)
@@ -370,6 +411,7 @@ void shim_wake_local(void)
 			continue;
 		if (atomic_compare_exchange_strong(&w->state, &armed, SHIM_WAITER_WOKEN)) {
 			shim_ring(w->evfd);
+			shim_self.woke = w;
 			atomic_fetch_add_explicit(&shim.view.a->nr_wakes, 1, memory_order_relaxed);
 		}
 	}

@@ -28,6 +28,9 @@ struct shim_waiter {
 	int epfd, evfd, scratch;
 	bool has_queues;
 	uint32_t nr_awake; /* waits since the last sleep */
+	uint32_t nr_for_others; /* times in a row that a queue woke it and it found nothing */
+	const struct shim_waiter *woke; /* whom it woke last; to be compared only */
+	_Atomic bool stands_by; /* sleeps without the queues: another thread looks after them */
 	int program_epfd;
 	uint32_t program_generation;
 	/* counted in the arena as */
@@ -52,6 +55,8 @@ bool shim_waiter_open(void);
 void shim_waiter_sleeps(void);
 /* A wait ended without a sleep. */
 void shim_waiter_awake(void);
+/* What woke this thread, by tag, and whether it found what it waits for then. */
+void shim_waiter_woken(uint32_t tags, bool found);
 /* The internal set holds 'epfd' of the program, -1: none. 0 or -errno. */
 int shim_waiter_program_epfd(int epfd);
 /* The internal set holds these through the scratch set, until shim_waiter_unpoll(). 0 or -errno. */

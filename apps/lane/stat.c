@@ -240,6 +240,7 @@ static void put_waiting(struct out *o, const struct shim_view *v)
 	out_number(o, "spinning", a->nr_spinning, "of them, spinning");
 	out_number(o, "sleeps", a->nr_sleeps, NULL);
 	out_number(o, "wakes", a->nr_wakes, NULL);
+	out_number(o, "stand_bys", a->nr_stand_bys, "threads that left the frames to others of their process");
 	out_number(o, "doorbells", a->nr_doorbells, "members woken by another member");
 	out_number(o, "deferred_kicks", a->nr_deferred, NULL);
 	out_number(o, "keeper_turns", a->nr_keeper_turns, "turns that no member took in time");

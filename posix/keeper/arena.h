@@ -214,7 +214,7 @@ struct shim_arena {
 	_Atomic uint32_t nr_spinning;
 	_Atomic uint64_t live_rows[SHIM_ROWS / 64];
 	_Atomic uint64_t fallbacks[SHIM_NR_FB];
-	_Atomic uint64_t nr_lock_contended, nr_sleeps, nr_wakes, nr_doorbells, nr_keeper_turns;
+	_Atomic uint64_t nr_lock_contended, nr_sleeps, nr_wakes, nr_stand_bys, nr_doorbells, nr_keeper_turns;
 	_Atomic uint32_t owner_died; /* times */
 	uint32_t nr_exec_held; /* listeners without a member, kept for a successor */
 	char keeper_error[256];	     /* last thing that went wrong, for `lane stat` */

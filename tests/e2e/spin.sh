@@ -1,5 +1,6 @@
 #!/bin/bash
-# spin.sh - waits spin only as the profile says, and never more of them than there are usable CPUs (posix.md 31)
+# spin.sh - waits spin only as the profile says, never more of them than there are usable CPUs, and sleep on frames
+# only where some are for them (posix.md 31)
 . "$(dirname "$(readlink -f "$0")")/lib.sh"
 
 port=7000
@@ -58,10 +59,24 @@ crowd()
 	[ "$most" -le 1 ]
 }
 
+# The thread that accepts leaves the frames to the one that they are for, and still accepts.
+acceptor()
+{
+	local n
+	server throughput 1 || return 1
+	in_c timeout 20 /usr/bin/python3 "$here/blocking_echo.py" --client "$S4" $port 200 || return 1
+	n=$(lane_stat stand_bys)
+	say "$n threads stand by"
+	[ "$n" -ge 1 ] || return 1
+	in_c timeout 20 /usr/bin/python3 "$here/blocking_echo.py" --client "$S4" $port 3
+}
+
 begin
 net_up
 case_ throughput-sleeps profile throughput 0 15
 case_ default-spins-briefly profile default 0 25
 case_ latency-spins profile latency 60 101
 case_ one-spinner-a-cpu crowd
+port=$((port + 1))
+case_ acceptor-stands-by acceptor
 end

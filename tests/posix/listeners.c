@@ -301,6 +301,59 @@ static void blocked_accept(void)
 	t_say("%s", t_about(t_now_ms() - t0, 100));
 }
 
+/* The worker's part: echoes on the first connection, then waits for other things than sockets. */
+static void *works(void *arg)
+{
+	const int *fd = arg; /* the connection, a pipe */
+	char c;
+
+	while (read(fd[0], &c, 1) == 1)
+		MUST(write(fd[0], &c, 1));
+	MUST(read(fd[1], &c, 1));
+	return NULL;
+}
+
+static void asks(int port)
+{
+	int s = t_connect(port);
+	char c = 'x';
+
+	for (int i = 0; i < 400; i++) {
+		MUST(write(s, &c, 1));
+		MUST(t_read_all(s, &c, 1));
+		usleep(100);
+	}
+	close(t_connect(port)); /* while the worker waits for more */
+	close(s);
+	t_sleep_ms(20);
+	for (int i = 0; i < 5; i++) {
+		close(t_connect(port)); /* and while it does not */
+		t_sleep_ms(5);
+	}
+	_exit(0);
+}
+
+/* A thread that only accepts, beside one that all the text is for. */
+static void beside_a_worker(void)
+{
+	int l = t_listen(8), p[2], fd[2];
+	pthread_t th;
+	pid_t pid;
+
+	MUST(pipe(p));
+	pid = (pid_t)MUST(fork());
+	if (!pid)
+		asks(t_port(l));
+	fd[0] = (int)MUST(accept(l, NULL, NULL));
+	fd[1] = p[0];
+	MUST(-pthread_create(&th, NULL, works, fd));
+	for (int i = 0; i < 6; i++)
+		close((int)MUST(accept(l, NULL, NULL)));
+	SHOW(waitpid(pid, NULL, 0) == pid);
+	MUST(write(p[1], "", 1));
+	SHOW(pthread_join(th, NULL));
+}
+
 static void many(void)
 {
 	static int c[300], s[300];
@@ -349,5 +402,5 @@ static void same_port_elsewhere(void)
 
 T_MAIN(T_CASE(names), T_CASE(dual_stack), T_CASE(backlog), T_CASE(refused), T_CASE(again),
        T_CASE(unbound), T_CASE(reset_in_queue), T_CASE(inherit), T_CASE(deferred),
-       T_CASE(shut_listener), T_CASE(binds), T_CASE(blocked_accept), T_CASE(many),
+       T_CASE(shut_listener), T_CASE(binds), T_CASE(blocked_accept), T_CASE(beside_a_worker), T_CASE(many),
        T_CASE(same_port_elsewhere))
