@@ -140,6 +140,20 @@ void shim_epoll_nest_sync(void)
 	let_go();
 }
 
+void shim_epoll_nest_seen(struct shim_local *e)
+{
+	struct shim_view *v = &shim.view;
+	bool ready;
+
+	hold();
+	if (e->index < v->nr_eps) {
+		ready = atomic_load(&v->eps[e->index].nr_ready_hint) != 0;
+		e->nest_set = !ready;
+		nest_set(e, ready);
+	}
+	let_go();
+}
+
 int shim_epoll_nest(struct shim_local *e)
 {
 	struct epoll_event ev = {.events = EPOLLIN, .data.u64 = SHIM_NEST_DATA};

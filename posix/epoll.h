@@ -15,5 +15,7 @@ int shim_epoll_nest(struct shim_local *e);
 /* Sets and clears the eventfds of nested sets by what is ready now. One load when there are none.
  */
 void shim_epoll_nest_sync(void);
+/* The same for one that was seen readable: it may have been rung besides, or read by another thread since. */
+void shim_epoll_nest_seen(struct shim_local *e);
 
 #endif

@@ -167,7 +167,7 @@ static void settle_nest(struct call *c)
 	shim_ep_is_ready(v, c->e->index);
 	shim_leave_quiet(v);
 	if (c->nest_seen)
-		c->e->nest_set = 1; /* it may have been rung besides shim_epoll_nest_sync() */
+		shim_epoll_nest_seen(c->e);
 	shim_epoll_nest_sync();
 }
 
