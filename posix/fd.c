@@ -86,7 +86,7 @@ static void push(struct shim_local *l)
 	uint64_t old = atomic_load(&free_list), new;
 
 	do {
-		l->next_free = (uint32_t)old;
+		__atomic_store_n(&l->next_free, (uint32_t)old, __ATOMIC_RELAXED);
 		new = ((old >> 32) + 1) << 32 | (l->nr + 1);
 	} while (!atomic_compare_exchange_weak(&free_list, &old, new));
 }
@@ -98,7 +98,9 @@ static struct shim_local *pop(void)
 	do {
 		if (!(uint32_t)old)
 			return NULL;
-		new = ((old >> 32) + 1) << 32 | object((uint32_t)old - 1)->next_free;
+		/* Of one that another thread has taken meanwhile it is anything: the number has changed then too. */
+		new = ((old >> 32) + 1) << 32 |
+		      __atomic_load_n(&object((uint32_t)old - 1)->next_free, __ATOMIC_RELAXED);
 	} while (!atomic_compare_exchange_weak(&free_list, &old, new));
 	return object((uint32_t)old - 1);
 }

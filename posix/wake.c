@@ -298,14 +298,14 @@ void shim_waiter_note(struct shim_view *v, const struct shim_wait *w)
 
 	for (i = 0; i < w->nr_socks && i < SHIM_WAITER_SOCKS; i++) {
 		s = shim_sock_at(v, w->socks[i]);
-		me->socks[i] = w->socks[i];
-		me->edges[i] = s ? s->edges : 0;
+		__atomic_store_n(&me->socks[i], w->socks[i], __ATOMIC_RELAXED);
+		__atomic_store_n(&me->edges[i], s ? s->edges : 0, __ATOMIC_RELAXED);
 	}
 	/* EPOLLEXCLUSIVE: who spins is there to be woken, in place of one who sleeps. */
 	if (ep && v->row >= 0)
 		ep->wait_rows |= shim_row_bit(v->row);
-	me->ep = ep ? w->ep : LANE_NIL;
-	me->nr_socks = w->nr_socks;
+	__atomic_store_n(&me->ep, ep ? w->ep : LANE_NIL, __ATOMIC_RELAXED);
+	__atomic_store_n(&me->nr_socks, w->nr_socks, __ATOMIC_RELAXED);
 }
 
 void shim_waiter_arm(struct shim_view *v, const struct shim_wait *w)
@@ -367,7 +367,7 @@ void shim_waiter_disarm(struct shim_view *v)
 		if (v && me->ep != LANE_NIL && !atomic_load_explicit(&nr_armed, memory_order_relaxed))
 			clear_bits(v, me);
 		if (v)
-			me->ep = LANE_NIL;
+			__atomic_store_n(&me->ep, LANE_NIL, __ATOMIC_RELAXED);
 		return;
 	}
 	was = atomic_exchange(&me->state, SHIM_WAITER_IDLE);
@@ -380,14 +380,15 @@ void shim_waiter_disarm(struct shim_view *v)
 bool shim_waiter_hit(const struct shim_waiter *me)
 {
 	struct shim_view *v = &shim.view;
-	uint32_t i;
+	uint32_t ep = __atomic_load_n(&me->ep, __ATOMIC_RELAXED), i, sock, was;
+	uint32_t nr = __atomic_load_n(&me->nr_socks, __ATOMIC_RELAXED);
 
-	if (me->ep < v->nr_eps &&
-	    atomic_load_explicit(&v->eps[me->ep].nr_ready_hint, memory_order_relaxed))
+	if (ep < v->nr_eps && atomic_load_explicit(&v->eps[ep].nr_ready_hint, memory_order_relaxed))
 		return true;
-	for (i = 0; i < me->nr_socks && i < SHIM_WAITER_SOCKS; i++) {
-		if (me->socks[i] < v->nr_socks && __atomic_load_n(&v->socks[me->socks[i]].edges,
-								  __ATOMIC_RELAXED) != me->edges[i])
+	for (i = 0; i < nr && i < SHIM_WAITER_SOCKS; i++) {
+		sock = __atomic_load_n(&me->socks[i], __ATOMIC_RELAXED);
+		was = __atomic_load_n(&me->edges[i], __ATOMIC_RELAXED);
+		if (sock < v->nr_socks && __atomic_load_n(&v->socks[sock].edges, __ATOMIC_RELAXED) != was)
 			return true;
 	}
 	return false;
@@ -407,7 +408,7 @@ void shim_wake_local(void)
 		armed = SHIM_WAITER_ARMED;
 		if (w == &shim_self || atomic_load(&w->state) != armed)
 			continue;
-		if (w->nr_socks <= SHIM_WAITER_SOCKS && !shim_waiter_hit(w))
+		if (__atomic_load_n(&w->nr_socks, __ATOMIC_RELAXED) <= SHIM_WAITER_SOCKS && !shim_waiter_hit(w))
 			continue;
 		if (atomic_compare_exchange_strong(&w->state, &armed, SHIM_WAITER_WOKEN)) {
 			shim_ring(w->evfd);
