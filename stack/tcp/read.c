@@ -271,6 +271,8 @@ int lane_tcp_read_oob(struct lane *ln, struct lane_tcp *pcb, uint8_t *byte, bool
 	if (lane_tcp_opts(ln, pcb)->oobinline || x->urg_state == LANE_URG_NONE ||
 	    x->urg_state == LANE_URG_READ)
 		return -EINVAL;
+	if (pcb->state == LANE_TCP_CLOSED && !(pcb->flags & LANE_TF_PEER_FIN))
+		return -ENOTCONN; /* it was reset: as Linux */
 	if (lane_seq_ge(x->urg_seq, pos + x->rcv_queued))
 		return -EAGAIN;
 	copy_out(ln, pcb, byte, x->urg_seq - pos, 1, NULL);

@@ -96,6 +96,13 @@ static uint32_t patience_ms(uint8_t max)
 	return total_ms;
 }
 
+/* The user time-out counts from the first probe or retransmission on (as Linux). */
+static void first_try(const struct lane *ln, const struct lane_tcp *pcb)
+{
+	if (lane_tcp_opts(ln, pcb)->user_timeout_us)
+		lane_tcp_x(ln, pcb)->start_ms = lane_now_ms(ln);
+}
+
 /* Nothing was acknowledged for so long: the user time-out (RFC 5482), or all retries used up. */
 static bool given_up(const struct lane *ln, const struct lane_tcp *pcb, uint8_t max)
 {
@@ -171,11 +178,14 @@ static void probe_timeout(struct lane *ln, struct lane_tcp *pcb)
 {
 	struct lane_tcp_x *x = lane_tcp_x(ln, pcb);
 	uint8_t max = max_retries(ln, pcb);
+	bool first = pcb->rto.nr_backoffs == 0; /* answers end the retries, not the closed window */
 
-	if (given_up(ln, pcb, max) || in_vain(ln, pcb, max)) {
+	if ((!first && given_up(ln, pcb, max)) || in_vain(ln, pcb, max)) {
 		give_up(ln, pcb);
 		return;
 	}
+	if (first)
+		first_try(ln, pcb);
 	x->retries++;
 	ln->st->stats.tcp_probes++;
 	lane_rto_backoff(&pcb->rto);
@@ -201,11 +211,13 @@ static void rtx_timeout(struct lane *ln, struct lane_tcp *pcb)
 			probe_timeout(ln, pcb);
 		return;
 	}
-	/* Once at least it is sent again, however short the user time-out (as Linux). */
+	/* Once at least it is sent again, however short the user time-out, which counts from then (as Linux). */
 	if (x->retries && given_up(ln, pcb, max)) {
 		give_up(ln, pcb);
 		return;
 	}
+	if (x->retries == 0)
+		first_try(ln, pcb);
 	x->retries++;
 	if (ln->st->cfg.mtu_probing && x->retries > ln->st->cfg.retries1)
 		lane_tcp_black_hole(ln, pcb);

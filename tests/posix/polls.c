@@ -163,6 +163,7 @@ static void priority(void)
 	close(fd[0]);
 	t_say("reset %s", t_poll(fd[1], POLLIN, 1000));
 	t_say("poll %s", t_poll(fd[1], POLLIN | POLLPRI, 0));
+	SHOW(recv(fd[1], &e, 1, MSG_OOB));
 }
 
 static void closed_peer(void)
