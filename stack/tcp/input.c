@@ -163,8 +163,13 @@ static bool at_sack_end(const struct lane *ln, const struct lane_tcp *pcb, uint3
 {
 	const struct lane_tcp_x *x = lane_tcp_x(ln, pcb);
 
-	return (pcb->flags & LANE_TF_SACK) && x->ooo_head != LANE_NIL &&
-	       lane_tcp_ooo_end(ln, pcb) == seq;
+	if (!(pcb->flags & LANE_TF_SACK))
+		return false;
+	/* A FIN that waits belongs to what was SACKed. */
+	if ((pcb->flags & LANE_TF_OOO_FIN) &&
+	    (x->ooo_head == LANE_NIL || lane_seq_ge(x->fin_seq, lane_tcp_ooo_end(ln, pcb))))
+		return seq == x->fin_seq + 1;
+	return x->ooo_head != LANE_NIL && lane_tcp_ooo_end(ln, pcb) == seq;
 }
 
 /* Second: RST, which must be exact (RFC 5961 3.2). */

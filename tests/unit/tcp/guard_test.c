@@ -278,6 +278,22 @@ static void test_flags__impossible(void **state)
 }
 
 /* The peer that resets behind text of which we miss the front; Linux takes that. */
+/* A FIN that waits is what came last. */
+static void test_rst__behind_a_waiting_fin(void **state)
+{
+	(void)state;
+	script_open(NULL);
+	script_accept("S 0 mss 1460 sackok");
+	script_in("F. 101 ack 1 len 100");
+	script_out(". 1 ack 1 sack 101-202");
+	script_in("R 201");
+	script_out(". 1 ack 1 sack 101-202");
+	script_in("R 202");
+	script_silent();
+	assert_int_equal(lane_tcp_read(s.ln, s.pcb, NULL, 1, false, 0, NULL), -ECONNRESET);
+	script_close();
+}
+
 static void test_rst__at_sack_end(void **state)
 {
 	(void)state;
@@ -504,6 +520,7 @@ int main(void)
 		cmocka_unit_test(test_challenge__rate_limited),
 		cmocka_unit_test(test_flags__impossible),
 		cmocka_unit_test(test_rst__at_sack_end),
+		cmocka_unit_test(test_rst__behind_a_waiting_fin),
 		cmocka_unit_test(test_persist),
 		cmocka_unit_test(test_sws__sender),
 		cmocka_unit_test(test_keepalive),
