@@ -26,6 +26,7 @@ class Flow:
         self.port, self.dport = PORT, None if script["active"] else listen_port
         self.iss, self.top, self.una, self.stamp = None, 0, 0, 0
         self.acked = 0  # una, and what ACKs beyond it covered
+        self.synack = None  # what its SYN-ACK acknowledged
         self.edge = None  # the right edge of the window that the server told
         self.scale, self.asked = 0, None
         self.box = world.boxes[ip] = queue.Queue()
@@ -125,13 +126,14 @@ class Flow:
         """Takes a segment; a line for what must be equal by itself."""
         names = "".join(n for bit, n in FLAGS if p.flags & bit)
         # Before the handshake's last ACK the kernel takes no echo but of a SYN-ACK: not of what may be a challenge.
-        idle = not self.script["active"] and self.top == 1 and not p.data and (p.ack - self.isn) & WORD == 1
+        idle = not self.script["active"] and self.top == 1 and not p.data and p.ack == self.synack
         if "ts" in p.opts and (p.flags & F.SYN or not idle):
             self.stamp = p.opts["ts"][0]
         if p.flags & F.RST:
             return f"{names} seq={self.rel(p.seq)} " + (
                 f"ack={(p.ack - self.isn) & WORD}" if p.flags & F.ACK else "")
         if p.flags & F.SYN:
+            self.synack = p.ack
             again = p.seq == self.iss
             if not again:
                 self.iss, self.top, self.una, self.acked = p.seq, 1, 1, 1
