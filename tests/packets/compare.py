@@ -163,7 +163,7 @@ def special(script, both, n, full):
         lines = [{re.sub(r"^(R.* seq=)\d+ end", r"\1end", w) for w in part} for part in lines]
         # A SYN-ACK that comes again tells the window of now.
         lines = [{re.sub(r"^(SA again.*) win=\d+", r"\1", w) for w in part} for part in lines]
-    if any(s[0] == "icmp" and s[1]["rest"] for s in script["steps"][:n]):
+    if any(s[0] == "icmp" and (s[1]["kind"], s[1]["code"]) in ((3, 4), (2, 0)) for s in script["steps"][:n]):
         # The kernel's MSS option follows the path's MTU, lane's the device's.
         lines = [{re.sub(r"^(SA .*)win=\d+ \[\('mss', \d+\)", r"\1", w) for w in part} for part in lines]
     if any(s.get("new") != t.get("new") for s, t in zip(*(x[1:n + 1] for x in both))):
