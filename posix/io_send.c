@@ -110,7 +110,7 @@ ssize_t shim_frames_get(struct shim_local *l, struct shim_frames *f, size_t want
 	struct lane_bufs *bs;
 	struct lane_tcp *pcb;
 	struct lane_buf *b;
-	size_t n, asked = want;
+	size_t n, got, asked = want;
 	ssize_t r;
 
 	f->n = 0;
@@ -129,13 +129,14 @@ ssize_t shim_frames_get(struct shim_local *l, struct shim_frames *f, size_t want
 		f->first = f->room;
 	if (want > st.snd_space)
 		want = st.snd_space;
-	n = (want + f->room - f->first + f->room - 1) / f->room;
+	n = want ? (want + f->room - f->first + f->room - 1) / f->room : 0;
 	for (n = n > SHIM_FRAMES ? SHIM_FRAMES : n; f->n < n && (b = lane_buf_alloc(bs));) {
 		b->owner = (uint8_t)(v->row + 1);
 		f->buf[f->n++] = b;
 	}
-	if (want > (size_t)f->n * f->room - (f->room - f->first))
-		want = f->n ? (size_t)f->n * f->room - (f->room - f->first) : 0;
+	got = f->n ? (size_t)f->n * f->room - (f->room - f->first) : 0;
+	if (want > got)
+		want = got;
 	if (want < asked && f->n < SHIM_FRAMES)
 		lane_tcp_want_space(v->ln, pcb);
 	r = want ? (ssize_t)want : -EAGAIN;

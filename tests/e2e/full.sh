@@ -28,11 +28,44 @@ many()
 	clear_ns
 }
 
+# wait_said TEXT: what refused_writes.py says, within 25 s.
+wait_said()
+{
+	local i
+	for ((i = 0; i < 500; i++)); do
+		grep -q "$1" "$lane_tmp/refused" && return 0
+		sleep 0.05
+	done
+	no "it never said $1: $(tail -n 1 "$lane_tmp/refused")"
+}
+
+frames_free()
+{
+	in_s "$LANE" stat -i "$if_s" | awk '$1 == "frames_free" { print $2 }'
+}
+
+# A write that is refused keeps no frame.
+refused()
+{
+	local before after
+	out=$lane_tmp/refused start "$ns_s" "$LANE" run --strict -i "$if_s" -- /usr/bin/python3 "$here/refused_writes.py" "$S4" 7001
+	wait_port "$ns_s" 7001 || return 1
+	start "$ns_c" /usr/bin/python3 -c "import socket, time; c = socket.create_connection(('$S4', 7001)); time.sleep(60)"
+	wait_said full || return 1
+	before=$(frames_free)
+	wait_said 'refused 4000' || return 1
+	after=$(frames_free)
+	say "$before frames were free, then $after"
+	[ "$before" -gt 0 ] && [ $((before - after)) -lt 100 ] || no "refused writes keep frames: $before, then $after" || return 1
+	clear_ns
+}
+
 begin
 ns_add "$ns" || exit 1
 case_ pcbs-run-out spill 50 101
 case_ all-at-once spill 2000 1
 net_up
+case_ refused-writes refused
 export LANE_MEMORY=8M
 for n in 50 500 2000; do
 	case_ "both-ends-$n" many "$n"
