@@ -21,6 +21,7 @@
 
 #include "posix/keeper/sys.h"
 #include "posix/shim.h"
+#include "posix/wake.h"
 
 #define LEAF_BITS 10
 #define LEAF_SIZE (1u << LEAF_BITS)
@@ -152,9 +153,20 @@ struct shim_local *shim_local_alloc(enum shim_kind kind)
 
 #ifdef __x86_64__
 
-/* libc knows its own threads; of others that clone(2) makes in this memory, clone.c does. */
+/* libc knows its own threads; others, that clone(2) or another libc (dlmopen) makes in this memory, are met here. */
+static void meet_thread(void)
+{
+	static atomic_flag met = ATOMIC_FLAG_INIT;
+
+	shim_self.met = true;
+	if (atomic_flag_test_and_set(&met))
+		shim.memory_shared = true;
+}
+
 static inline bool is_alone(void)
 {
+	if (shim_unlikely(!shim_self.met))
+		meet_thread();
 	return __libc_single_threaded && !shim.memory_shared;
 }
 

@@ -63,7 +63,7 @@ static void before(void)
 	shim_kick_deferred();
 	shim_sig_enter();
 	forking.member = atomic_load(&shim.state) == JOINED;
-	forking.threads = forking.member && !__libc_single_threaded;
+	forking.threads = forking.member && (!__libc_single_threaded || shim.memory_shared);
 	forking.row = -1;
 	if (forking.threads)
 		atomic_fetch_add(&nr_forks, 1);

@@ -240,13 +240,12 @@ static bool has_error(struct shim_local *l)
 	return st.err;
 }
 
-/* 'sent' bytes of the first buffer are. */
+/* 'sent' bytes of the first buffer are; the call began at 'mark'. */
 static ssize_t send_stream(struct shim_local *l, const struct iovec *iov, int iovcnt, int flags,
-			   size_t sent)
+			   size_t sent, const struct shim_sig_mark *mark)
 {
 	struct shim_cursor c = {.iov = iov, .n = iovcnt, .done = sent};
 	ssize_t r, total = shim_iov_total(iov, iovcnt);
-	struct shim_sig_mark mark = shim_sig_mark();
 	int64_t left, timeo = -1;
 	size_t want;
 	bool waited = false;
@@ -282,7 +281,7 @@ static ssize_t send_stream(struct shim_local *l, const struct iovec *iov, int io
 		waited = true;
 		left = shim_time_left(timeo, &start);
 		/* What was taken is told, also to a handler that restarts calls. */
-		if (shim_sig_ends(&mark, timeo < 0 && !sent))
+		if (shim_sig_ends(mark, timeo < 0 && !sent))
 			r = -EINTR;
 		else
 			r = left ? wait_writable(l, left, timeo < 0 && !sent) : -EAGAIN;
@@ -309,6 +308,7 @@ static bool is_simple(const struct iovec *iov, int iovcnt, int flags)
 
 ssize_t shim_sock_send(struct shim_local *l, const struct iovec *iov, int iovcnt, int flags)
 {
+	struct shim_sig_mark mark = shim_sig_mark();
 	ssize_t r = 0;
 
 	if (shim_unlikely(l->dgram))
@@ -325,5 +325,5 @@ ssize_t shim_sock_send(struct shim_local *l, const struct iovec *iov, int iovcnt
 		if (r < 0)
 			return r;
 	}
-	return send_stream(l, iov, iovcnt, flags, r > 0 ? (size_t)r : 0);
+	return send_stream(l, iov, iovcnt, flags, r > 0 ? (size_t)r : 0, &mark);
 }

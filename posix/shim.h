@@ -96,7 +96,7 @@ struct shim {
 	int nr_cpus;		/* usable: affinity mask and cgroup quota */
 	_Atomic bool uses_uring; /* io_uring: its sockets stay with the kernel */
 	_Atomic int pid;	/* to tell a child of a raw fork */
-	_Atomic bool memory_shared; /* clone(2) made a thread of its own: libc does not know */
+	_Atomic bool memory_shared; /* there is, or was, a thread that libc may not know */
 	_Atomic bool other_netns; /* it went to another network namespace: new sockets are the kernel's */
 	_Atomic uint32_t denied; /* SHIM_NO_*: by a filter of system calls (seccomp.c) */
 };

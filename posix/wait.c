@@ -229,7 +229,8 @@ static bool spin_until(struct pause *p, struct shim_waiter *me)
 		if (!seen || !endless)
 			now_us = spin_now_us(me, now_us);
 		if (seen) {
-			p->hit_us = now_us;
+			/* A handler may have run since. */
+			p->hit_us = shim_sig.nr_run == p->nr_run ? now_us : 0;
 			return true;
 		}
 		if (now_us >= p->deadline_us || now_us >= p->timer_us)

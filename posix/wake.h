@@ -19,6 +19,7 @@ struct shim_waiter {
 	struct shim_waiter *next, *prev; /* registry */
 	_Atomic uint32_t state;          /* enum shim_waiter_state */
 	bool registered;
+	bool met; /* fd.c has counted it */
 	/* what it waits for, or waited for last */
 	uint32_t ep; /* LANE_NIL; its bit there is set until the next look that finds something */
 	uint32_t nr_socks;

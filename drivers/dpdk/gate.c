@@ -8,7 +8,8 @@
  * pays no barrier for it: the thread makes one for both sides, by membarrier(2).
  *
  * Closing such a port, or EAL, leaves in EAL's list what is freed or unmapped (the listener's handle). The thread
- * that goes through the list is stopped before, for good.
+ * that goes through the list is stopped before, for good: so ports are closed with the last of them, and none can be
+ * opened behind that.
  */
 #include <errno.h>
 #include <linux/membarrier.h>
@@ -90,7 +91,6 @@ static int start_turns(void)
 		return 0;
 	fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
 	if (fd < 0 || timerfd_settime(fd, 0, &(struct itimerspec){look, look}, NULL) < 0 ||
-	    syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) < 0 ||
 	    sem_init(&gate.stopped, 0, 0) < 0) {
 		r = -errno;
 	} else {
@@ -117,13 +117,23 @@ int lane_dpdk_gate_add(struct lane_dpdk_port *p)
 
 	if (strcmp(p->info.driver, "net_memif") != 0)
 		return 0;
-	r = start_turns();
+	if (__atomic_load_n(&gate.stop, __ATOMIC_ACQUIRE))
+		return -ESHUTDOWN;
+	r = syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) < 0 ? -errno : start_turns();
 	if (r < 0)
 		return r;
 	p->gate = &gate.open;
 	p->next_gated = gate.first;
 	__atomic_store_n(&gate.first, p, __ATOMIC_RELEASE);
 	return 0;
+}
+
+static bool wait_stopped(const struct timespec *until)
+{
+	while (sem_timedwait(&gate.stopped, until) < 0)
+		if (errno != EINTR)
+			return false;
+	return true;
 }
 
 bool lane_dpdk_gate_stop(void)
@@ -136,5 +146,19 @@ bool lane_dpdk_gate_stop(void)
 	clock_gettime(CLOCK_REALTIME, &until);
 	until.tv_sec++;
 	/* And for who asks again. */
-	return sem_timedwait(&gate.stopped, &until) == 0 && sem_post(&gate.stopped) == 0;
+	return wait_stopped(&until) && sem_post(&gate.stopped) == 0;
+}
+
+struct lane_dpdk_port *lane_dpdk_gate_close(struct lane_dpdk_port *p)
+{
+	struct lane_dpdk_port *first = gate.first;
+
+	p->closed = true;
+	for (p = first; p; p = p->next_gated)
+		if (!p->closed)
+			return NULL;
+	if (!lane_dpdk_gate_stop())
+		return NULL;
+	gate.first = NULL;
+	return first;
 }

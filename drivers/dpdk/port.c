@@ -265,6 +265,8 @@ static int start(struct lane_dpdk_port *p, const struct rte_eth_dev_info *di, ch
 	if (p->forks)
 		lane_dpdk_quiet(p);
 	r = lane_dpdk_gate_add(p);
+	if (r == -ESHUTDOWN)
+		return complain(err, "the last memif port was closed, and EAL serves no other in this process", r);
 	if (r < 0)
 		return complain(err, "taking turns with EAL's interrupt thread", r);
 	r = rte_eth_dev_start(p->id);
@@ -293,18 +295,8 @@ static int start(struct lane_dpdk_port *p, const struct rte_eth_dev_info *di, ch
 
 /* ---- its end ---- */
 
-static void close_port(struct lane_dpdk_port *p)
+static void close_device(struct lane_dpdk_port *p)
 {
-	for (uint16_t i = 0; i < p->nr_queues; i++) {
-		if (!p->queue[i])
-			continue;
-		lane_dpdk_unstage(p->queue[i]);
-		lane_dpdk_wait_close(p->queue[i]);
-		if (p->queue[i]->here)
-			munmap((void *)(uintptr_t)p->queue[i]->here, sysconf(_SC_PAGESIZE));
-	}
-	if (p->gate && !lane_dpdk_gate_stop())
-		return; /* it ends with the process */
 	if (p->started)
 		rte_eth_dev_stop(p->id);
 	/* The frames in its rings come back. */
@@ -316,6 +308,24 @@ static void close_port(struct lane_dpdk_port *p)
 		rte_free(p->queue[i]);
 	}
 	rte_free(p);
+}
+
+static void close_port(struct lane_dpdk_port *p)
+{
+	struct lane_dpdk_port *next;
+
+	for (uint16_t i = 0; i < p->nr_queues; i++) {
+		if (!p->queue[i])
+			continue;
+		lane_dpdk_unstage(p->queue[i]);
+		lane_dpdk_wait_close(p->queue[i]);
+		if (p->queue[i]->here)
+			munmap((void *)(uintptr_t)p->queue[i]->here, sysconf(_SC_PAGESIZE));
+	}
+	for (p = p->gate ? lane_dpdk_gate_close(p) : p; p; p = next) {
+		next = p->next_gated;
+		close_device(p);
+	}
 }
 
 void lane_dpdk_queue_close(struct lane_queue *lq)

@@ -25,6 +25,7 @@ struct lane_dpdk_port {
 	bool forks; /* lane_dpdk_config.forks */
 	const uint32_t *gate; /* 0: nobody may call the PMD now; NULL: it needs no gate */
 	struct lane_dpdk_port *next_gated;
+	bool closed; /* behind a gate: its queues are */
 	struct lane_dpdk_queue *queue[LANE_QUEUES_MAX];
 };
 
@@ -81,8 +82,10 @@ static inline bool lane_dpdk_is_here(const struct lane_dpdk_queue *q)
 }
 
 /* ---- gate.c ---- */
-/* Puts a port whose PMD needs it behind the gate, before anybody polls it. 0 or -errno. */
+/* Puts a port whose PMD needs it behind the gate, before anybody polls it. 0 or -errno; -ESHUTDOWN: it is too late. */
 int lane_dpdk_gate_add(struct lane_dpdk_port *p);
+/* A port behind the gate, whose queues are closed. All such ports, to be closed now, if it is the last; else NULL. */
+struct lane_dpdk_port *lane_dpdk_gate_close(struct lane_dpdk_port *p);
 /* Stops EAL's interrupt thread for good; false: it did not answer within a second. */
 bool lane_dpdk_gate_stop(void);
 /* Asked before the PMD is called with what its peer may take away; false: not now. Then lane_dpdk_leave(). */

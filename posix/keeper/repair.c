@@ -35,6 +35,16 @@ static void sock_drop_pcb(struct shim_view *v, const struct shim_sock *s, uint32
 	}
 }
 
+/* Who died while it counted itself left the sum and its row's share apart. */
+static void repair_spinning(struct shim_view *v)
+{
+	uint32_t sum = 0;
+
+	for (int i = 0; i < SHIM_ROWS; i++)
+		sum += atomic_load(&v->a->row[i].nr_spinning);
+	atomic_store(&v->a->nr_spinning, sum);
+}
+
 static void repair_socks(struct shim_view *v)
 {
 	struct shim_arena *a = v->a;
@@ -144,6 +154,7 @@ void shim_repair(struct shim_view *v)
 	repair_socks(v);
 	repair_eps(v);
 	repair_watches(v);
+	repair_spinning(v);
 	/* Whoever sleeps on a sock looks for itself. */
 	for (i = 0; i < v->nr_socks; i++)
 		v->wakes |= v->socks[i].wait_rows;

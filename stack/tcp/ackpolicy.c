@@ -31,12 +31,18 @@ void lane_tcp_ack_carried(struct lane *ln, struct lane_tcp *pcb)
 		pcb->pingpong = 1;
 }
 
-/* In a dialogue the answer is to carry it, however short the round trip is: nobody waits for it. */
-static uint32_t delay_us(const struct lane_tcp *pcb)
+/*
+ * In a dialogue the answer is to carry it, however short the round trip is: nobody waits for it, but for a peer whose
+ * time-outs may be as short as ours (as Linux).
+ */
+static uint32_t delay_us(const struct lane *ln, const struct lane_tcp *pcb)
 {
-	uint32_t d = pcb->pingpong ? 0 : pcb->rto.srtt_us / 4;
+	uint32_t d = pcb->pingpong ? 0 : pcb->rto.srtt_us / 4, rto_min_us = ln->st->cfg.rto_min_us;
 
-	return d && d < LANE_DACK_MAX_US ? d : LANE_DACK_MAX_US;
+	d = d && d < LANE_DACK_MAX_US ? d : LANE_DACK_MAX_US;
+	if (d + LANE_WHEEL_TICK_US > rto_min_us)
+		d = rto_min_us > LANE_WHEEL_TICK_US ? rto_min_us - LANE_WHEEL_TICK_US : 0;
+	return d;
 }
 
 /* So much unacknowledged text is ACKed at once: two full segments, or a part of a small window. */
@@ -75,7 +81,7 @@ void lane_tcp_ack_text(struct lane *ln, struct lane_tcp *pcb, uint32_t len, bool
 		/* The flush knows whether text of ours has carried it. */
 		lane_tcp_want_output(ln, pcb);
 		/* As lane_tcp_arm() while output is due. */
-		x->due_ms[LANE_TT_DACK] = now + delay_us(pcb) / 1000 + 1;
+		x->due_ms[LANE_TT_DACK] = now + delay_us(ln, pcb) / 1000 + 1;
 		pcb->armed |= 1U << LANE_TT_DACK;
 	}
 }

@@ -228,7 +228,7 @@ void lane_tcp_get_info(const struct lane *ln, const struct lane_tcp *pcb, struct
 		.probes = pcb->keep_probes,
 		.backoff = pcb->rto.nr_backoffs,
 		.snd_wscale = pcb->snd_wscale,
-		.rcv_wscale = pcb->rcv_wscale,
+		.rcv_wscale = pcb->flags & LANE_TF_WSCALE ? pcb->rcv_wscale : 0,
 		.ts_ok = !!(pcb->flags & LANE_TF_TS),
 		.sack_ok = !!(pcb->flags & LANE_TF_SACK),
 		.wscale_ok = !!(pcb->flags & LANE_TF_WSCALE),

@@ -119,13 +119,13 @@ void lane_tcp_disconnect(struct lane *ln, struct lane_tcp *pcb)
 	uint32_t keep = pcb->flags & (LANE_TF_USED | LANE_TF_OUTPUT | LANE_TF_EVENTS |
 				      LANE_TF_RCVBUF_SET | LANE_TF_SNDBUF_SET);
 	uint16_t opts = pcb->opts; /* its hold on them goes on */
-	bool opening = pcb->state == LANE_TCP_SYN_SENT;
+	bool reset = pcb->state > LANE_TCP_LISTEN && pcb->state != LANE_TCP_TIME_WAIT;
 
 	lane_tcp_work(ln, pcb);
 	if (pcb->state == LANE_TCP_LISTEN)
 		lane_tcp_listen_stop(ln, pcb);
 	/* As Linux: reset what is not closed both ways. */
-	if (pcb->state >= LANE_TCP_SYN_RECEIVED && pcb->state != LANE_TCP_TIME_WAIT)
+	if (reset && pcb->state != LANE_TCP_SYN_SENT)
 		lane_tcp_xmit_rst(ln, pcb);
 	lane_tcp_unqueue(ln, pcb);
 	lane_tcp_detach(ln, pcb);
@@ -139,5 +139,5 @@ void lane_tcp_disconnect(struct lane *ln, struct lane_tcp *pcb)
 	pcb->out_next = out_next;
 	pcb->ev_next = ev_next;
 	pcb->opts = opts;
-	pcb->err = opening ? ECONNRESET : 0; /* as Linux */
+	pcb->err = reset ? ECONNRESET : 0; /* as Linux: until it connects again */
 }

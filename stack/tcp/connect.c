@@ -120,8 +120,6 @@ void lane_tcp_take_syn(struct lane *ln, struct lane_tcp *pcb, const struct lane_
 	if ((o->have & LANE_OPT_WSCALE) && cfg->window_scaling) {
 		pcb->flags |= LANE_TF_WSCALE;
 		pcb->snd_wscale = o->wscale < 14 ? o->wscale : 14;
-	} else {
-		pcb->rcv_wscale = 0;
 	}
 	if ((o->have & LANE_OPT_TS) && cfg->timestamps) {
 		pcb->flags |= LANE_TF_TS;
@@ -322,6 +320,7 @@ int lane_tcp_connect(struct lane *ln, struct lane_tcp *pcb, const struct lane_ep
 		pcb->state = LANE_TCP_CLOSED;
 		return -EADDRNOTAVAIL;
 	}
+	pcb->err = pcb->soft_err = 0; /* of what was here before */
 	lane_tcp_claim(ln, pcb, LANE_CLAIM_ANY);
 	ln->st->stats.tcp_connects++;
 	if (iss == 0)

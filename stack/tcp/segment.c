@@ -270,7 +270,7 @@ bool lane_tcp_xmit_syn(struct lane *ln, struct lane_tcp *pcb)
 	/* All that our SYN offered, in the answer to the peer's, too (as Linux). */
 	if (cfg->window_scaling) {
 		info.opts.have |= LANE_OPT_WSCALE;
-		info.opts.wscale = lane_tcp_pick_wscale(ln, pcb);
+		info.opts.wscale = pcb->rcv_wscale;
 	}
 	if (cfg->timestamps)
 		lane_tcp_put_ts(ln, pcb, &info.opts);

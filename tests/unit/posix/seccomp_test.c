@@ -16,7 +16,6 @@
 #include "posix/wake.h"
 
 /* What the file calls when a program is joined, which this is not. */
-_Thread_local struct shim_waiter shim_self;
 
 bool shim_waiter_open(void)
 {

@@ -4,11 +4,13 @@
  * Weak, so that a test links the file it is about and replaces what it looks at.
  */
 #include "posix/sock.h"
+#include "posix/wake.h"
 
 #define WEAK __attribute__((weak))
 
 WEAK struct shim shim = {.anchor = -1, .scratch = -1};
 _Thread_local struct shim_sig_self shim_sig;
+_Thread_local struct shim_waiter shim_self;
 
 WEAK void shim_sig_run_pending(void)
 {

@@ -30,6 +30,72 @@ static void test_active__peer_without_options(void **state)
 	script_close();
 }
 
+static void set_rcvbuf(uint32_t bytes)
+{
+	struct lane_tcp_opts_set o;
+
+	lane_tcp_get_opts(s.ln, s.pcb, &o);
+	o.rcvbuf = bytes;
+	assert_int_equal(lane_tcp_set_opts(s.ln, s.pcb, &o), 0);
+}
+
+/* The peer scales by the last SYN that it saw: all offer what the first one did. */
+static void test_active__buffer_set_between_syns(void **state)
+{
+	uint8_t scale;
+
+	(void)state;
+	script_open(NULL);
+	script_connect(NULL);
+	scale = s.last.opts.wscale;
+	assert_true(scale > 0);
+	set_rcvbuf(65536);
+	script_until_out(3000);
+	script_out("S 0");
+	assert_int_equal(s.last.opts.wscale, scale);
+	script_in("S. 0 ack 1 win 8000 mss 1000 ws 2 ts 77:0 sackok");
+	script_out(". 1 ack 1");
+	assert_int_equal(s.last.wnd, (s.pcb->rcv_adv - s.pcb->rcv_nxt) >> scale);
+	script_close();
+}
+
+static void connect_again(void)
+{
+	struct lane_ep local = {.port = 0}, remote = {script_ip(2), SCRIPT_PEER};
+
+	assert_int_equal(lane_tcp_connect(s.ln, s.pcb, &local, &remote), 0);
+	script_flush();
+	script_out("S 0");
+	script_in("S. 0 ack 1 win 8000 mss 1000 ws 2 ts 77:0 sackok");
+	script_out(". 1 ack 1");
+}
+
+/* As Linux: who is reset by shutdown or disconnect says so, until he connects again. */
+static void test_active__errors_end_with_connect(void **state)
+{
+	struct lane_tcp_status st;
+
+	(void)state;
+	script_open(NULL);
+	script_connect(NULL);
+	assert_int_equal(lane_tcp_shutdown(s.ln, s.pcb, true, true), 0);
+	lane_tcp_get_status(s.ln, s.pcb, &st);
+	assert_int_equal(st.err, ECONNRESET);
+	script_flush();
+	script_skip();
+	connect_again();
+	script_write(1);
+	script_out("P. 1 ack 1 len 1");
+	lane_tcp_disconnect(s.ln, s.pcb);
+	assert_int_equal(lane_tcp_take_error(s.ln, s.pcb), ECONNRESET);
+	script_flush();
+	script_skip();
+	connect_again();
+	script_write(1);
+	script_out("P. 1 ack 1 len 1");
+	script_close();
+}
+
 static void test_active__refused(void **state)
 {
 	(void)state;
@@ -189,6 +255,8 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_active__options),
 		cmocka_unit_test(test_active__peer_without_options),
+		cmocka_unit_test(test_active__buffer_set_between_syns),
+		cmocka_unit_test(test_active__errors_end_with_connect),
 		cmocka_unit_test(test_active__refused),
 		cmocka_unit_test(test_active__bad_ack_is_reset),
 		cmocka_unit_test(test_active__many_bad_acks),

@@ -541,7 +541,7 @@ static void test_untake__after_disconnect(void **state)
 	lane_tcp_disconnect(s.ln, s.pcb);
 	lane_tcp_untake(s.ln, s.pcb, b, 1);
 	script_flush();
-	assert_int_equal(lane_tcp_read(s.ln, s.pcb, NULL, 100, false, 0, NULL), -ENOTCONN);
+	assert_int_equal(lane_tcp_read(s.ln, s.pcb, NULL, 100, false, 0, NULL), -ECONNRESET);
 	script_close();
 }
 

@@ -140,6 +140,29 @@ static void test_ack__pingpong_of_a_short_rtt(void **state)
 	script_close();
 }
 
+static void low_rto(struct lane_config *cfg)
+{
+	cfg->rto_min_us = 5000;
+}
+
+/* Where time-outs may be short, no ACK is later than they are. */
+static void test_ack__pingpong_of_a_short_rto(void **state)
+{
+	(void)state;
+	script_open(low_rto);
+	script_accept("S 0 mss 1000");
+	script_in("P. 1 ack 1 len 10");
+	script_out(". 1 ack 11");
+	script_write(10);
+	script_out("P. 1 ack 11 len 10");
+	script_in("P. 11 ack 11 len 10");
+	script_silent();
+	assert_in_range(script_until_out(50), 3, 5);
+	script_out(". 11 ack 21");
+	script_read(20);
+	script_close();
+}
+
 /* RFC 2018 4: the latest block first, the others as they came; a FIN belongs to its block. */
 static void test_ooo__sack_latest_first(void **state)
 {
@@ -549,6 +572,7 @@ int main(void)
 		cmocka_unit_test(test_ack__delayed),
 		cmocka_unit_test(test_ack__pingpong),
 		cmocka_unit_test(test_ack__pingpong_of_a_short_rtt),
+		cmocka_unit_test(test_ack__pingpong_of_a_short_rto),
 		cmocka_unit_test(test_ooo__sack_latest_first),
 		cmocka_unit_test(test_ooo__sack_and_fill),
 		cmocka_unit_test(test_ooo__overlaps),
