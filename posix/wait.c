@@ -278,8 +278,10 @@ void shim_spin_is_over(void)
 static bool spin(struct pause *p)
 {
 	struct shim_waiter *me = &shim_self;
-	bool worth = spin_until(p, me);
+	bool worth;
 
+	shim_waiter_watches();
+	worth = spin_until(p, me);
 	me->misses = worth ? 0 : me->misses + 1;
 	if (worth)
 		calm_keeper(me);
@@ -347,20 +349,23 @@ static bool timer_is_mine(uint64_t timer_us, uint64_t now_us)
 }
 
 /* How long to sleep, in us; < 0: until woken. Takes the duty for the lane's timer if nobody has it.
- * Frames that the last kick left in a ring are kicked by the next look.
+ * Frames that the last kick left in a ring are kicked by the next look. Without the queues
+ * in its set, because it stands by, or had none when the sandbox closed, a thread looks now and then.
  */
 static int64_t sleep_time(const struct pause *p, bool *duty)
 {
-	bool left = shim_kick_left_frames(shim.view.ln, UINT32_MAX);
+	uint64_t most = shim_self.has_queues ? 0 : KEEPER_SLEEP_US;
 	struct shim_waiter *none = NULL;
 	uint64_t until = p->deadline_us, now_us;
 
 	*duty = false;
-	if (until == UINT64_MAX && p->timer_us == UINT64_MAX && !left)
+	if (shim_kick_left_frames(shim.view.ln, UINT32_MAX))
+		most = RETRY_KICK_US;
+	if (until == UINT64_MAX && p->timer_us == UINT64_MAX && !most)
 		return -1;
 	now_us = shim_now_us();
-	if (left && until > now_us + RETRY_KICK_US)
-		until = now_us + RETRY_KICK_US;
+	if (most && until > now_us + most)
+		until = now_us + most;
 	if (p->timer_us < until && timer_is_mine(p->timer_us, now_us)) {
 		*duty = atomic_compare_exchange_strong(&timer_duty, &none, &shim_self) ||
 			none == &shim_self;
@@ -521,8 +526,8 @@ static int wait_on(struct pause *p, enum after after)
 		if (spins || !spun)
 			spins = may_spin(&shim_self);
 		n = look(p, spins ? AFTER_SPIN : AFTER_SLEEP);
-		if (p->tags)
-			shim_waiter_woken(p->tags, n != 0);
+		if (!spun)
+			shim_waiter_woken(p->tags, n || p->kernel);
 		if (n)
 			return n;
 		if (spun)

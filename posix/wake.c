@@ -13,9 +13,10 @@
  * shim_wake_local(), which compares and writes eventfds. With nobody asleep that costs one load.
  *
  * Of several threads only those should sleep on the queues that frames come for: one that a queue has
- * woken for nothing FOR_OTHERS times in a row, like a server's that only accepts, stands by. It sleeps
- * without the queues, until another process rings: then nobody here looked, but the keeper did, which is
- * late by a nap at most.
+ * woken FOR_OTHERS times in a row only to wake another, like a server's that only accepts, stands by if
+ * another sleeps on them. It sleeps without the queues, until another process rings: then nobody here
+ * looked, but the keeper did, which is late by a nap at most. It relies on nobody for more: it looks when
+ * KEEPER_SLEEP_US are over, and takes the queues again if no other thread has begun to watch them since.
  *
  * Nothing here is held while asleep. The registry's mutex is taken with signals put off.
  */
@@ -39,6 +40,7 @@ _Thread_local struct shim_waiter shim_self = {NOT_OPEN};
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static struct shim_waiter *registry;
 static _Atomic uint32_t nr_armed;
+static _Atomic uint32_t nr_watches; /* sleeps on the queues, and spins, that began */
 static _Atomic uint32_t epfd_generation;
 static pthread_key_t exit_key;
 static pthread_once_t exit_once = PTHREAD_ONCE_INIT;
@@ -76,9 +78,31 @@ static void close_fds(struct shim_waiter *w)
 	w->has_queues = false;
 }
 
+/* Under the mutex. Another thread sleeps on the queues, or is being woken from that. */
+static bool watched_by_others(const struct shim_waiter *me)
+{
+	const struct shim_waiter *w;
+
+	for (w = registry; w; w = w->next)
+		if (w != me && !w->stands_by && w->has_queues &&
+		    atomic_load(&w->state) != SHIM_WAITER_IDLE)
+			return true;
+	return false;
+}
+
+/* Under the mutex. It takes the queues before it sleeps on: it is woken if it may be asleep. */
+static void put_back(struct shim_waiter *w)
+{
+	uint32_t armed = SHIM_WAITER_ARMED;
+
+	if (atomic_exchange(&w->stands_by, false) &&
+	    atomic_compare_exchange_strong(&w->state, &armed, SHIM_WAITER_WOKEN))
+		shim_ring(w->evfd);
+}
+
 static void at_thread_exit(void *arg)
 {
-	struct shim_waiter *me = arg;
+	struct shim_waiter *me = arg, *w;
 
 	shim_kick_deferred();
 	shim_spin_is_over();
@@ -91,6 +115,8 @@ static void at_thread_exit(void *arg)
 	if (me->next)
 		me->next->prev = me->prev;
 	me->registered = false;
+	for (w = watched_by_others(me) ? NULL : registry; w; w = w->next)
+		put_back(w);
 	let_go();
 	close_fds(me);
 }
@@ -140,6 +166,11 @@ static void set_queues(struct shim_waiter *me, bool in)
 	me->has_queues = in;
 }
 
+void shim_waiter_watches(void)
+{
+	atomic_fetch_add_explicit(&nr_watches, 1, memory_order_relaxed);
+}
+
 void shim_waiter_sleeps(void)
 {
 	struct shim_waiter *me = &shim_self;
@@ -147,39 +178,55 @@ void shim_waiter_sleeps(void)
 	me->nr_awake = 0;
 	if (me->stands_by && shim.view.a->keeper_state == SHIM_KEEPER_GONE)
 		me->stands_by = false;
-	if (!me->has_queues && !me->stands_by)
+	me->woke = NULL;
+	if (me->stands_by)
+		return;
+	shim_waiter_watches();
+	if (!me->has_queues)
 		set_queues(me, true);
 }
 
-/* Leaves the queues to the threads that do not stand by, and to the one that this one woke for them. False:
- * there is none. */
+/* Leaves the queues to the others. If none watches them the one that this one woke, should it stand by, is
+ * put back first, and this one keeps them until it wakes it again. */
 static bool hand_over(struct shim_waiter *me)
 {
 	struct shim_waiter *w;
-	bool taken = false;
 
 	hold();
-	for (w = registry; w; w = w->next) {
+	me->stands_by = watched_by_others(me);
+	for (w = me->stands_by ? NULL : registry; w; w = w->next)
 		if (w == me->woke)
-			w->stands_by = false;
-		taken |= w != me && !w->stands_by;
-	}
+			put_back(w);
 	let_go();
-	return taken;
+	return me->stands_by;
+}
+
+/* Ends the standing by unless another thread has begun to watch since this one asked last. */
+static void still_stands_by(struct shim_waiter *me, bool rung)
+{
+	uint32_t watches = atomic_load_explicit(&nr_watches, memory_order_relaxed);
+
+	if (rung || watches == me->watches_seen)
+		me->stands_by = false;
+	me->watches_seen = watches;
 }
 
 void shim_waiter_woken(uint32_t tags, bool found)
 {
 	struct shim_waiter *me = &shim_self;
 
-	if (tags & 1U << SHIM_TAG_BELL)
-		me->stands_by = false;
+	if (me->stands_by) {
+		still_stands_by(me, tags & 1U << SHIM_TAG_BELL);
+		return;
+	}
 	if (found)
 		me->nr_for_others = 0;
-	if (found || !(tags & 1U << SHIM_TAG_QUEUE) || ++me->nr_for_others < FOR_OTHERS || !hand_over(me))
+	if (found || tags != 1U << SHIM_TAG_QUEUE || !me->woke)
+		return;
+	if (++me->nr_for_others < FOR_OTHERS || !hand_over(me))
 		return;
 	me->nr_for_others = 0;
-	me->stands_by = true;
+	me->watches_seen = atomic_load_explicit(&nr_watches, memory_order_relaxed);
 	atomic_fetch_add_explicit(&shim.view.a->nr_stand_bys, 1, memory_order_relaxed);
 	set_queues(me, false);
 }

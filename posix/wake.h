@@ -27,11 +27,12 @@ struct shim_waiter {
 	/* its internal epoll set, made at the first sleep: queues, doorbell, own eventfd, and what
 	 * of the program's it sleeps on: an epoll set, or a poll array through 'scratch' */
 	int epfd, evfd, scratch;
-	bool has_queues;
+	_Atomic bool has_queues;
 	uint32_t nr_awake; /* waits since the last sleep */
-	uint32_t nr_for_others; /* times in a row that a queue woke it and it found nothing */
-	const struct shim_waiter *woke; /* whom it woke last; to be compared only */
+	uint32_t nr_for_others; /* times in a row that a queue woke it, and it another thread */
+	const struct shim_waiter *woke; /* whom it woke last since its last sleep; to be compared only */
 	_Atomic bool stands_by; /* sleeps without the queues: another thread looks after them */
+	uint32_t watches_seen;  /* by all threads, when it last looked whether one does */
 	int program_epfd;
 	uint32_t program_generation;
 	/* counted in the arena as */
@@ -54,9 +55,11 @@ extern _Thread_local struct shim_waiter shim_self
 bool shim_waiter_open(void);
 /* The thread is about to sleep: its internal set, which is open, holds the queues. */
 void shim_waiter_sleeps(void);
+/* This thread begins to look at the queues itself, or to sleep on them. */
+void shim_waiter_watches(void);
 /* A wait ended without a sleep. */
 void shim_waiter_awake(void);
-/* What woke this thread, by tag, and whether it found what it waits for then. */
+/* A sleep is over: what ended it, by tag (0: the time), and whether the thread found what it waits for. */
 void shim_waiter_woken(uint32_t tags, bool found);
 /* The internal set holds 'epfd' of the program, -1: none. 0 or -errno. */
 int shim_waiter_program_epfd(int epfd);

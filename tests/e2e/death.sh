@@ -76,6 +76,29 @@ kill_keeper()
 	all_gone 3
 }
 
+# The thread that accepts stands by: with the keeper dead, and the thread that watched gone to other things, nobody
+# tells it of frames, and it still accepts.
+kill_keeper_beside()
+{
+	local server client i k
+	LANE_PROFILE=throughput lane_start 7000 taskset -c 0 /usr/bin/python3 "$here/blocking_echo.py" "$S4" 7000 8 || return 1
+	server=$pid
+	out=$lane_tmp/park start "$ns_c" timeout 90 /usr/bin/python3 "$here/blocking_echo.py" --park "$S4" 7000 500
+	client=$pid
+	for ((i = 0; i < 300; i++)); do
+		[ "$(lane_stat stand_bys)" -ge 1 ] && break
+		sleep 0.1
+	done
+	[ "$i" -lt 300 ] || no "no thread stands by" || return 1
+	k=$(keeper)
+	[ -n "$k" ] || no "lane stat names no keeper that lives" || return 1
+	kill -KILL "$k"
+	until_line "$lane_tmp/park" parked 300 || no "the old connection: $(tail -n1 "$lane_tmp/park")" || return 1
+	in_c timeout 20 /usr/bin/python3 "$here/blocking_echo.py" --client "$S4" 7000 3 || no "nobody accepts" || return 1
+	stop "$client" "$server"
+	all_gone 3
+}
+
 bare_preload()
 {
 	[ -n "$PRELOAD" ] || no "no liblane-preload.so" || return 1
@@ -115,4 +138,6 @@ case_ nothing-left all_gone 70
 case_ bare-preload bare_preload
 clear_ns
 case_ kill-keeper kill_keeper
+clear_ns
+case_ kill-keeper-beside kill_keeper_beside
 end

@@ -77,6 +77,7 @@ case_ throughput-sleeps profile throughput 0 15
 case_ default-spins-briefly profile default 0 25
 case_ latency-spins profile latency 60 101
 case_ one-spinner-a-cpu crowd
+clear_ns # who spins takes the frames of all
 port=$((port + 1))
 case_ acceptor-stands-by acceptor
 end
