@@ -3,7 +3,11 @@
  */
 #include "t.h"
 
+#include <linux/userfaultfd.h>
 #include <setjmp.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
 
 static char buf[4096];
 static volatile sig_atomic_t hits;
@@ -476,6 +480,105 @@ static char sleeping_state(pid_t pid)
 	return p ? p[2] : '?';
 }
 
+/* ---- a signal while a send copies, which a page that comes late makes last ---- */
+
+#define ROOM 700 /* bytes left in the send buffer, of TRIES */
+#define TRIES 2000
+
+struct late_page {
+	char *at;
+	int uffd;
+};
+
+/* Makes the page come 50 ms late, with a signal before; the second signal is for who has missed the first. */
+static void *serve_late(void *arg)
+{
+	const struct late_page *page = arg;
+	struct uffdio_copy c = {.dst = (uintptr_t)page->at, .src = (uintptr_t)buf, .len = sizeof(buf)};
+	struct pollfd p = {page->uffd, POLLIN, 0};
+	struct uffd_msg m;
+
+	if (poll(&p, 1, 5000) == 1 && syscall(SYS_read, page->uffd, &m, sizeof(m)) == sizeof(m)) {
+		pthread_kill(main_thread, SIGALRM);
+		usleep(50000);
+		ioctl(page->uffd, UFFDIO_COPY, &c);
+	}
+	sleep(2);
+	pthread_kill(main_thread, SIGALRM);
+	return NULL;
+}
+
+static bool make_late(struct late_page *page)
+{
+	struct uffdio_api api = {.api = UFFD_API};
+	struct uffdio_register r = {.range.len = sizeof(buf), .mode = UFFDIO_REGISTER_MODE_MISSING};
+
+	page->at = mmap(NULL, sizeof(buf), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	r.range.start = (uintptr_t)page->at;
+	page->uffd = (int)syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK);
+	return page->uffd >= 0 && ioctl(page->uffd, UFFDIO_API, &api) == 0 && ioctl(page->uffd, UFFDIO_REGISTER, &r) == 0;
+}
+
+/* Writes up to 'max' bytes in pieces, until there is no room for some time. */
+static long fill_up(int fd, long max)
+{
+	long n = 0;
+
+	for (int idle = 0; n < max && idle < 20;) {
+		ssize_t r = send(fd, buf, max - n < 500 ? (size_t)(max - n) : 500, MSG_DONTWAIT);
+
+		n += r > 0 ? r : 0;
+		idle = r > 0 ? 0 : idle + 1;
+		if (r <= 0)
+			usleep(20000);
+	}
+	return n;
+}
+
+/* To a peer that does not read; both buffers are small, and stay so. */
+static int small_writer(void)
+{
+	int l = t_listen(1), fd = socket(AF_INET, SOCK_STREAM, 0), rcvbuf = 8192, sndbuf = 32768, on = 1;
+	struct sockaddr_in sin;
+	socklen_t len = sizeof(sin);
+
+	setsockopt(l, SOL_SOCKET, SO_RCVBUF, &rcvbuf, sizeof(rcvbuf));
+	setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &sndbuf, sizeof(sndbuf));
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	getsockname(l, (struct sockaddr *)&sin, &len);
+	if (connect(fd, (struct sockaddr *)&sin, len) < 0 || accept(l, NULL, NULL) < 0)
+		t_say("no connection");
+	return fd;
+}
+
+/* The handler runs when the lock is free again; the sleep that would follow must know of it. */
+static void during_the_copy(void)
+{
+	struct sigaction sa = {.sa_handler = on_alarm};
+	struct late_page page;
+	pthread_t t;
+	long room;
+	int fd;
+	ssize_t r;
+
+	if (!make_late(&page)) {
+		t_say("no userfaultfd");
+		return;
+	}
+	sigaction(SIGALRM, &sa, NULL);
+	main_thread = pthread_self();
+	room = fill_up(small_writer(), 10000000);
+	fd = small_writer();
+	fill_up(fd, room - ROOM);
+	usleep(300000);
+	pthread_create(&t, NULL, serve_late, &page);
+	usleep(10000);
+	r = send(fd, page.at, TRIES, 0);
+	SHOW(r > 0 && r < TRIES);
+	SHOW(hits);
+	pthread_join(t, NULL);
+}
+
 static void sleeps(void)
 {
 	int fd[2];
@@ -495,4 +598,4 @@ static void sleeps(void)
 
 T_MAIN(T_CASE(interrupted), T_CASE(restarted), T_CASE(jumped), T_CASE(handler_sends), T_CASE(handler_wakes), T_CASE(fault_sent),
        T_CASE(masked), T_CASE(cancelled), T_CASE(cancel_due), T_CASE(cancel_busy), T_CASE(exit_with_readers), T_CASE(sleeps),
-       T_CASE(part_way))
+       T_CASE(part_way), T_CASE(during_the_copy))
