@@ -538,13 +538,12 @@ static long fill_up(int fd, long max)
 /* To a peer that does not read; both buffers are small, and stay so. */
 static int small_writer(void)
 {
-	int l = t_listen(1), fd = socket(AF_INET, SOCK_STREAM, 0), rcvbuf = 8192, sndbuf = 32768, on = 1;
+	int l = t_listen(1), fd = socket(AF_INET, SOCK_STREAM, 0), rcvbuf = 8192, sndbuf = 32768;
 	struct sockaddr_in sin;
 	socklen_t len = sizeof(sin);
 
 	setsockopt(l, SOL_SOCKET, SO_RCVBUF, &rcvbuf, sizeof(rcvbuf));
 	setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &sndbuf, sizeof(sndbuf));
-	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	getsockname(l, (struct sockaddr *)&sin, &len);
 	if (connect(fd, (struct sockaddr *)&sin, len) < 0 || accept(l, NULL, NULL) < 0)
 		t_say("no connection");

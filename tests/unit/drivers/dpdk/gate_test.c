@@ -45,8 +45,9 @@ static int start_eal(void **state)
 	(void)state;
 	pin();
 	snprintf(eal, sizeof(eal),
-		 "--vdev net_memif0,role=server,socket=lane-%d-gate --vdev net_memif1,role=client,socket=lane-%d-gate",
-		 (int)getpid(), (int)getpid());
+		 "--vdev net_memif0,role=server,socket=lane-%d-gate --vdev net_memif1,role=client,socket=lane-%d-gate "
+		 "--vdev net_memif2,role=server,id=1,socket=lane-%d-gate",
+		 (int)getpid(), (int)getpid(), (int)getpid());
 	if (lane_dpdk_plugin.start(eal, 64u << 20, err) == 0)
 		return 0;
 	print_error("%s\n", err);
@@ -119,10 +120,10 @@ static void *visit(void *arg)
 	return NULL;
 }
 
-static struct lane_queue *open_port(struct lane_bufs *bs, struct lane_buf_pool *pool)
+static struct lane_queue *open_port(const char *port, struct lane_bufs *bs, struct lane_buf_pool *pool)
 {
 	uint8_t *mem = lane_dpdk_plugin.memory((size_t)NR * (LANE_DPDK_STRIDE + sizeof(struct lane_buf)));
-	struct lane_dpdk_config cfg = {.port = "net_memif0"};
+	struct lane_dpdk_config cfg = {.port = port};
 	struct lane_queue *q;
 	char err[LANE_DPDK_ERR];
 
@@ -164,17 +165,20 @@ static unsigned int poll_until_over(struct lane_queue *q, struct lane_bufs *bs, 
 	return nr;
 }
 
-/* Its memory is unmapped by EAL's interrupt thread each time: never during a burst. */
+/* Its memory is unmapped by EAL's interrupt thread each time: never during a burst. Another port that is closed
+ * meanwhile changes nothing. */
 static void test_gate__peer_comes_and_goes(void **state)
 {
 	struct peer p = {0};
-	struct lane_buf_pool pool;
-	struct lane_bufs bs;
-	struct lane_queue *q = open_port(&bs, &pool);
+	struct lane_buf_pool pool, other_pool;
+	struct lane_bufs bs, other_bs;
+	struct lane_queue *q = open_port("net_memif0", &bs, &pool);
+	struct lane_queue *other = open_port("net_memif2", &other_bs, &other_pool);
 	pthread_t t;
 	unsigned int nr;
 
 	(void)state;
+	other->drv->close(other);
 	set_up(&p);
 	assert_int_equal(pthread_create(&t, NULL, visit, &p), 0);
 	nr = poll_until_over(q, &bs, &p);
@@ -184,6 +188,7 @@ static void test_gate__peer_comes_and_goes(void **state)
 	rte_eth_dev_close(p.id);
 	q->drv->close(q);
 	assert_int_equal(pool.nr_free, NR);
+	assert_int_equal(other_pool.nr_free, NR);
 }
 
 int main(void)
