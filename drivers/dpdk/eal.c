@@ -201,6 +201,7 @@ int lane_dpdk_start(const char *eal, size_t bytes, char *err)
 		r = fail(rte_errno, text, err);
 	} else {
 		r = 0;
+		lane_dpdk_gate_start();
 		lane_dpdk_sentence(text, err, LANE_DPDK_ERR);
 	}
 	if (a)

@@ -82,6 +82,8 @@ static inline bool lane_dpdk_is_here(const struct lane_dpdk_queue *q)
 }
 
 /* ---- gate.c ---- */
+/* EAL, and its interrupt thread, have started. */
+void lane_dpdk_gate_start(void);
 /* Puts a port whose PMD needs it behind the gate, before anybody polls it. 0 or -errno; -ESHUTDOWN: it is too late. */
 int lane_dpdk_gate_add(struct lane_dpdk_port *p);
 /* A port behind the gate, whose queues are closed. All such ports, to be closed now, if it is the last; else NULL. */
