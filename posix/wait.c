@@ -34,7 +34,7 @@
 #define SPIN_MISSES        8  /* fruitless spins in a row after which */
 #define SPIN_RETRY_EVERY   16 /* only each so many-th wait spins */
 #define SPIN_CHECKS        8     /* of the rings, for one of the clock */
-#define SPIN_CHECKS_BARE   32    /* the same without a pause after each: in the latency profile */
+#define SPIN_CHECKS_LONG   16    /* in the latency profile */
 #define SPIN_STOLEN_US     200   /* between two looks: another thread had the CPU */
 #define CALM_EVERY_US      1000
 #define SPIN_CROWDED_US    20000 /* and then so long nobody spins on it */
@@ -187,12 +187,12 @@ static bool may_spin(struct shim_waiter *me)
 }
 
 /* True if there is something to look at. What it will be read from is on its way then. */
-static bool spin_checks(const struct pause *p, struct shim_waiter *me, bool bare)
+static bool spin_checks(const struct pause *p, struct shim_waiter *me, bool endless)
 {
 	struct lane_queue *first = lane_queue(shim.view.ln, 0);
 	bool one = first && first->rx_filled && !lane_queue(shim.view.ln, 1);
 
-	for (int i = 0; i < (bare ? SPIN_CHECKS_BARE : SPIN_CHECKS); i++) {
+	for (int i = 0; i < (endless ? SPIN_CHECKS_LONG : SPIN_CHECKS); i++) {
 		if (one ? lane_queue_filled(first) : shim_rings_pending(shim.view.ln)) {
 			for (int k = 0; one && k < LANE_QUEUE_NEXT; k++)
 				__builtin_prefetch(first->next[k]);
@@ -200,8 +200,7 @@ static bool spin_checks(const struct pause *p, struct shim_waiter *me, bool bare
 		}
 		if (shim_waiter_hit(me) || interrupted(p))
 			return true;
-		if (!bare)
-			relax();
+		relax();
 	}
 	return false;
 }
@@ -225,7 +224,7 @@ static bool spin_until(struct pause *p, struct shim_waiter *me)
 	for (;;) {
 		bool seen = spin_checks(p, me, endless);
 
-		/* Looks without pauses: the clock was read a moment ago. */
+		/* In the latency profile the clock was read a moment ago. */
 		if (!seen || !endless)
 			now_us = spin_now_us(me, now_us);
 		if (seen) {
