@@ -178,9 +178,9 @@ int shim_setsockopt(int fd, struct shim_local *l, int level, int name, const voi
 /* opt_udp.c: the kernel socket of a UDP sock took this option: the lane follows. */
 /* setsockopt(2) of a kernel socket, but for memberships of groups on an interface whose address is the lane's (group.c). */
 int shim_group_set(int fd, struct shim_local *l, int level, int name, const void *val, socklen_t len);
-/* Under the lock: 'pcb' joins what the socket has joined before it was bound. -ENOBUFS: the lane has no room for it. */
 /* An option of 'l' that is kept; 0, 0: an empty place. NULL: none. */
 struct shim_kept *shim_kept_find(struct shim_local *l, int level, int name);
+/* Under the lock: 'pcb' joins what the socket has joined before it was bound. -ENOBUFS: the lane has no room for it. */
 int shim_group_adopt(const struct shim_local *fresh, struct lane_udp *pcb);
 void shim_udp_mirror_opt(int fd, struct shim_local *l, int level, int name);
 /* What a kernel socket's options are, for a pcb that takes over from it. */
@@ -205,9 +205,9 @@ int shim_tcp_setopt(struct shim_local *l, int level, int name, int val);
 /* The same on a pcb's settings; 'state' is enum lane_tcp_state. */
 int shim_tcp_opt_store(struct lane_tcp_opts_set *o, const struct lane_config *cfg, int state,
 		       int level, int name, int val);
-/* TCP_INFO; *len is the room, and becomes the length. */
 /* False: there is no such connection any more. */
 bool shim_tcp_info(struct shim_local *l, struct lane_tcp_info_out *o);
+/* TCP_INFO; *len is the room, and becomes the length. */
 int shim_tcp_getinfo(struct shim_local *l, void *out, socklen_t *len);
 /* SHIM_CMSG_* of an option that asks for control messages; 0: it does not. */
 uint32_t shim_opt_cmsg(int level, int name);
