@@ -14,7 +14,6 @@
 #include <errno.h>
 #include <linux/membarrier.h>
 #include <semaphore.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <sys/timerfd.h>
@@ -31,7 +30,7 @@
 
 static struct gate {
 	struct rte_intr_handle *handle;
-	struct lane_dpdk_port *first; /* atomic, as are the next three */
+	struct lane_dpdk_port *first; /* atomic, as are the next two */
 	uint32_t open, stop;
 	sem_t stopped;
 	bool has_eal;

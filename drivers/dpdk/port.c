@@ -265,8 +265,10 @@ static int start(struct lane_dpdk_port *p, const struct rte_eth_dev_info *di, ch
 	if (p->forks)
 		lane_dpdk_quiet(p);
 	r = lane_dpdk_gate_add(p);
-	if (r == -ESHUTDOWN)
-		return complain(err, "the last memif port was closed, and EAL serves no other in this process", r);
+	if (r == -ESHUTDOWN) {
+		snprintf(err, LANE_DPDK_ERR, "a memif port was closed before: EAL serves no other in this process, start it anew");
+		return r;
+	}
 	if (r < 0)
 		return complain(err, "taking turns with EAL's interrupt thread", r);
 	r = rte_eth_dev_start(p->id);

@@ -88,17 +88,23 @@ static void test_ack__delayed(void **state)
 	script_close();
 }
 
+/* A request, which is ACKed at once, the answer, and the next request. */
+static void begin_dialogue(void)
+{
+	script_in("P. 1 ack 1 len 10");
+	script_out(". 1 ack 11");
+	script_write(10);
+	script_out("P. 1 ack 11 len 10");
+	script_in("P. 11 ack 11 len 10");
+}
+
 /* Where the program answers, its text carries the ACKs; when it does not, the delay ends that. */
 static void test_ack__pingpong(void **state)
 {
 	(void)state;
 	script_open(NULL);
 	script_accept("S 0 mss 1000");
-	script_in("P. 1 ack 1 len 10");
-	script_out(". 1 ack 11");
-	script_write(10);
-	script_out("P. 1 ack 11 len 10");
-	script_in("P. 11 ack 11 len 10");
+	begin_dialogue();
 	script_silent();
 	script_write(10);
 	script_out("P. 11 ack 21 len 10");
@@ -125,11 +131,7 @@ static void test_ack__pingpong_of_a_short_rtt(void **state)
 	script_run_ms(4);
 	script_in(". 1 ack 1");
 	s.pcb = lane_tcp_accept(s.ln, s.listener, 2);
-	script_in("P. 1 ack 1 len 10");
-	script_out(". 1 ack 11");
-	script_write(10);
-	script_out("P. 1 ack 11 len 10");
-	script_in("P. 11 ack 11 len 10");
+	begin_dialogue();
 	script_run_ms(30);
 	script_silent();
 	assert_in_range(script_until_out(20), 9, 12);
@@ -151,11 +153,7 @@ static void test_ack__pingpong_of_a_short_rto(void **state)
 	(void)state;
 	script_open(low_rto);
 	script_accept("S 0 mss 1000");
-	script_in("P. 1 ack 1 len 10");
-	script_out(". 1 ack 11");
-	script_write(10);
-	script_out("P. 1 ack 11 len 10");
-	script_in("P. 11 ack 11 len 10");
+	begin_dialogue();
 	script_silent();
 	assert_in_range(script_until_out(50), 3, 5);
 	script_out(". 11 ack 21");
