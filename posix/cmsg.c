@@ -155,6 +155,20 @@ void shim_cmsg_put_error(struct msghdr *m, const struct lane_udp_error *e, bool 
 	put_control(m, buf, at);
 }
 
+void shim_cmsg_put_zerocopy(struct msghdr *m, uint32_t first, uint32_t last, bool v6)
+{
+	_Alignas(struct cmsghdr) uint8_t buf[CONTROL_MAX];
+	struct recverr r = {.ee = {.ee_origin = SO_EE_ORIGIN_ZEROCOPY,
+				   .ee_code = SO_EE_CODE_ZEROCOPY_COPIED,
+				   .ee_info = first,
+				   .ee_data = last}};
+	size_t at = 0;
+
+	append(m, buf, &at, v6 ? IPPROTO_IPV6 : IPPROTO_IP, v6 ? IPV6_RECVERR : IP_RECVERR, &r,
+	       sizeof(r.ee) + (v6 ? sizeof(r.from.v6) : sizeof(r.from.v4)));
+	put_control(m, buf, at);
+}
+
 void shim_cmsg_put(struct msghdr *m, const struct lane_udp_msg *msg, uint16_t size, uint32_t wanted,
 		   bool v6)
 {

@@ -20,6 +20,8 @@ void shim_cmsg_put(struct msghdr *m, const struct lane_udp_msg *msg, uint16_t si
 void shim_cmsg_put_inq(struct msghdr *m, int inq);
 /* What MSG_ERRQUEUE tells besides the payload. */
 void shim_cmsg_put_error(struct msghdr *m, const struct lane_udp_error *e, bool v6);
+/* The same of sends with MSG_ZEROCOPY: those from 'first' to 'last' are done. */
+void shim_cmsg_put_zerocopy(struct msghdr *m, uint32_t first, uint32_t last, bool v6);
 /* Descriptors that the kernel put into a message drop stale entries of their numbers, and those of
  * the lane become known (pass.c). */
 void shim_cmsg_rights(const struct msghdr *m);

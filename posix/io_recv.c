@@ -387,7 +387,7 @@ ssize_t shim_sock_recv(struct shim_local *l, const struct iovec *iov, int iovcnt
 	if (shim_unlikely(l->dgram))
 		return recv_datagram(l, iov, iovcnt, flags);
 	if (shim_unlikely(flags & MSG_ERRQUEUE))
-		return -EAGAIN;
+		return shim_zerocopy_recv(l, &(struct msghdr){0});
 	if (shim_unlikely(flags & MSG_OOB))
 		return recv_oob(l, iov, iovcnt, flags);
 	r = simple ? recv_simply(l, iov, false) : 0;

@@ -325,5 +325,8 @@ ssize_t shim_sock_send(struct shim_local *l, const struct iovec *iov, int iovcnt
 		if (r < 0)
 			return r;
 	}
-	return send_stream(l, iov, iovcnt, flags, r > 0 ? (size_t)r : 0, &mark);
+	r = send_stream(l, iov, iovcnt, flags, r > 0 ? (size_t)r : 0, &mark);
+	if (shim_unlikely(flags & MSG_ZEROCOPY) && r > 0)
+		shim_zerocopy_sent(l);
+	return r;
 }

@@ -32,6 +32,8 @@ ssize_t shim_recvmsg(struct shim_local *l, struct msghdr *m, int flags)
 
 	if (l->dgram)
 		return shim_udp_recv(l, m, flags);
+	if (flags & MSG_ERRQUEUE)
+		return shim_zerocopy_recv(l, m);
 	r = shim_sock_recv(l, m->msg_iov, (int)m->msg_iovlen, flags);
 	if (r < 0)
 		return r;

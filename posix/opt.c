@@ -193,6 +193,8 @@ static int set_bit(struct shim_local *l, uint32_t bit, const void *val, socklen_
 	struct shim_sock *s = shim_sock_of(l);
 	int on, r = get_int(SOL_SOCKET, val, len, &on);
 
+	if (r == 0 && bit == shim_opt_bit(SO_ZEROCOPY) && on != 0 && on != 1)
+		r = -EINVAL;
 	if (r < 0 || !s)
 		return r;
 	shim_enter(&shim.view);
@@ -300,9 +302,6 @@ static int set_connection(int fd, struct shim_local *l, int level, int name, con
 		return -ENOPROTOOPT;
 	if (level == IPPROTO_TCP && is_for_opening(name))
 		return -EINVAL;
-	/* Its completions would never come; programs then copy. */
-	if (level == SOL_SOCKET && name == SO_ZEROCOPY)
-		return -EOPNOTSUPP;
 	if (level == IPPROTO_TCP && name == TCP_CONGESTION)
 		return set_congestion(l, val, len);
 	if (level == SOL_SOCKET && shim_opt_bit(name))

@@ -45,7 +45,7 @@ static const struct {
 _Static_assert(NR_INTS <= SHIM_KOPTS_INTS, "room for each");
 
 static const int switches[] = {SO_REUSEADDR, SO_REUSEPORT, SO_DONTROUTE, SO_BROADCAST, SO_TIMESTAMP,
-			       SO_TIMESTAMPNS};
+			       SO_TIMESTAMPNS, SO_ZEROCOPY};
 
 uint32_t shim_opt_bit(int name)
 {
@@ -93,8 +93,8 @@ bool shim_opt_is_kernels(int level, int name)
 	static const struct {
 		uint16_t level, name;
 	} list[] = {
-		{SOL_SOCKET, SO_ZEROCOPY},	 {SOL_SOCKET, SO_TXTIME},
-		{SOL_SOCKET, SO_ATTACH_FILTER},	 {SOL_SOCKET, SO_ATTACH_BPF},
+		{SOL_SOCKET, SO_TXTIME},	 {SOL_SOCKET, SO_ATTACH_BPF},
+		{SOL_SOCKET, SO_ATTACH_FILTER},
 		{SOL_SOCKET, SO_TIMESTAMPING},	 {IPPROTO_TCP, TCP_MD5SIG},
 		{SOL_SOCKET, SO_PEEK_OFF},	 {IPPROTO_IP, IP_RECVORIGDSTADDR},
 		{IPPROTO_IP, IP_CHECKSUM},	 {IPPROTO_IPV6, IPV6_RECVORIGDSTADDR},

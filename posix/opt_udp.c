@@ -18,6 +18,9 @@ static bool mirror_datagram(struct shim_sock *s, struct lane_udp *pcb, int level
 		s->cmsg = val ? s->cmsg | bit : s->cmsg & ~bit;
 		lane_udp_set_recverr(pcb, s->cmsg & SHIM_CMSG_RECVERR4,
 				     s->cmsg & SHIM_CMSG_RECVERR6);
+	} else if (level == SOL_SOCKET && name == SO_ZEROCOPY) {
+		bit = shim_opt_bit(SO_ZEROCOPY);
+		s->so_bits = val ? s->so_bits | bit : s->so_bits & ~bit;
 	} else if (level == IPPROTO_UDP && name == SHIM_UDP_SEGMENT) {
 		s->udp_segment = (uint16_t)val;
 	} else if ((level == IPPROTO_IP && name == IP_MTU_DISCOVER) ||

@@ -40,7 +40,7 @@ static uint32_t stream_mask(const struct shim_sock *s, const struct lane_tcp_sta
 	bool rd_shut = st->peer_fin || st->rd_shut;
 	uint32_t mask = 0;
 
-	if (st->err)
+	if (st->err || s->zc_told != s->zc_sent)
 		mask |= EPOLLERR;
 	if (st->state == LANE_TCP_CLOSED && (s->flags & SHIM_SOCK_UNCONNECTED))
 		return mask | OUT_BITS | EPOLLHUP;
@@ -66,7 +66,7 @@ static uint32_t datagram_mask(const struct shim_sock *s, const struct lane_udp *
 	uint32_t mask = OUT_BITS | EPOLLWRBAND;
 	bool rd_shut = s->flags & SHIM_SOCK_RD_SHUT;
 
-	if (lane_udp_err(pcb) || lane_udp_nr_errors(pcb))
+	if (lane_udp_err(pcb) || lane_udp_nr_errors(pcb) || s->zc_told != s->zc_sent)
 		mask |= EPOLLERR;
 	if (rd_shut)
 		mask |= IN_BITS | EPOLLRDHUP;

@@ -171,6 +171,12 @@ int shim_udp_connect(int fd, struct shim_local *l, const struct sockaddr *addr, 
 void shim_udp_first_send(int fd, struct shim_local *fresh, const struct sockaddr *addr,
 			 socklen_t len);
 
+/* ---- zerocopy.c ---- */
+/* A send with MSG_ZEROCOPY has taken bytes, or a datagram: it has the next number, if the socket asked for them. */
+void shim_zerocopy_sent(struct shim_local *l);
+/* MSG_ERRQUEUE: the numbers that were not told yet. 0 or -EAGAIN. */
+ssize_t shim_zerocopy_recv(struct shim_local *l, struct msghdr *m);
+
 /* ---- opt.c, opt_tcp.c ---- */
 int shim_getsockopt(int fd, struct shim_local *l, int level, int name, void *val, socklen_t *len);
 int shim_setsockopt(int fd, struct shim_local *l, int level, int name, const void *val,

@@ -213,7 +213,7 @@ static int scatter(void *dst, const void *src, size_t len)
 
 static ssize_t kernel_send(struct shim_local *l, const struct msghdr *m, int flags)
 {
-	ssize_t r = sys_call(SYS_sendmsg, l->shadow, (long)m, flags, 0, 0);
+	ssize_t r = sys_call(SYS_sendmsg, l->shadow, (long)m, flags & ~MSG_ZEROCOPY, 0, 0);
 
 	if (r < 0)
 		return r;
@@ -295,7 +295,7 @@ static bool lane_may_send(struct shim_local *l, struct to_send *t, int flags, st
 	return true;
 }
 
-ssize_t shim_udp_send(struct shim_local *l, const struct msghdr *m, int flags)
+static ssize_t udp_send(struct shim_local *l, const struct msghdr *m, int flags)
 {
 	ssize_t r, total = shim_iov_total(m->msg_iov, (int)m->msg_iovlen);
 	struct to_send t = {.m = m, .batch = flags & SHIM_MSG_BATCH};
@@ -321,6 +321,15 @@ ssize_t shim_udp_send(struct shim_local *l, const struct msghdr *m, int flags)
 		if (r < 0)
 			return r;
 	}
+}
+
+ssize_t shim_udp_send(struct shim_local *l, const struct msghdr *m, int flags)
+{
+	ssize_t r = udp_send(l, m, flags);
+
+	if (shim_unlikely(flags & MSG_ZEROCOPY) && r >= 0)
+		shim_zerocopy_sent(l);
+	return r;
 }
 
 /* ---- receive ---- */
@@ -431,11 +440,10 @@ ssize_t shim_udp_recv(struct shim_local *l, struct msghdr *m, int flags)
 
 	if (flags & MSG_ERRQUEUE) {
 		r = lane_recv_error(l, m);
-		if (r != -EAGAIN)
-			return r;
+		if (r == -EAGAIN)
+			r = shim_zerocopy_recv(l, m);
+		return r == -EAGAIN ? kernel_recv(l, m, flags) : r;
 	}
-	if (flags & MSG_ERRQUEUE)
-		return kernel_recv(l, m, flags);
 	flags &= ~MSG_OOB; /* datagrams know none */
 	for (;;) {
 		r = recv_either(l, m, flags, kernel);

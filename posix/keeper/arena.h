@@ -125,6 +125,7 @@ struct shim_sock {
 	uint32_t cmsg; /* SHIM_CMSG_*, control messages that the program asked for */
 	uint16_t udp_segment; /* bytes of each datagram that a send is cut into (UDP_SEGMENT), 0: none */
 	uint32_t so_bits; /* switches that are only stored and told (opt.c) */
+	uint32_t zc_sent, zc_told; /* MSG_ZEROCOPY: sends so far, and those that the error queue has told */
 	uint64_t created_us;
 	/* What goes to another process: SO_COOKIE of the kernel socket that stands for it, and how
 	 * long it outlives its last member for the receiver to find it (exec.c, pass.c). */
