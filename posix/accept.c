@@ -156,6 +156,22 @@ static int accept_either(int fd, struct shim_local *l, struct sockaddr *addr, so
 	return accept_kernel(fd, addr, len, flags);
 }
 
+/* accept(2) takes the number before it looks at the listener. The highest one is free, as a rule. */
+static int no_number(int fd)
+{
+	int probe;
+
+	if (shim_nofile_extra && shim_libc()->fcntl(shim_nofile_limit - 1, F_GETFD) < 0)
+		return 0;
+	if (shim_nofile_extra)
+		return shim_fd_room(fd);
+	probe = shim_libc()->fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	if (probe < 0)
+		return -errno;
+	sys_close(probe);
+	return 0;
+}
+
 /* The caller's hold, which the end of its accept() would drop. */
 static void accept_abandon(void *arg)
 {
@@ -183,21 +199,24 @@ int shim_accept(int fd, struct shim_local *l, struct sockaddr *addr, socklen_t *
 	struct shim_wait w = {.ready = accept_ready, .abandon = accept_abandon, .arg = l, .socks = &l->index, .nr_socks = 1,
 			      .ep = LANE_NIL, .kernel_epfd = -1, .kernel_fds = &kernel,
 			      .nr_kernel_fds = 1, .restart = timeo < 0};
-	int r;
+	bool waited = false;
+	int r, room;
 
 	if (flags & ~(SOCK_CLOEXEC | SOCK_NONBLOCK))
 		return -EINVAL;
-	if (l->dgram)
-		return -EOPNOTSUPP;
 	for (;;) {
-		r = accept_either(fd, l, addr, len, flags);
+		r = l->dgram ? -EOPNOTSUPP : accept_either(fd, l, addr, len, flags);
 		if (r == -EAGAIN && shim_look())
 			r = accept_either(fd, l, addr, len, flags);
+		room = r < 0 && !waited ? no_number(fd) : 0;
+		if (room < 0)
+			return room;
 		if (r != -EAGAIN || (shim_sock_flags(l) & SHIM_SOCK_NONBLOCK))
 			return r;
 		w.timeout_us = shim_time_left(timeo, &start);
 		if (w.timeout_us == 0)
 			return -EAGAIN;
+		waited = true;
 		r = shim_wait(&w);
 		if (r < 0)
 			return r;

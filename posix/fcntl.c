@@ -10,20 +10,37 @@
 
 #include "posix/sock.h"
 
+static const struct {
+	int flag;
+	unsigned int bit;
+} status_flags[] = {
+	{O_NONBLOCK, SHIM_SOCK_NONBLOCK},
+	{O_ASYNC, SHIM_SOCK_ASYNC},
+	{O_APPEND, SHIM_SOCK_APPEND},
+	{O_NOATIME, SHIM_SOCK_NOATIME},
+};
+#define NR_STATUS (sizeof(status_flags) / sizeof(status_flags[0]))
+
 static int get_flags(struct shim_local *l)
 {
-	unsigned int f = shim_sock_flags(l);
+	unsigned int i, f = shim_sock_flags(l);
+	int flags = O_RDWR;
 
-	return O_RDWR | (f & SHIM_SOCK_NONBLOCK ? O_NONBLOCK : 0) |
-	       (f & SHIM_SOCK_ASYNC ? O_ASYNC : 0);
+	for (i = 0; i < NR_STATUS; i++)
+		flags |= f & status_flags[i].bit ? status_flags[i].flag : 0;
+	return flags;
 }
 
 static int set_flags(int fd, struct shim_local *l, int flags)
 {
+	unsigned int i;
+
+	if (flags & O_DIRECT)
+		return -EINVAL;
 	if (l->dgram)
 		shim_libc()->fcntl(fd, F_SETFL, flags);
-	shim_sock_set_flag(l, SHIM_SOCK_NONBLOCK, flags & O_NONBLOCK);
-	shim_sock_set_flag(l, SHIM_SOCK_ASYNC, flags & O_ASYNC);
+	for (i = 0; i < NR_STATUS; i++)
+		shim_sock_set_flag(l, status_flags[i].bit, flags & status_flags[i].flag);
 	return 0;
 }
 

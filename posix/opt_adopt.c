@@ -192,10 +192,12 @@ static int read_cc(int fd)
 void shim_kopts_read(int fd, const struct shim_local *fresh, struct shim_kopts *k)
 {
 	unsigned int i;
+	int flags;
 
 	memset(k, 0, sizeof(*k));
-	if (shim_libc()->fcntl(fd, F_GETFL) & O_NONBLOCK)
-		k->flags |= SHIM_SOCK_NONBLOCK;
+	flags = shim_libc()->fcntl(fd, F_GETFL);
+	k->flags = (flags & O_NONBLOCK ? SHIM_SOCK_NONBLOCK : 0) | (flags & O_APPEND ? SHIM_SOCK_APPEND : 0) |
+		   (flags & O_NOATIME ? SHIM_SOCK_NOATIME : 0);
 	if (fresh->v6) {
 		k->flags |= SHIM_SOCK_V6;
 		if (ask(fd, IPPROTO_IPV6, IPV6_V6ONLY))

@@ -103,6 +103,8 @@ enum shim_sock_kind { SHIM_SOCK_FREE, SHIM_SOCK_LISTENER, SHIM_SOCK_TCP, SHIM_SO
 #define SHIM_SOCK_WR_SHUT 0x4000
 #define SHIM_SOCK_CORKED 0x100 /* UDP: the kernel's shadow holds the start of a MSG_MORE datagram */
 #define SHIM_SOCK_BOUND 0x200  /* UDP: a fixed local address */
+#define SHIM_SOCK_APPEND 0x400 /* O_APPEND, O_NOATIME: only told */
+#define SHIM_SOCK_NOATIME 0x800
 
 /* Members that pass a connection at the same time have a kernel socket each that stands for it. */
 #define SHIM_COOKIES 4

@@ -466,7 +466,69 @@ static void message_after_exec(void)
 	SHOW(t_read_all(c, buf, 10));
 }
 
+/* accept(2) takes a number first: without one it neither waits nor says what else is wrong. */
+static void accept_without_numbers(void)
+{
+	struct rlimit rl = {40, 40};
+	int l = t_listen(3), u = (int)MUST(socket(AF_INET, SOCK_DGRAM, 0)), fd[2], c, last = -1, f;
+	struct sockaddr_in a = t_addr(0);
+
+	t_pair(fd);
+	MUST(bind(u, (struct sockaddr *)&a, sizeof(a)));
+	c = (int)MUST(socket(AF_INET, SOCK_STREAM, 0));
+	getrlimit(RLIMIT_NOFILE, &rl);
+	rl.rlim_cur = 40;
+	MUST(setrlimit(RLIMIT_NOFILE, &rl));
+	while ((f = open("/dev/null", O_RDONLY)) >= 0)
+		last = f;
+	SHOW(accept(l, NULL, NULL));
+	SHOW(accept4(l, NULL, NULL, 0x7));
+	SHOW(accept(fd[0], NULL, NULL));
+	SHOW(accept(u, NULL, NULL));
+	SHOW(accept(c, NULL, NULL));
+	SHOW(accept(5000, NULL, NULL));
+	t_nonblock(l, true);
+	SHOW(accept(l, NULL, NULL));
+	close(last - 3);
+	SHOW(accept(l, NULL, NULL));
+	SHOW(accept(fd[0], NULL, NULL));
+	SHOW(accept(u, NULL, NULL));
+	SHOW(fcntl(u, F_DUPFD, 0) == last - 3);
+	SHOW(accept(l, NULL, NULL));
+}
+
+/* F_GETFL tells what was set, of what F_SETFL may set. */
+static void flags_are_told(void)
+{
+	static const int flags[] = {O_APPEND, O_NOATIME, O_DIRECT, O_ASYNC, O_NONBLOCK, O_APPEND | O_NONBLOCK, O_SYNC, O_CREAT, 0};
+	int fd[2], u[2], l = t_listen(1), s = (int)MUST(socket(AF_INET, SOCK_STREAM, 0)), all[6];
+
+	t_pair(fd);
+	t_udp_pair(u);
+	memcpy(all, (int[]){fd[0], fd[1], u[0], l, s, -1}, sizeof(all));
+	signal(SIGIO, SIG_IGN);
+	for (int i = 0; all[i] >= 0; i++) {
+		for (size_t k = 0; k < sizeof(flags) / sizeof(*flags); k++) {
+			int r = fcntl(all[i], F_SETFL, flags[k]);
+
+			t_say("%d: %o set %d (%s), now %o", i, flags[k], r, r < 0 ? strerror(errno) : "", fcntl(all[i], F_GETFL));
+		}
+	}
+	MUST(fcntl(fd[0], F_SETFL, O_APPEND | O_NONBLOCK));
+	s = dup(fd[0]);
+	t_say("%o", fcntl(s, F_GETFL));
+	if (fork() == 0) {
+		t_say("child: %o", fcntl(s, F_GETFL));
+		MUST(fcntl(s, F_SETFL, O_NOATIME));
+		_exit(0);
+	}
+	wait(NULL);
+	t_say("%o", fcntl(fd[0], F_GETFL));
+	MUST(ioctl(fd[0], FIONBIO, &(int){1}));
+	t_say("%o", fcntl(s, F_GETFL));
+}
+
 T_MAIN(T_CASE(lowest), T_CASE(duplicates_share), T_CASE(dup2_over), T_CASE(shutdown_wakes),
        T_CASE(ranges), T_CASE(numbers_reused), T_CASE(stats), T_CASE(too_few), T_CASE(stdio),
        T_CASE(standard_numbers), T_CASE(while_blocked), T_CASE(limit_for_all), T_CASE(inode_goes_along),
-       T_CASE(inode_by_other_calls), T_CASE(message_after_exec))
+       T_CASE(inode_by_other_calls), T_CASE(message_after_exec), T_CASE(accept_without_numbers), T_CASE(flags_are_told))
