@@ -41,6 +41,8 @@ static int set_flags(int fd, struct shim_local *l, int flags)
 		shim_libc()->fcntl(fd, F_SETFL, flags);
 	for (i = 0; i < NR_STATUS; i++)
 		shim_sock_set_flag(l, status_flags[i].bit, flags & status_flags[i].flag);
+	if (flags & O_ASYNC)
+		shim_sigio_update(l);
 	return 0;
 }
 
@@ -53,6 +55,8 @@ static long kernel_fcntl(int fd, int cmd, long arg)
 
 static long sock_fcntl(int fd, struct shim_local *l, int cmd, long arg)
 {
+	int r, out;
+
 	switch (cmd) {
 	case F_GETFL:
 		return get_flags(l);
@@ -61,8 +65,13 @@ static long sock_fcntl(int fd, struct shim_local *l, int cmd, long arg)
 	case F_SETOWN:
 	case F_SETSIG:
 	case F_SETOWN_EX:
-		/* On the anchor it would be everybody's. */
-		return !(shim_sock_flags(l) & SHIM_SOCK_SHADOW) ? 0 : kernel_fcntl(fd, cmd, arg);
+		return shim_sigio_set(fd, l, cmd, arg);
+	case F_GETSIG:
+	case F_GETOWN_EX:
+		if (shim_sock_flags(l) & SHIM_SOCK_SHADOW)
+			return kernel_fcntl(fd, cmd, arg);
+		r = shim_sigio_get(l, cmd, (void *)arg, &out);
+		return r < 0 ? r : out;
 	default:
 		return kernel_fcntl(fd, cmd, arg);
 	}
@@ -86,18 +95,32 @@ long shim_fcntl(int fd, struct shim_local *l, int cmd, long arg)
 	return l && l->kind == SHIM_SOCK ? sock_fcntl(fd, l, cmd, arg) : kernel_fcntl(fd, cmd, arg);
 }
 
+/* F_GETOWN: a group's number is negative, and no error. */
+static int get_owner(int fd, struct shim_local *l, int *owner)
+{
+	struct f_owner_ex ex;
+
+	if (l && l->kind == SHIM_SOCK && !(shim_sock_flags(l) & SHIM_SOCK_SHADOW))
+		return shim_sigio_get(l, F_GETOWN, NULL, owner);
+	if (shim_libc()->fcntl(fd, F_GETOWN_EX, &ex) < 0)
+		return -errno;
+	*owner = ex.type == F_OWNER_PGRP ? -ex.pid : ex.pid;
+	return 0;
+}
+
 static int any_fcntl(int fd, int cmd, long arg)
 {
 	struct shim_local *l;
+	int owner = 0;
 	long r;
 
 	if (shim_unlikely(shim_fd_is_hidden(fd)))
 		return (int)shim_ret(-EBADF);
 	l = shim_get(fd);
-	r = shim_fcntl(fd, l, cmd, arg);
+	r = cmd == F_GETOWN ? get_owner(fd, l, &owner) : shim_fcntl(fd, l, cmd, arg);
 	if (l)
 		shim_put(l);
-	return (int)shim_ret(r);
+	return r || cmd != F_GETOWN ? (int)shim_ret(r) : owner;
 }
 
 /* The third argument is an int or a pointer: as a long it holds either. */

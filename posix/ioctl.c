@@ -4,6 +4,7 @@
  * What concerns queues and flags is answered here; questions about interfaces, terminals and the
  * like go to the kernel, whose answers for the anchor are right (ENOTTY for TCGETS).
  */
+#include <fcntl.h>
 #include <linux/sockios.h>
 #include <stdarg.h>
 #include <sys/ioctl.h>
@@ -87,7 +88,7 @@ static int set_from(struct shim_local *l, unsigned int flag, const void *arg)
 
 int shim_ioctl(int fd, struct shim_local *l, unsigned long req, void *arg)
 {
-	int r;
+	int r, n;
 
 	switch (req) {
 	case FIONBIO:
@@ -96,7 +97,11 @@ int shim_ioctl(int fd, struct shim_local *l, unsigned long req, void *arg)
 			return r;
 		break; /* a UDP socket's shadow has the same flags */
 	case FIOASYNC:
-		return set_from(l, SHIM_SOCK_ASYNC, arg);
+		r = set_from(l, SHIM_SOCK_ASYNC, arg);
+		shim_sigio_update(l);
+		if (r < 0 || !l->dgram)
+			return r;
+		break;
 	case FIONREAD:
 	case SIOCOUTQ:
 	case SHIM_SIOCOUTQNSD:
@@ -104,14 +109,36 @@ int shim_ioctl(int fd, struct shim_local *l, unsigned long req, void *arg)
 		return l->dgram ? udp_queue(fd, l, req, arg) : tcp_queue(l, req, arg);
 	case FIOSETOWN:
 	case SIOCSPGRP:
-		if (!(shim_sock_flags(l) & SHIM_SOCK_SHADOW))
-			return 0; /* on the anchor it would be everybody's */
-		break;
+		if (shim_copy_in(&n, arg, sizeof(n)) < 0)
+			return -EFAULT;
+		return shim_sigio_set(fd, l, F_SETOWN, n);
+	case FIOGETOWN:
+	case SIOCGPGRP:
+		if (shim_sock_flags(l) & SHIM_SOCK_SHADOW)
+			break;
+		r = shim_sigio_get(l, F_GETOWN, NULL, &n);
+		return r < 0 ? r : put_int(arg, (uint32_t)n);
 	default:
 		break;
 	}
 	r = shim_libc()->ioctl(fd, req, arg);
 	return r < 0 ? -errno : r;
+}
+
+static bool is_for_signals(unsigned long req)
+{
+	return req == FIOASYNC || req == FIOSETOWN || req == SIOCSPGRP;
+}
+
+/* A socket that is to raise signals before it is decided who serves it: the kernel. */
+static void note_signals(int fd)
+{
+	struct shim_local *l = shim_get(fd);
+
+	if (l && l->kind == SHIM_FRESH)
+		l->opts_set |= SHIM_OPTS_KERNEL;
+	if (l)
+		shim_put(l);
 }
 
 LANE_EXPORT int ioctl(int fd, unsigned long req, ...)
@@ -124,6 +151,8 @@ LANE_EXPORT int ioctl(int fd, unsigned long req, ...)
 	va_start(ap, req);
 	arg = va_arg(ap, void *);
 	va_end(ap);
+	if (is_for_signals((unsigned int)req))
+		note_signals(fd);
 	l = shim_get_sock(fd);
 	if (!l)
 		return shim_libc()->ioctl(fd, req, arg);

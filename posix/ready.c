@@ -154,16 +154,31 @@ static uint32_t event_bits(uint32_t ev)
 	return bits;
 }
 
+/* Signals are due: the member that sends them is woken (sigio.c). */
+static __attribute__((noinline)) void note_async(struct shim_view *v, struct shim_sock *s, uint32_t events)
+{
+	unsigned int row = s->async_row - 1u;
+
+	if (row >= SHIM_ROWS)
+		return;
+	s->async_events |= events;
+	v->a->row[row].async = 1;
+	v->wakes |= shim_row_bit((int)row);
+}
+
 void shim_drain(struct shim_view *v)
 {
 	struct lane_event ev;
 
 	while (lane_event(v->ln, &ev)) {
-		const struct shim_sock *s = shim_sock_at(v, (uint32_t)ev.cookie);
+		struct shim_sock *s = shim_sock_at(v, (uint32_t)ev.cookie);
 
 		/* The sock may have been freed, and its entry used again, since. */
-		if (s && ev.cookie == shim_sock_cookie((uint32_t)ev.cookie, s->generation))
-			shim_sock_notify(v, (uint32_t)ev.cookie, event_bits(ev.events));
+		if (!s || ev.cookie != shim_sock_cookie((uint32_t)ev.cookie, s->generation))
+			continue;
+		if (s->async_row)
+			note_async(v, s, ev.events);
+		shim_sock_notify(v, (uint32_t)ev.cookie, event_bits(ev.events));
 	}
 }
 
@@ -227,6 +242,8 @@ void shim_sock_release(struct shim_view *v, uint32_t sock, int row)
 		s->rows &= ~shim_row_bit(row);
 		s->wait_rows &= ~shim_row_bit(row);
 		s->exec_rows &= ~shim_row_bit(row);
+		if (s->async_row == row + 1)
+			s->async_row = 0;
 	}
 	if (s->rows)
 		return;

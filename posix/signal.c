@@ -120,6 +120,8 @@ static void on_signal(int sig, siginfo_t *info, void *context)
 		errno = saved;
 		return;
 	}
+	if (info->si_code == SI_SIGIO)
+		shim_sigio_info(info);
 	act = action_of(sig);
 	if (is_fault(sig) && act.sa_handler == SIG_DFL)
 		fault_default(sig, info);

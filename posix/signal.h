@@ -29,6 +29,9 @@ struct shim_sig_self {
 extern _Thread_local struct shim_sig_self shim_sig
 	__attribute__((tls_model("initial-exec"), visibility("hidden")));
 
+/* sigio.c: a signal of its making (SI_SIGIO) says what the kernel's would. */
+void shim_sigio_info(siginfo_t *info);
+
 /* Runs the handler that was put off. */
 void shim_sig_run_pending(void);
 

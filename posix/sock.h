@@ -171,6 +171,14 @@ int shim_udp_connect(int fd, struct shim_local *l, const struct sockaddr *addr, 
 void shim_udp_first_send(int fd, struct shim_local *fresh, const struct sockaddr *addr,
 			 socklen_t len);
 
+/* ---- sigio.c ---- */
+/* F_SETOWN, F_SETOWN_EX, F_SETSIG of a sock. 0 or -errno. */
+int shim_sigio_set(int fd, struct shim_local *l, int cmd, long arg);
+/* F_GETOWN (negative: a group), F_GETOWN_EX, F_GETSIG of one whose number is not its kernel socket's. 0 or -errno. */
+int shim_sigio_get(struct shim_local *l, int cmd, void *arg, int *out);
+/* Its owner has changed, or O_ASYNC: this member is the one that sends the signals. */
+void shim_sigio_update(struct shim_local *l);
+
 /* ---- zerocopy.c ---- */
 /* A send with MSG_ZEROCOPY has taken bytes, or a datagram: it has the next number, if the socket asked for them. */
 void shim_zerocopy_sent(struct shim_local *l);

@@ -171,7 +171,7 @@ static bool may_spin(struct shim_waiter *me)
 	uint32_t others = atomic_load_explicit(&shim.view.a->nr_spinning, memory_order_relaxed) -
 			  me->spinning;
 
-	if (!shim.settings.spin_us || shim.settings.profile == PROFILE_THROUGHPUT)
+	if (!shim.settings.spin_us || me->never_spins || shim.settings.profile == PROFILE_THROUGHPUT)
 		return false;
 	if (others >= (uint32_t)shim.nr_cpus)
 		return false;

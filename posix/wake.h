@@ -40,6 +40,7 @@ struct shim_waiter {
 	bool spinning;
 	/* how much spinning was worth lately */
 	uint32_t misses, skipped;
+	bool never_spins;
 	uint64_t crowded_until_us; /* no spinning until then: the CPU is shared */
 	/* output that was queued and not kicked (defer.c) */
 	uint64_t deferred; /* queues */

@@ -84,6 +84,7 @@ struct shim_row {
 	_Atomic uint64_t in_call_us; /* nothing but a hint for `lane stat` */
 	uint64_t nr_contended;
 	uint32_t uncounted; /* a child that has not yet said which of the references are its own (inherit.c) */
+	uint32_t async; /* a sock that it looks after has async_events */
 	/* of arena.nr_waiting and nr_spinning, so that a dead member's share can be taken off */
 	_Atomic uint32_t nr_waiting, nr_spinning;
 };
@@ -109,6 +110,12 @@ enum shim_sock_kind { SHIM_SOCK_FREE, SHIM_SOCK_LISTENER, SHIM_SOCK_TCP, SHIM_SO
 /* Members that pass a connection at the same time have a kernel socket each that stands for it. */
 #define SHIM_COOKIES 4
 
+/* Who has a sock's SIGIO and SIGURG: fcntl(2)'s F_SETOWN_EX and F_SETSIG. */
+struct shim_owner {
+	int32_t pid; /* 0: nobody */
+	uint8_t type, sig;
+};
+
 struct shim_sock {
 	uint32_t free_link; /* first: of the pool */
 	uint8_t kind;	    /* enum shim_sock_kind */
@@ -127,6 +134,9 @@ struct shim_sock {
 	uint32_t cmsg; /* SHIM_CMSG_*, control messages that the program asked for */
 	uint16_t udp_segment; /* bytes of each datagram that a send is cut into (UDP_SEGMENT), 0: none */
 	uint32_t so_bits; /* switches that are only stored and told (opt.c) */
+	struct shim_owner owner;
+	uint32_t async_events; /* LANE_EV_* that its owner has not been told of yet (sigio.c) */
+	uint8_t async_row; /* row + 1 of the member that tells it; 0: it need not be told */
 	uint32_t zc_sent, zc_told; /* MSG_ZEROCOPY: sends so far, and those that the error queue has told */
 	uint64_t created_us;
 	/* What goes to another process: SO_COOKIE of the kernel socket that stands for it, and how
