@@ -74,14 +74,15 @@ static uint32_t rtt_of_resent(const struct lane *ln, const struct lane_tcp *pcb,
 }
 
 /* RFC 6298 3 (Karn) and RFC 7323 4: by our own clock in microseconds if nothing was sent twice. Without
- * a measurement the time-out stays as long as it has become. */
+ * a measurement the time-out stays as long as it has become. It is to last for the oldest of what was acknowledged
+ * together, which waited for the ACK the longest (as Linux). */
 static void measure(struct lane *ln, struct lane_tcp *pcb, const struct lane_seg *seg, struct lane_acked *a)
 {
 	if (a->retransmitted)
-		a->rtt_us = rtt_of_resent(ln, pcb, seg, a);
+		a->rtt_us = a->oldest_us = rtt_of_resent(ln, pcb, seg, a);
 	if (a->rtt_us == 0)
 		return;
-	lane_rto_sample(&pcb->rto, a->rtt_us, ln->st->cfg.rto_min_us);
+	lane_rto_sample(&pcb->rto, a->oldest_us > a->rtt_us ? a->oldest_us : a->rtt_us, ln->st->cfg.rto_min_us);
 	if (pcb->min_rtt_us == 0 || a->rtt_us < pcb->min_rtt_us)
 		pcb->min_rtt_us = a->rtt_us;
 }

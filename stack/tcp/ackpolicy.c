@@ -11,6 +11,7 @@
 #include "stack/tcp/tune.h"
 
 #define CHALLENGES_PER_S 1000
+#define GROW_TEXT	 36 /* a segment of less does not widen the window: as Linux, which counts what it takes */
 
 __attribute__((noinline)) void lane_tcp_ack_now(struct lane *ln, struct lane_tcp *pcb)
 {
@@ -74,6 +75,8 @@ void lane_tcp_ack_text(struct lane *ln, struct lane_tcp *pcb, uint32_t len, bool
 	pcb->last_rxtext_ms = now;
 	if (pcb->quick && !pcb->pingpong && lane_tcp_opts(ln, pcb)->quickack) {
 		pcb->quick--;
+		if (len >= GROW_TEXT)
+			lane_tcp_tune_start(ln, pcb);
 		lane_tcp_ack_now(ln, pcb);
 	} else if (pcb->rcv_nxt - x->rcv_acked >= threshold(pcb)) {
 		lane_tcp_ack_now(ln, pcb);

@@ -88,9 +88,7 @@ void lane_tcp_start(struct lane *ln, struct lane_tcp *pcb, uint32_t iss)
 	pcb->snd_nxt = iss + 1;
 	pcb->ts_offset = lane_ts_offset(&ln->st->key, &l, &r);
 	pcb->rcv_wscale = lane_tcp_pick_wscale(ln, pcb);
-	pcb->rcv_limit = lane_tcp_opts(ln, pcb)->rcvbuf / 2;
-	pcb->rcv_adv = pcb->rcv_nxt + lane_tcp_start_wnd(ln, pcb, lane_tcp_start_level(ln, 1),
-							 lane_tcp_adv_mss(ln, pcb));
+	lane_tcp_offer_start(ln, pcb, lane_tcp_start_level(ln, 1), lane_tcp_adv_mss(ln, pcb));
 	pcb->rcv_mss = MSS_DEFAULT4;
 	pcb->last_rx_ms = lane_now_ms(ln);
 	pcb->flags |= LANE_TF_SYN_DUE;

@@ -1,7 +1,7 @@
 /*
  * icmp.c - ICMP errors about TCP segments (RFC 5927, RFC 1122 4.2.3.9, RFC 1191, RFC 8201)
  *
- * An error is believed only if it quotes a sequence number that is in flight. For a connection that
+ * An error is believed only if it quotes a sequence number that is in flight, or the next one (as Linux). For a connection that
  * is established, unreachability is advice: the timers decide, and name it as the reason. Where no ICMP
  * comes and segments go unanswered, the path may be a black hole for large ones (RFC 4821 7.7).
  */
@@ -61,7 +61,7 @@ void lane_tcp_icmp(struct lane *ln, const struct lane_icmp_info *icmp)
 	if (!pcb && lane_tcp_syn_icmp(ln, icmp, hash))
 		return;
 	if (!pcb || !icmp->has_seq || lane_seq_lt(icmp->seq, pcb->snd_una) ||
-	    lane_seq_ge(icmp->seq, pcb->snd_nxt)) {
+	    lane_seq_gt(icmp->seq, pcb->snd_nxt)) {
 		lane_count_drop(ln, LANE_DROP_ICMP_INVALID);
 		return;
 	}

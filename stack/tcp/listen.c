@@ -217,8 +217,8 @@ static struct lane_tcp *open_conn(struct lane *ln, struct lane_tcp *l, const str
 	}
 	pcb->rcv_wscale = r->rcv_wscale;
 	pcb->segs_in = 1; /* the SYN */
-	if (pcb->rcv_adv - pcb->rcv_nxt < lane_tcp_syn_wnd(ln, r))
-		pcb->rcv_adv = pcb->rcv_nxt + lane_tcp_syn_wnd(ln, r);
+	/* What the SYN-ACK offered. */
+	lane_tcp_offer_start(ln, pcb, r->wnd_level, lane_tcp_adv_mss(ln, pcb) - (r->ts ? 12U : 0));
 	lane_tcp_take_syn(ln, pcb, &syn);
 	if (r->ecn)
 		pcb->ecn |= LANE_ECN_OK;

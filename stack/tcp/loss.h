@@ -12,7 +12,8 @@ struct lane_acked {
 	uint32_t delivered; /* newly, by SACK or without */
 	uint32_t sacked;    /* newly SACKed */
 	uint32_t lost;	    /* newly marked */
-	uint32_t rtt_us;    /* 0: none */
+	uint32_t rtt_us;    /* of the newest, 0: none */
+	uint32_t oldest_us; /* of the oldest */
 	uint64_t resent_us; /* when what was sent twice left last */
 	uint64_t first_us;  /* and first */
 	uint32_t prior_in_flight;

@@ -238,18 +238,27 @@ static void send_probe(struct lane *ln, struct lane_tcp *pcb)
 }
 
 
+/* The window of congestion counts as segments, as Linux has it; nothing waits to be sent. */
+static bool cwnd_takes_fin(const struct lane *ln, const struct lane_tcp *pcb)
+{
+	const struct lane_tcp_x *x = lane_tcp_x(ln, pcb);
+	uint32_t lost = x->rec.lost > x->rec.retrans ? x->rec.lost - x->rec.retrans : 0;
+	uint32_t gone = x->rec.nr_sacked + (lost + pcb->snd_mss - 1) / pcb->snd_mss;
+
+	return x->nr_sndq <= gone || x->nr_sndq - gone < (x->cc.cwnd + pcb->snd_mss - 1) / pcb->snd_mss;
+}
+
 /* A FIN that could not ride on text: like text it waits for the peer's window, and for that of congestion as a segment.
  * Returns 'r', or what it waits for. */
 static enum send_result send_fin(struct lane *ln, struct lane_tcp *pcb, enum send_result r)
 {
 	const struct lane_tcp_x *x = lane_tcp_x(ln, pcb);
-	uint32_t out = lane_tcp_in_flight(ln, pcb);
 
 	if (!lane_tcp_fin_due(pcb) || x->snd_unsent != LANE_NIL)
 		return r;
 	if (lane_seq_le(pcb->snd_una + pcb->snd_wnd, x->snd_end))
 		return WINDOW_FULL;
-	if (out && out + pcb->snd_mss > x->cc.cwnd)
+	if (!cwnd_takes_fin(ln, pcb))
 		return CWND_FULL;
 	if (!lane_tcp_x_get_tx(ln, pcb))
 		retry_in(ln, pcb, LANE_X_WAIT_US);

@@ -102,6 +102,7 @@ enum lane_drop lane_tcp_text_in(struct lane *ln, struct lane_tcp *pcb, struct la
 		/* RFC 5681 4.2: a gap is told at once. */
 		ln->st->stats.tcp_ooo += seg->nr;
 		lane_tcp_ack_quick(pcb);
+		lane_tcp_tune_start(ln, pcb);
 		r = lane_tcp_ooo_insert(ln, pcb, b, seg->seq);
 		lane_tcp_ack_now(ln, pcb);
 		return r;
@@ -186,6 +187,15 @@ uint32_t lane_tcp_start_wnd(const struct lane *ln, const struct lane_tcp *pcb, u
 	if (mss && wnd > mss)
 		wnd -= wnd % mss;
 	return wnd < most ? wnd : most;
+}
+
+void lane_tcp_offer_start(const struct lane *ln, struct lane_tcp *pcb, uint8_t level, uint32_t mss)
+{
+	uint32_t wnd = lane_tcp_start_wnd(ln, pcb, level, mss);
+
+	pcb->rcv_adv = pcb->rcv_nxt + wnd;
+	/* Linux' rcv_ssthresh: more is told when text comes (lane_tcp_tune_start()). */
+	pcb->rcv_limit = level ? lane_tcp_opts(ln, pcb)->rcvbuf / 2 : wnd;
 }
 
 uint32_t lane_tcp_rcv_space(const struct lane *ln, const struct lane_tcp *pcb)

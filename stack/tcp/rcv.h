@@ -62,6 +62,8 @@ uint32_t lane_tcp_rcv_space(const struct lane *ln, const struct lane_tcp *pcb);
 uint8_t lane_tcp_start_level(const struct lane *ln, uint32_t times);
 /* And what it offers, by the options of 'pcb': as Linux whole segments of 'mss' bytes (0: any number) of the buffer. */
 uint32_t lane_tcp_start_wnd(const struct lane *ln, const struct lane_tcp *pcb, uint8_t level, uint32_t mss);
+/* That is offered, and until text comes no more is, unless frames were short. */
+void lane_tcp_offer_start(const struct lane *ln, struct lane_tcp *pcb, uint8_t level, uint32_t mss);
 /* The connection ends: what it was promised is free for others. */
 void lane_tcp_forget_promise(struct lane *ln, struct lane_tcp *pcb);
 /* True when few frames are left: buffers take less. */

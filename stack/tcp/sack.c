@@ -64,6 +64,8 @@ static void arrived(struct lane *ln, struct lane_tcp *pcb, const struct lane_seg
 		a->first_us = b->first_tx_us;
 	} else {
 		a->rtt_us = (uint32_t)(ln->now_us - b->tx_us);
+		if (a->rtt_us > a->oldest_us)
+			a->oldest_us = a->rtt_us;
 		a->orig |= lane_seq_le(b->seq + b->text_len, x->recover);
 	}
 	lane_tcp_rack_take(ln, pcb, seg, b);

@@ -75,6 +75,7 @@ void lane_tcp_tune_round(struct lane *ln, struct lane_tcp *pcb, struct lane_tcp_
 {
 	uint32_t max = ln->st->cfg.tcp_rmem[2] / 2, before, seq, copied;
 
+	lane_tcp_tune_start(ln, pcb);
 	if (x->tune_space == 0)
 		x->tune_space = lane_tcp_tune_space(ln, pcb);
 	before = x->tune_space;

@@ -12,6 +12,14 @@ uint16_t lane_tcp_peer_text(const struct lane *ln, const struct lane_tcp *pcb);
 void lane_tcp_tune_rtt(const struct lane *ln, const struct lane_tcp *pcb, const struct lane_seg *seg);
 /* The same, with timestamps: 'echo' came back with 'len' bytes, and is not the last one's. */
 void lane_tcp_tune_echo(const struct lane *ln, const struct lane_tcp *pcb, uint32_t echo, uint32_t len);
+/* Text came, or was taken: the whole of the buffer may be offered, where the SYN's window was all until now. */
+static inline void lane_tcp_tune_start(const struct lane *ln, struct lane_tcp *pcb)
+{
+	uint32_t all = lane_tcp_opts(ln, pcb)->rcvbuf / 2;
+
+	if (pcb->rcv_limit < all)
+		pcb->rcv_limit = all;
+}
 /* The program has taken text, and a round is over: the receive buffer may grow. */
 void lane_tcp_tune_round(struct lane *ln, struct lane_tcp *pcb, struct lane_tcp_x *x);
 /* The program has taken text. */

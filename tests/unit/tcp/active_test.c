@@ -200,9 +200,9 @@ static void test_active__icmp_is_hard(void **state)
 	for (unsigned int i = 0; i < sizeof(k) / sizeof(k[0]); i++) {
 		script_open(NULL);
 		script_connect(NULL);
-		script_icmp(k[i].what, 5, 0); /* not in flight (RFC 5927) */
+		script_icmp(k[i].what, 2, 0); /* not in flight (RFC 5927), nor next */
 		assert_int_equal(script_state(), LANE_TCP_SYN_SENT);
-		script_icmp(k[i].what, 0, 0);
+		script_icmp(k[i].what, i & 1, 0);
 		assert_int_equal(script_state(), LANE_TCP_CLOSED);
 		assert_int_equal(lane_tcp_take_error(s.ln, s.pcb), k[i].err);
 		script_close();

@@ -203,6 +203,23 @@ static void test_sender__echo_without_news(void **state)
 	script_close();
 }
 
+/* The window that an echo leaves is counted in segments where a FIN waits for it: ten bytes are one. */
+static void test_sender__fin_behind_little_text(void **state)
+{
+	(void)state;
+	open_ecn();
+	script_write(1);
+	script_out("P. 1 ack 1 len 1");
+	script_write(10);
+	script_silent();
+	script_in(".E 1 ack 2");
+	script_out("P.W 2 ack 1 len 10");
+	lane_tcp_shutdown(s.ln, s.pcb, false, true);
+	script_flush();
+	script_out("F. 12 ack 1");
+	script_close();
+}
+
 static void test_sender__reduces_once_a_round_trip(void **state)
 {
 	(void)state;
@@ -409,6 +426,7 @@ int main(void)
 		cmocka_unit_test(test_active__falls_back),
 		cmocka_unit_test(test_simultaneous),
 		cmocka_unit_test(test_sender__echo_without_news),
+		cmocka_unit_test(test_sender__fin_behind_little_text),
 		cmocka_unit_test(test_sender__reduces_once_a_round_trip),
 		cmocka_unit_test(test_sender__retransmission_is_not_ect),
 		cmocka_unit_test(test_sender__loss_after_an_echo),

@@ -488,7 +488,7 @@ static void test_ooo__hard_cap(void **state)
 	(void)state;
 	script_open(NULL);
 	script_accept("S 0 mss 1460 sackok ws 7");
-	most = 64 + s.pcb->rcv_limit / 512;
+	most = 64 + lane_tcp_opts(s.ln, s.pcb)->rcvbuf / 2 / 512;
 	for (; stats()->drops[LANE_DROP_TCP_OOO_FULL] == 0 && nr < 400; nr++) {
 		snprintf(line, sizeof(line), "P. %u ack 1 len 1", 3 + 2 * nr);
 		script_in(line);

@@ -4,6 +4,7 @@
 #include "tests/unit/tcp/script.h"
 
 #include "lane-int/tcp_info.h"
+#include "stack/tcp/pcb.h"
 
 static void test_rto__backoff(void **state)
 {
@@ -221,7 +222,7 @@ static void test_icmp__too_big(void **state)
 	script_write(2920);
 	script_out(". 1 ack 1 len 1460");
 	script_out("P. 1461 ack 1 len 1460");
-	script_icmp(SCRIPT_ICMP_TOO_BIG, 2921, 1300); /* not in flight */
+	script_icmp(SCRIPT_ICMP_TOO_BIG, 2922, 1300); /* not in flight, nor next */
 	script_silent();
 	script_icmp(SCRIPT_ICMP_TOO_BIG, 1, 1300);
 	script_out(". 1 ack 1 len 1260");
@@ -230,6 +231,37 @@ static void test_icmp__too_big(void **state)
 	script_out("P. 2721 ack 1 len 200");
 	script_silent();
 	script_in(". 1 ack 2921");
+	script_close();
+}
+
+/* As Linux: the number that is next is believed, so that an idle connection hears, too. */
+static void test_icmp__of_what_is_next(void **state)
+{
+	(void)state;
+	script_open(NULL);
+	script_accept("S 0 mss 1460");
+	script_icmp(SCRIPT_ICMP_TOO_BIG, 2, 1300);
+	assert_int_equal(s.pcb->snd_mss, 1460);
+	script_icmp(SCRIPT_ICMP_TOO_BIG, 1, 1300);
+	assert_int_equal(s.pcb->snd_mss, 1260);
+	script_silent();
+	script_close();
+}
+
+/* Of what is acknowledged together the oldest tells the round trip, as in Linux: it waited the longest. */
+static void test_rto__by_the_oldest(void **state)
+{
+	(void)state;
+	script_open(NULL);
+	script_accept_far("S 0 mss 1000", 100);
+	script_write(1000);
+	script_run_ms(80);
+	script_write(1000);
+	script_run_ms(80);
+	script_in(". 1 ack 2001");
+	assert_in_range(s.pcb->rto.srtt_us, 105000, 110000); /* 100 * 7/8 + 160 / 8 */
+	assert_in_range(s.pcb->min_rtt_us, 79000, 81000);
+	script_skip();
 	script_close();
 }
 
@@ -352,6 +384,8 @@ int main(void)
 		cmocka_unit_test(test_resend__held_frame_is_copied),
 		cmocka_unit_test(test_partial_ack__of_a_frame),
 		cmocka_unit_test(test_icmp__too_big),
+		cmocka_unit_test(test_icmp__of_what_is_next),
+		cmocka_unit_test(test_rto__by_the_oldest),
 		cmocka_unit_test(test_neighbour__that_stays_unknown),
 		cmocka_unit_test(test_mtu__grows_after_a_timeout),
 		cmocka_unit_test(test_icmp__soft_error_names_the_reason),
