@@ -5,6 +5,7 @@ A line in is a list of [id, call, argument...]; the line out has for each the re
 it how the sockets of that id look: poll's bits, TCP_INFO's state, unread and unsent bytes. No call blocks. Between
 two lines it sleeps in epoll with all of its sockets, as a server does.
 """
+import ctypes
 import errno
 import fcntl
 import json
@@ -14,6 +15,7 @@ import struct
 import sys
 import zlib
 
+libc = ctypes.CDLL(None, use_errno=True)
 ep = select.epoll()
 sockets = {}  # id: [listener, connection]
 FIONREAD, TIOCOUTQ, NONBLOCK = 0x541B, 0x5411, 0x800
@@ -31,6 +33,7 @@ class Ends:
     def __init__(self):
         self.listener = self.s = None
         self.written = 0
+        self.stream, self.peer = True, None
 
 
 def opened(family, options):
@@ -112,9 +115,50 @@ def names(e):
     e.s.getpeername()
 
 
+def ubind(e, six, port, options, peer, connected):
+    """A socket for datagrams, which has one peer."""
+    s = socket.socket(socket.AF_INET6 if six else socket.AF_INET, socket.SOCK_DGRAM | NONBLOCK)
+    e.s, e.stream, e.peer = s, False, peer
+    for level, name, value in options:
+        s.setsockopt(level, name, value)
+    s.bind(("::" if six else "0.0.0.0", port))
+    if connected:
+        uconnect(e, 0)
+    watch(s)
+
+
+def uconnect(e, more):
+    e.s.connect((e.peer, 4000 + more))
+
+
+def udisconnect(e):
+    """connect(2) to AF_UNSPEC, which Python does not know."""
+    if libc.connect(e.s.fileno(), bytes(28), 28):
+        raise OSError(ctypes.get_errno(), "connect")
+
+
+def usend(e, n, more, flags):
+    d = TEXT[:n] + bytes(max(0, n - len(TEXT)))
+    if more is None:
+        return e.s.send(d, flags)
+    return e.s.sendto(d, flags, (e.peer, 4000 + more))
+
+
+def ancillary(level, kind, data):
+    """Without interface numbers, and what is behind the addresses of an error."""
+    return [level, kind, data[:16].hex() if (level, kind) not in ((0, 8), (41, 50)) else len(data)]
+
+
+def urecv(e, n, flags):
+    d, more, f, name = e.s.recvmsg(n, 512, flags)
+    return [len(d), zlib.crc32(d), f, name[1] if name else None, [ancillary(*w) for w in more]]
+
+
 def end(e):
     for s in e.s, e.listener:
-        if s:
+        if s and not e.stream:
+            s.close()
+        elif s:
             s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             s.close()
     e.s = e.listener = None
@@ -125,7 +169,7 @@ def nothing(e):
 
 
 CALLS = {f.__name__: f for f in (listen, connect, connect_again, accept, send, recv, shutdown, close, close_listener,
-                                 set_option, get_option, names, end, nothing)}
+                                 set_option, get_option, names, ubind, uconnect, udisconnect, usend, urecv, end, nothing)}
 
 
 def number(s, request):
@@ -146,6 +190,8 @@ def status(e):
     out = {}
     if e.listener:
         out["listener"] = look(e.listener)
+    if e.s and not e.stream:
+        return {"poll": look(e.s), "unread": number(e.s, FIONREAD), "unsent": number(e.s, TIOCOUTQ)}
     if e.s:
         out["poll"] = look(e.s)
         info = e.s.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 232)

@@ -1,5 +1,6 @@
 """chance.py - a random script for each seed (flow.py says what a script is)"""
 import random
+import socket
 
 from world import F
 
@@ -9,10 +10,11 @@ SOL, TCP, IP, IP6 = 1, 6, 0, 41
 
 def beginning(i, script, ip, port):
     """The first call: a listener, or a connect to the peer."""
-    import socket
+    name = socket.inet_ntop(socket.AF_INET6 if script["six"] else socket.AF_INET, ip)
+    if script.get("udp"):
+        return [i, "ubind", script["six"], port, script["options"], name, script["connected"]]
     if not script["active"]:
         return [i, "listen", script["six"], port, script["backlog"], script["options"]]
-    name = socket.inet_ntop(socket.AF_INET6 if script["six"] else socket.AF_INET, ip)
     return [i, "connect", script["six"], name, 4000, script["options"]]
 
 
@@ -302,7 +304,22 @@ class Chance:
             if self.maybe(0.03):
                 self.steps.append(["wait"])
         self.script["end"] = self.nxt
+        if self.maybe(0.35):
+            self.join()
         return self.script
+
+    def join(self):
+        """Makes bursts of segments that follow each other, but for those of the handshake."""
+        out = []
+        for i, step in enumerate(self.steps):
+            last = out[-1] if out else ["none"]
+            if step[0] != "seg" or i < 3 or last[0] not in ("seg", "burst") or len(out) < 3 or self.maybe(0.3):
+                out.append(step)
+            elif last[0] == "seg":
+                out[-1] = ["burst", [last[1], step[1]]]
+            else:
+                last[1].append(step[1])
+        self.steps[:] = out
 
 
 def script(seed):

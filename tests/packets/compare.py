@@ -14,6 +14,15 @@ QUIET = 9  # steps after an ACK in which the kernel may withhold one that answer
 LATE = 3  # steps that an ACK of new text may come later
 
 
+def segs_of(step):
+    return [step[1]] if step[0] == "seg" else step[1] if step[0] == "burst" else []
+
+
+def segs(script, n=None):
+    """The segments of the first 'n' steps."""
+    return [d for step in script["steps"][:n] for d in segs_of(step)]
+
+
 def advances(seen, n):
     before = [s["ack"] for s in seen[:n] if "ack" in s]
     return not before or seen[n]["ack"] != before[-1]
@@ -46,25 +55,23 @@ def field_differs(k, ln, field):
 
 def behind_fin(script, n):
     """Had text come that contradicts a FIN? lane forgets one of them, the kernel keeps both, or the first."""
-    segs = [s[1] for s in script["steps"][:n] if s[0] == "seg"]
-    fins = [s["s"] + s.get("n", 0) for s in segs if s["f"] & 1]
-    return any(s["s"] + s["n"] > f for s in segs if s.get("n") for f in fins)
+    sent = segs(script, n)
+    fins = [s["s"] + s.get("n", 0) for s in sent if s["f"] & 1]
+    return any(s["s"] + s["n"] > f for s in sent if s.get("n") for f in fins)
 
 
 def late_fin(script, k, n):
     """An old FIN for a socket that was closed: in FIN_WAIT_2 the kernel has a record then, which takes no clock from it."""
-    s = script["steps"][n - 1]
-    return s[0] == "seg" and s[1]["f"] & 1 and not s[1].get("n") and s[1]["s"] < k["ack"] and "state" not in k["app"][1]
+    return any(s["f"] & 1 and not s.get("n") and s["s"] < k["ack"] for s in segs_of(script["steps"][n - 1])) and "state" not in k["app"][1]
 
 
 def beyond_one_edge(script, both, n):
     """Had text come beyond the window that one world had told, but not the other? How it grows is their own business."""
     for i, s in enumerate(script["steps"][:n]):
         told = [[t for t in x[:i + 1] if "raw" in t] for x in both]
-        if s[0] == "seg" and s[1].get("n") and all(told):
-            edges = [t[-1]["ack"] + t[-1]["raw"] for t in told]
-            if min(edges) < s[1]["s"] + s[1]["n"] <= max(edges):
-                return True
+        edges = [t[-1]["ack"] + t[-1]["raw"] for t in told if t]
+        if len(edges) == 2 and any(min(edges) < d["s"] + d["n"] <= max(edges) for d in segs_of(s) if d.get("n")):
+            return True
     return False
 
 
@@ -94,7 +101,7 @@ def acks_differ(script, both, n):
 def window_is_small(script, n):
     """Is the window that the peer told last one that timers fill: less than a segment, or half the largest?"""
     wnd, scale, most = 65535, 0, 0
-    for s in (s[1] for s in script["steps"][:n] if s[0] == "seg"):
+    for s in segs(script, n):
         for o in s.get("o", ()):
             scale = o[1] if s["f"] & 2 and o[0] == "ws" else scale
         wnd = s.get("w", 65535) << (0 if s["f"] & 2 else scale)
@@ -104,7 +111,7 @@ def window_is_small(script, n):
 
 def sacked_in_part(script, n):
     """Were blocks told that end amid segments, which timestamps shorten? The kernel cuts what it sent at them."""
-    opts = [[o[0] for o in s[1].get("o", ())] for s in script["steps"][:n] if s[0] == "seg"]
+    opts = [[o[0] for o in s.get("o", ())] for s in segs(script, n)]
     return any("ts" in o for o in opts) and any("sack" in o for o in opts)
 
 
@@ -112,7 +119,7 @@ def is_probe(script, both, n):
     """New text of a segment at most in one world, a while after the last: a tail loss probe takes what is held."""
     return all(x[n].get("new", [0, 0])[1] - x[n].get("new", [0, 0])[0] <= 1460 for x in both) and \
         not any("new" in x[n - 1] for x in both) and any(x[n]["app"][1].get("unsent", 0) for x in both) and \
-        script["steps"][n - 1][0] != "seg"
+        not segs_of(script["steps"][n - 1])
 
 
 def may_send_otherwise(script, both, n):
@@ -127,7 +134,7 @@ def may_send_otherwise(script, both, n):
     step = script["steps"][n - 1]
     if window_is_small(script, n) or sacked_in_part(script, n) or is_probe(script, both, n):
         return True
-    return not (step[0] == "seg" or step[1:2] == ["send"]) or any("sack" in x[n] for x in both)
+    return not (segs_of(step) or step[1:2] == ["send"]) or any("sack" in x[n] for x in both)
 
 
 def any_hole(script, seen, n):
@@ -135,14 +142,14 @@ def any_hole(script, seen, n):
     top = 1
     for step, s in zip(script["steps"][:n], seen):
         top = max(top, s.get("ack", 0))
-        if step[0] == "seg" and step[1].get("n") and step[1]["s"] > top:
+        if any(d.get("n") and d["s"] > top for d in segs_of(step)):
             return True
     return False
 
 
 def much(script):
     """The kernel's buffer counts what each segment takes besides its text."""
-    mss = [o[1] for s in script["steps"] if s[0] == "seg" for o in s[1].get("o", ()) if o[0] == "mss"]
+    mss = [o[1] for s in segs(script) for o in s.get("o", ()) if o[0] == "mss"]
     small = any(o[:2] == [1, 7] for o in script["options"]) or any(s[:4] == ["app", "set_option", 1, 7] for s in script["steps"])
     return min([500 if small else MUCH] + [10 * m for m in mss])
 
@@ -163,9 +170,6 @@ def special(script, both, n, full):
         lines = [{re.sub(r"^(R.* seq=)\d+ end", r"\1end", w) for w in part} for part in lines]
         # A SYN-ACK that comes again tells the window of now.
         lines = [{re.sub(r"^(SA again.*) win=\d+", r"\1", w) for w in part} for part in lines]
-    if any(s[0] == "icmp" and (s[1]["kind"], s[1]["code"]) in ((3, 4), (2, 0)) for s in script["steps"][:n]):
-        # The kernel's MSS option follows the path's MTU, lane's the device's.
-        lines = [{re.sub(r"^(SA .*)win=\d+ \[\('mss', \d+\)", r"\1", w) for w in part} for part in lines]
     if any(s.get("new") != t.get("new") for s, t in zip(*(x[1:n + 1] for x in both))):
         # Nor are its edge and its ECN marks the same where other text was sent.
         lines = [{re.sub(r"^(R.* seq=)\d+", r"\1", w) for w in part if w != "tos=2"} for part in lines]
@@ -192,7 +196,7 @@ def step_differs(script, both, n):
         for look in [w for w in (k[1], ln[1]) if "poll" in w]:
             look["poll"] &= ~POLLERR
     full = max(k[1].get("unsent", 0), ln[1].get("unsent", 0)) > much(script)
-    if any("seg" == s[0] and s[1]["f"] & 32 for s in script["steps"]) and any_hole(script, both[0], n):
+    if any(s["f"] & 32 for s in segs(script)) and any_hole(script, both[0], n):
         # The urgent byte of what lies behind a hole is there when the hole is filled.
         for look in [w for w in (k[1], ln[1]) if "poll" in w]:
             look["poll"] &= ~POLLPRI
@@ -231,12 +235,13 @@ def line(s):
     return " | ".join(x for x in out if x)
 
 
-def show(script, both):
-    d = difference(script, both)
+def show(script, both, how):
+    """Lines about both traces, up to where they differ by the module 'how'."""
+    d = how.difference(script, both)
     for n in range(len(both[0])):
         step = script["steps"][n - 1] if n else "begin"
         yield f"{n}: {step}"
-        k, ln = line(both[0][n]), line(both[1][n])
+        k, ln = how.line(both[0][n]), how.line(both[1][n])
         if k == ln:
             yield f"       both   {k}"
         else:

@@ -1,8 +1,8 @@
 """flow.py - one random script in one world: the peer's end of its connection, and what is compared
 
 A script is {six, active, isn, listen or connect options, steps}. A step is ["app", call, argument...],
-["seg", {f flags, s sequence number, n bytes, a [base, offset] of the ACK, w window, o options, ...}], ["icmp", {...}] or
-["wait"]. Numbers of the peer are relative to its SYN and fixed; its ACKs count from what this world's server sent: base 0 is the
+["seg", {f flags, s sequence number, n bytes, a [base, offset] of the ACK, w window, o options, ...}], ["burst", [such segments]],
+["icmp", {...}] or ["wait"]. Numbers of the peer are relative to its SYN and fixed; its ACKs count from what this world's server sent: base 0 is the
 server's SYN, 1 what was acknowledged last, 2 all that came. After each step comes a fixed time to answer.
 """
 import queue
@@ -80,6 +80,9 @@ class Flow:
     def do(self, step):
         if step[0] == "seg":
             self.seg(**step[1])
+        elif step[0] == "burst":
+            for one in step[1]:
+                self.seg(**one)
         elif step[0] == "icmp":
             self.icmp(**step[1])
 
