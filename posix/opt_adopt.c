@@ -189,6 +189,19 @@ static int read_cc(int fd)
 	return strncmp(name, unset, sizeof(name)) == 0 ? -1 : lane_cc_find(name);
 }
 
+static void read_ip(int fd, bool v6, struct shim_kopts *k)
+{
+	k->has_ip = true;
+	k->ip[0].tos = (uint8_t)ask(fd, IPPROTO_IP, IP_TOS);
+	k->ip[0].ttl = (uint8_t)ask(fd, IPPROTO_IP, IP_TTL);
+	k->ip[0].pmtudisc = (uint8_t)ask(fd, IPPROTO_IP, IP_MTU_DISCOVER);
+	if (!v6)
+		return;
+	k->ip[1].tos = (uint8_t)ask(fd, IPPROTO_IPV6, IPV6_TCLASS);
+	k->ip[1].ttl = (uint8_t)ask(fd, IPPROTO_IPV6, IPV6_UNICAST_HOPS);
+	k->ip[1].pmtudisc = (uint8_t)ask(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER);
+}
+
 void shim_kopts_read(int fd, const struct shim_local *fresh, struct shim_kopts *k)
 {
 	unsigned int i;
@@ -212,8 +225,7 @@ void shim_kopts_read(int fd, const struct shim_local *fresh, struct shim_kopts *
 	if (!fresh->dgram || !fresh->opts_set)
 		return;
 	k->udp_segment = (uint16_t)ask(fd, IPPROTO_UDP, SHIM_UDP_SEGMENT);
-	k->pmtudisc = (uint8_t)ask(fd, IPPROTO_IP, IP_MTU_DISCOVER);
-	k->has_pmtudisc = true;
+	read_ip(fd, fresh->v6, k);
 	for (i = 0; i < sizeof(cmsgs) / sizeof(cmsgs[0]); i++) {
 		if ((cmsgs[i].level != IPPROTO_IPV6 || fresh->v6) &&
 		    ask(fd, cmsgs[i].level, cmsgs[i].name))
@@ -230,23 +242,19 @@ static void apply_udp(struct shim_sock *s, const struct shim_kopts *k,
 		return;
 	if (rcvbuf)
 		lane_udp_set_rcvbuf(pcb, o->rcvbuf);
-	if (k->has_pmtudisc)
-		lane_udp_set_pmtudisc(pcb, k->pmtudisc);
-	lane_udp_set_tos(pcb, o->tos);
-	lane_udp_set_ttl(pcb, o->ttl);
+	for (unsigned int v6 = 0; v6 < 2; v6++) {
+		lane_udp_set_ttl(pcb, v6, k->has_ip ? k->ip[v6].ttl : o->ttl);
+		if (!k->has_ip)
+			continue;
+		lane_udp_set_tos(pcb, v6, k->ip[v6].tos); /* its ECN bits are the program's too */
+		lane_udp_set_pmtudisc(pcb, v6, k->ip[v6].pmtudisc);
+	}
 	lane_udp_set_recverr(pcb, s->cmsg & SHIM_CMSG_RECVERR4, s->cmsg & SHIM_CMSG_RECVERR6);
 }
 
 static bool is_lowat(unsigned int i)
 {
 	return ints[i].level == SOL_SOCKET && ints[i].name == SO_RCVLOWAT;
-}
-
-/* All of a datagram's TOS is the program's, its ECN bits too. */
-static bool is_tos(unsigned int i)
-{
-	return (ints[i].level == IPPROTO_IP && ints[i].name == IP_TOS) ||
-	       (ints[i].level == IPPROTO_IPV6 && ints[i].name == IPV6_TCLASS);
 }
 
 /* Buffers read doubled, and the setter doubles; the kernel has limited them already. */
@@ -292,8 +300,6 @@ void shim_kopts_apply(struct shim_sock *s, const struct shim_kopts *k)
 			continue;
 		}
 		store_one(&o, cfg, i, val);
-		if (s->kind == SHIM_SOCK_UDP && is_tos(i))
-			o.tos = (uint8_t)val;
 		any = true;
 		rcvbuf = rcvbuf || (ints[i].level == SOL_SOCKET && ints[i].name == SO_RCVBUF);
 	}

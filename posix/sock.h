@@ -203,8 +203,11 @@ struct shim_kopts {
 	unsigned int flags; /* SHIM_SOCK_* */
 	uint32_t linger_s, rcvtimeo_ms, sndtimeo_ms, cmsg, so_bits;
 	uint16_t udp_segment;
-	uint8_t pmtudisc; /* if has_pmtudisc */
-	bool has_pmtudisc;
+	/* UDP: of datagrams over IPv4 and over IPv6, if has_ip */
+	struct {
+		uint8_t tos, ttl, pmtudisc;
+	} ip[2];
+	bool has_ip;
 	int cc; /* index of the congestion control, -1: not set by the program */
 	int value[SHIM_KOPTS_INTS]; /* of opt_adopt.c's table; INT_MIN: not set by the program */
 };

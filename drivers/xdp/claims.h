@@ -28,6 +28,7 @@
 	X(kernel_cookie, "TCP frames left to the kernel: ACKs of its SYN cookies")                 \
 	X(tcp_fragments, "TCP fragments sent to the lane")                                         \
 	X(udp_fragments, "UDP fragments left to the kernel")                                       \
+	X(udp_joined, "joined UDP datagrams (UDP_SEGMENT) left to the kernel")                     \
 	X(icmp_errors, "ICMP errors sent to the lane")                                             \
 	X(no_socket, "claimed frames left to the kernel: no XSK on their queue")                   \
 	X(syn_limited, "SYNs of a flood dropped: their senders' next ones come through")
@@ -89,6 +90,7 @@ struct lane_xdp_claims {
 	__u64 syn_slot;
 	__u32 syn_new, syn_again; /* that came in this slot */
 	__u32 addr_used; /* bit i: addr[i] holds an address */
+	__u32 mtu;	 /* 0: not known yet */
 	__u8 mac[6];     /* frames to any other station pass */
 	__u8 loopback;   /* MAC addresses mean nothing */
 	__u8 reserved;

@@ -1,12 +1,19 @@
 /*
- * loopback.c - the two settings without which kernel programs on 127.0.0.1 hear no lane on lo
+ * loopback.c - the settings of lo with which its kernel programs and a lane hear each other
  *
  * What a lane sends enters the kernel on lo as if from outside, and a source or destination in
- * 127/8 there is a martian (facts.md G). Both settings concern only frames that arrive on lo.
+ * 127/8 there is a martian (facts.md G): two settings, which concern only frames that arrive on lo.
+ * Datagrams that the kernel sends with UDP_SEGMENT stay joined on lo, and XDP is not told how long each is:
+ * with tx-udp-segmentation off they are cut before.
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/ethtool.h>
+#include <linux/sockios.h>
+#include <net/if.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "dev.h"
@@ -33,6 +40,73 @@ static int set_one(const char *path)
 	return r;
 }
 
+#define FEATURES_MAX 256 /* kernels have about 70 */
+#define WORDS	     (FEATURES_MAX / 32)
+
+static int ethtool(int fd, void *data)
+{
+	struct ifreq ifr = {.ifr_name = "lo", .ifr_data = data};
+
+	return ioctl(fd, SIOCETHTOOL, &ifr);
+}
+
+/* The number of the feature, -1: this kernel has none, or too many. */
+static int find_feature(int fd, const char *name)
+{
+	struct {
+		struct ethtool_sset_info info;
+		uint32_t nr;
+	} set = {.info = {.cmd = ETHTOOL_GSSET_INFO, .sset_mask = 1ULL << ETH_SS_FEATURES}};
+	struct {
+		struct ethtool_gstrings head;
+		char name[FEATURES_MAX][ETH_GSTRING_LEN];
+	} all;
+
+	if (ethtool(fd, &set) < 0 || set.nr > FEATURES_MAX)
+		return -1;
+	all.head.cmd = ETHTOOL_GSTRINGS;
+	all.head.string_set = ETH_SS_FEATURES;
+	all.head.len = set.nr;
+	if (ethtool(fd, &all) < 0)
+		return -1;
+	for (uint32_t i = 0; i < set.nr; i++) {
+		if (!strncmp(all.name[i], name, ETH_GSTRING_LEN))
+			return (int)i;
+	}
+	return -1;
+}
+
+/* True when it was on, and is off now. */
+static bool switch_off(int fd, const char *name)
+{
+	struct {
+		struct ethtool_gfeatures head;
+		struct ethtool_get_features_block word[WORDS];
+	} have = {.head = {.cmd = ETHTOOL_GFEATURES, .size = WORDS}};
+	struct {
+		struct ethtool_sfeatures head;
+		struct ethtool_set_features_block word[WORDS];
+	} want = {.head = {.cmd = ETHTOOL_SFEATURES}};
+	int i = find_feature(fd, name);
+	uint32_t bit = 1u << (i & 31);
+
+	if (i < 0 || ethtool(fd, &have) < 0 || !(have.word[i / 32].active & bit))
+		return false;
+	want.head.size = have.head.size;
+	want.word[i / 32].valid = bit;
+	return ethtool(fd, &want) == 0;
+}
+
+static bool segmentation_off(void)
+{
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	bool changed = fd >= 0 && switch_off(fd, "tx-udp-segmentation");
+
+	if (fd >= 0)
+		close(fd);
+	return changed;
+}
+
 int lane_xdp_loopback_settings(char *text)
 {
 	static const char *const names[] = {"route_localnet", "accept_local"};
@@ -40,6 +114,7 @@ int lane_xdp_loopback_settings(char *text)
 	char path[64];
 
 	text[0] = 0;
+	nr += segmentation_off();
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
 		snprintf(path, sizeof(path), "/proc/sys/net/ipv4/conf/lo/%s", names[i]);
 		r = set_one(path);
@@ -53,8 +128,8 @@ int lane_xdp_loopback_settings(char *text)
 	}
 	if (nr > 0)
 		lane_xdp_fail(text, 0,
-			      "set net.ipv4.conf.lo.route_localnet=1 and "
-			      "net.ipv4.conf.lo.accept_local=1: kernel "
-			      "programs on 127.0.0.1 need them to hear the lane");
+			      "set net.ipv4.conf.lo.route_localnet=1, net.ipv4.conf.lo.accept_local=1 and "
+			      "tx-udp-segmentation off on lo: kernel programs on 127.0.0.1 need them to "
+			      "talk with the lane");
 	return nr;
 }

@@ -437,10 +437,18 @@ static __always_inline int tcp(struct xdp_md *ctx, const struct where *w)
 	return to_lane(ctx);
 }
 
+/* More than one packet holds: datagrams that a sender beside us (veth) left joined. Only the kernel knows how long each is. */
+static __always_inline bool is_joined(const struct where *w, __u32 len)
+{
+	__u32 hlen = w->is4 ? sizeof(struct iphdr) : sizeof(struct ipv6hdr);
+
+	return lane_claims.mtu && len + hlen > lane_claims.mtu;
+}
+
 static __always_inline int udp(struct xdp_md *ctx, const struct where *w)
 {
 	struct {
-		__be16 source, dest;
+		__be16 source, dest, len;
 	} *uh = w->l4;
 	struct ip dst;
 	__u32 mask;
@@ -453,8 +461,8 @@ static __always_inline int udp(struct xdp_md *ctx, const struct where *w)
 	get_ip(&dst, w, false);
 	if (!lane_xdp_ours(&dst, mask))
 		return XDP_PASS;
-	if (w->frag != FRAG_NONE) {
-		count(LANE_XDP_C_udp_fragments);
+	if (w->frag != FRAG_NONE || is_joined(w, bpf_ntohs(uh->len))) {
+		count(w->frag != FRAG_NONE ? LANE_XDP_C_udp_fragments : LANE_XDP_C_udp_joined);
 		return XDP_PASS;
 	}
 	return to_lane(ctx);

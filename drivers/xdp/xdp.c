@@ -113,6 +113,7 @@ void lane_xdp_set_addrs(struct lane_xdp_dev *dev, const struct lane_nettab *net)
 
 	memcpy(c->mac, net->mac.b, sizeof(c->mac));
 	c->loopback = dev->itf.loopback;
+	c->mtu = net->mtu;
 	for (unsigned int i = 0; i < LANE_XDP_ADDRS; i++)
 		set_addr(c, i, &net->addr[i]);
 }

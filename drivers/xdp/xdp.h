@@ -134,8 +134,8 @@ int lane_xdp_stats(const struct lane_xdp_share *share, const struct lane_xdp_fds
 void lane_xdp_close(struct lane_xdp_dev *dev);
 /* "generic copy SG tx-metadata, lacking: zerocopy (not used), busy-poll (no NAPI id)". */
 void lane_xdp_describe(const struct lane_xdp_share *share, char *out, size_t size);
-/* What kernel programs on 127.0.0.1 need to hear a lane on lo: route_localnet and accept_local of
- * lo become 1. Returns how many were changed, with a sentence for the user in text[LANE_XDP_ERR],
+/* What kernel programs on 127.0.0.1 and a lane on lo need to hear each other: route_localnet and accept_local of
+ * lo become 1, and its tx-udp-segmentation off. Returns how many were changed, with a sentence for the user in text[LANE_XDP_ERR],
  * or -errno. */
 int lane_xdp_loopback_settings(char *text);
 

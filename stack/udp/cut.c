@@ -105,8 +105,8 @@ ssize_t lane_udp_write_cut(struct lane *ln, struct lane_udp *pcb, const struct l
 		.src = local->ip,
 		.dst = remote->ip,
 		.proto = LANE_PROTO_UDP,
-		.tos = pcb->tos,
-		.ttl = pcb->ttl,
+		.tos = pcb->tos[!is4],
+		.ttl = pcb->ttl[!is4],
 		.is_frag = true,
 	};
 	struct lane_buf *b;

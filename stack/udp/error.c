@@ -55,9 +55,9 @@ bool lane_udp_icmp(struct lane *ln, struct lane_pkt *pkt, const struct lane_icmp
 		/* RFC 8201 4: less than IPv6's least is no path's. */
 		if (!is4 && icmp->mtu < 1280)
 			return false;
-		if (pcb->pmtudisc < LANE_PMTUDISC_INTERFACE)
+		if (pcb->pmtudisc[!is4] < LANE_PMTUDISC_INTERFACE)
 			lane_pmtu_learn(ln, &icmp->remote.ip, icmp->mtu);
-		if (pcb->pmtudisc == LANE_PMTUDISC_DONT)
+		if (pcb->pmtudisc[!is4] == LANE_PMTUDISC_DONT)
 			return false;
 	}
 	if (wants_all(pcb, is4))
@@ -140,7 +140,7 @@ void lane_udp_set_recverr(struct lane_udp *pcb, bool v4, bool v6)
 	pcb->recverr6 = v6;
 }
 
-void lane_udp_set_pmtudisc(struct lane_udp *pcb, enum lane_pmtudisc how)
+void lane_udp_set_pmtudisc(struct lane_udp *pcb, bool v6, enum lane_pmtudisc how)
 {
-	pcb->pmtudisc = (uint8_t)how;
+	pcb->pmtudisc[v6] = (uint8_t)how;
 }

@@ -32,7 +32,10 @@ struct lane_udp *lane_udp_find(struct lane *ln, const struct lane_ep *local,
 	return NULL;
 }
 
-/* How well an unconnected pcb fits 'local': 2 by address, 1 by any, 0 not. */
+/*
+ * How well an unconnected pcb fits 'local': 3 by address, 2 by any of its family, 1 by :: for an IPv4 one too
+ * (Linux: the socket of its own family comes first), 0 not.
+ */
 static int score(const struct lane_udp *pcb, const struct lane_ep *local)
 {
 	bool is4 = lane_ip_is4(&local->ip);
@@ -40,12 +43,12 @@ static int score(const struct lane_udp *pcb, const struct lane_ep *local)
 	if (pcb->connected || pcb->local.port != local->port)
 		return 0;
 	if (lane_ip_equal(&pcb->local.ip, &local->ip))
-		return 2;
+		return 3;
 	if (!lane_ip_is_any(&pcb->local.ip))
 		return 0;
-	if (lane_ip_is4(&pcb->local.ip))
-		return is4;
-	return !is4 || !pcb->v6only;
+	if (lane_ip_is4(&pcb->local.ip) == is4)
+		return 2;
+	return is4 && !pcb->v6only;
 }
 
 /* Of the pcbs on the port with the best score (*best) the one with number 'nth'; counts them. */

@@ -19,7 +19,7 @@ struct lane_udp {
 	uint8_t v6only;
 	uint8_t connected;
 	uint8_t auto_local; /* connect() chose the local address: disconnecting takes it back */
-	uint8_t tos, ttl;
+	uint8_t tos[2], ttl[2]; /* of datagrams over IPv4 and over IPv6 */
 	uint8_t fragment; /* datagrams beyond the MTU are cut, not refused */
 	uint8_t listed; /* in st->udp_events */
 	uint8_t events; /* LANE_EV_* */
@@ -36,7 +36,7 @@ struct lane_udp {
 	uint32_t err_head, err_tail; /* ICMP errors that wait (error.c) */
 	uint8_t nr_errors;
 	uint8_t recverr4, recverr6; /* all errors are wanted, by family of the datagram */
-	uint8_t pmtudisc;	    /* enum lane_pmtudisc */
+	uint8_t pmtudisc[2];	    /* enum lane_pmtudisc, by family too */
 	/* where the last datagram went: the next one mostly goes there too */
 	struct lane_path path;
 	struct lane_ip path_dst, path_src;

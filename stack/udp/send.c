@@ -83,17 +83,23 @@ static uint32_t if_mtu(const struct lane *ln, const struct lane_udp *pcb)
 	return lane_ifs_net(ln, pcb->path.ifi)->mtu;
 }
 
+/* enum lane_pmtudisc of where the last datagram went. */
+static uint8_t pmtudisc(const struct lane_udp *pcb)
+{
+	return pcb->pmtudisc[!lane_ip_is4(&pcb->path_dst)];
+}
+
 /* Payload of a datagram that may go in one packet. */
 static size_t fits(const struct lane *ln, const struct lane_udp *pcb)
 {
-	bool by_path = pcb->pmtudisc < LANE_PMTUDISC_PROBE;
+	bool by_path = pmtudisc(pcb) < LANE_PMTUDISC_PROBE;
 
 	return room(ln, by_path ? pcb->path.mtu : if_mtu(ln, pcb), lane_ip_is4(&pcb->path_dst));
 }
 
 bool lane_udp_is_narrow(const struct lane *ln, const struct lane_udp *pcb, size_t len)
 {
-	return pcb->pmtudisc == LANE_PMTUDISC_DO && is_narrow(ln, pcb) &&
+	return pmtudisc(pcb) == LANE_PMTUDISC_DO && is_narrow(ln, pcb) &&
 	       len <= room(ln, if_mtu(ln, pcb), lane_ip_is4(&pcb->path_dst));
 }
 
@@ -128,10 +134,12 @@ static int prepare(struct lane *ln, struct lane_udp *pcb, const struct lane_ep *
 static void send_one(struct lane *ln, struct lane_udp *pcb, struct lane_buf *b,
 		     const struct lane_ip *dst)
 {
-	if (pcb->pmtudisc == LANE_PMTUDISC_DONT || pcb->pmtudisc >= LANE_PMTUDISC_INTERFACE)
+	bool v6 = !lane_ip_is4(dst);
+
+	if (pcb->pmtudisc[v6] == LANE_PMTUDISC_DONT || pcb->pmtudisc[v6] >= LANE_PMTUDISC_INTERFACE)
 		b->flags |= LANE_BUF_NO_DF;
-	lane_ip_out(ln, b, &pcb->path, &pcb->path_src, dst, LANE_PROTO_UDP, pcb->tos, pcb->ttl,
-		    offsetof(struct lane_udp_hdr, csum));
+	lane_ip_out(ln, b, &pcb->path, &pcb->path_src, dst, LANE_PROTO_UDP, pcb->tos[v6],
+		    pcb->ttl[v6], offsetof(struct lane_udp_hdr, csum));
 	ln->st->stats.udp_out++;
 }
 
@@ -149,7 +157,7 @@ ssize_t lane_udp_write(struct lane *ln, struct lane_udp *pcb, const struct lane_
 	if (!copy)
 		copy = copy_plain;
 	if (len > fits(ln, pcb)) {
-		cut = pcb->fragment || (pcb->pmtudisc < LANE_PMTUDISC_DO && is_narrow(ln, pcb));
+		cut = pcb->fragment || (pmtudisc(pcb) < LANE_PMTUDISC_DO && is_narrow(ln, pcb));
 		return cut ? lane_udp_write_cut(ln, pcb, &local, remote, data, len, copy) :
 			     -EMSGSIZE;
 	}

@@ -33,7 +33,7 @@ struct lane_udp *lane_udp_create(struct lane *ln, uint64_t cookie)
 	pcb->rcvbuf = ln->st->cfg.rmem_default;
 	pcb->rcv_head = pcb->rcv_tail = pcb->ev_next = LANE_NIL;
 	pcb->err_head = pcb->err_tail = LANE_NIL;
-	pcb->pmtudisc = LANE_PMTUDISC_WANT;
+	pcb->pmtudisc[0] = pcb->pmtudisc[1] = LANE_PMTUDISC_WANT;
 	return pcb;
 }
 
@@ -316,14 +316,14 @@ void lane_udp_set_rcvbuf(struct lane_udp *pcb, uint32_t bytes)
 	pcb->rcvbuf = bytes;
 }
 
-void lane_udp_set_tos(struct lane_udp *pcb, uint8_t tos)
+void lane_udp_set_tos(struct lane_udp *pcb, bool v6, uint8_t tos)
 {
-	pcb->tos = tos;
+	pcb->tos[v6] = tos;
 }
 
-void lane_udp_set_ttl(struct lane_udp *pcb, uint8_t ttl)
+void lane_udp_set_ttl(struct lane_udp *pcb, bool v6, uint8_t ttl)
 {
-	pcb->ttl = ttl;
+	pcb->ttl[v6] = ttl;
 }
 
 void lane_udp_set_fragment(struct lane_udp *pcb, bool on)

@@ -405,7 +405,7 @@ static void do_udp_errors(uint8_t n, struct lane_udp *pcb)
 
 	lane_udp_set_fragment(pcb, n & 1);
 	lane_udp_set_recverr(pcb, n & 2, n & 4);
-	lane_udp_set_pmtudisc(pcb, (n >> 3) % 6);
+	lane_udp_set_pmtudisc(pcb, n & 1, (n >> 3) % 6);
 	lane_udp_take_error(pcb);
 	r = lane_udp_read_error(w.ln, pcb, text, n, &e, n & 0x80 ? no_copy : NULL);
 	FUZZ_CHECK(r <= n && (r < 0 || e.err > 0));
@@ -450,7 +450,7 @@ static void on_udp(struct fuzz_in *in, struct lane_udp *pcb, uint8_t call)
 		break;
 	case 6:
 		lane_udp_set_rcvbuf(pcb, 2304 + n * 64U);
-		lane_udp_set_tos(pcb, n);
+		lane_udp_set_tos(pcb, n & 1, n);
 		do_udp_group(n, pcb);
 		break;
 	default:

@@ -396,6 +396,94 @@ static void stamps(void)
 	t_say("%s", ago >= 90 && ago < 5000 ? "when it came" : "not when it came");
 }
 
+/* From a socket that stays with the kernel. */
+static void joined_by_kernel(void)
+{
+	int to = bound("127.0.0.1", 7340), from = (int)MUST(socket(AF_INET, SOCK_DGRAM, 0));
+	static const struct {
+		int size, total;
+	} tries[] = {{1400, 1401}, {1400, 5000}, {100, 1000}};
+	struct sockaddr_in a = t_addr(7340);
+
+	set(from, SOL_SOCKET, SO_PEEK_OFF, 0);
+	fill(5000);
+	for (unsigned int i = 0; i < 3; i++) {
+		set(from, IPPROTO_UDP, UDP_SEGMENT, tries[i].size);
+		SHOW(sendto(from, buf, (size_t)tries[i].total, 0, (struct sockaddr *)&a, sizeof(a)));
+		while (strcmp(t_poll(to, POLLIN, 300), "IN") == 0)
+			SHOW(recv(to, buf, sizeof(buf), 0));
+	}
+}
+
+static int bound6(const char *ip, int port)
+{
+	struct sockaddr_in6 a = {.sin6_family = AF_INET6, .sin6_port = htons((uint16_t)port)};
+	int fd = (int)MUST(socket(AF_INET6, SOCK_DGRAM, 0));
+
+	inet_pton(AF_INET6, ip, &a.sin6_addr);
+	set(fd, SOL_SOCKET, SO_REUSEPORT, 1);
+	MUST(bind(fd, (struct sockaddr *)&a, sizeof(a)));
+	return fd;
+}
+
+static void show_class(int from, const char *ip, int to)
+{
+	struct sockaddr_in6 a = {.sin6_family = AF_INET6, .sin6_port = htons(7342)};
+	struct iovec iov = {buf, 100};
+	char control[128] = "";
+	struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control,
+			   .msg_controllen = sizeof(control)};
+
+	inet_pton(AF_INET6, ip, &a.sin6_addr);
+	MUST(sendto(from, "x", 1, 0, (struct sockaddr *)&a, sizeof(a)));
+	t_poll(to, POLLIN, 500);
+	SHOW(recvmsg(to, &m, 0));
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(&m); c; c = CMSG_NXTHDR(&m, c))
+		t_say("level %d type %d: %d", c->cmsg_level, c->cmsg_type, *CMSG_DATA(c));
+}
+
+/* Of a socket for IPv4 and IPv6 each family has its own TOS and TTL, set before bind() and behind it (Erlang). */
+static void classes(void)
+{
+	int to = bound6("::", 7342), from = (int)MUST(socket(AF_INET6, SOCK_DGRAM, 0));
+	struct sockaddr_in6 any = {.sin6_family = AF_INET6};
+
+	set(to, IPPROTO_IPV6, IPV6_RECVTCLASS, 1);
+	set(to, IPPROTO_IPV6, IPV6_RECVHOPLIMIT, 1);
+	set(from, IPPROTO_IPV6, IPV6_TCLASS, 96);
+	set(from, IPPROTO_IPV6, IPV6_UNICAST_HOPS, 9);
+	set(from, IPPROTO_IP, IP_TOS, 32);
+	MUST(bind(from, (struct sockaddr *)&any, sizeof(any)));
+	show_class(from, "::1", to);
+	set(from, IPPROTO_IPV6, IPV6_TCLASS, 64);
+	set(from, IPPROTO_IP, IP_TOS, 0);
+	set(from, IPPROTO_IP, IP_TTL, 7);
+	show_class(from, "::1", to);
+}
+
+/* A datagram over IPv4 goes to the socket of IPv4, if :: shares its port (kernel selftests: reuseport_dualstack). */
+static void own_family_first(void)
+{
+	struct sockaddr_in a = t_addr(7344);
+	int v6 = bound6("::", 7344), v4 = (int)MUST(socket(AF_INET, SOCK_DGRAM, 0)), from;
+
+	set(v4, SOL_SOCKET, SO_REUSEPORT, 1);
+	a.sin_addr.s_addr = 0;
+	MUST(bind(v4, (struct sockaddr *)&a, sizeof(a)));
+	from = (int)MUST(socket(AF_INET, SOCK_DGRAM, 0));
+	a = t_addr(7344);
+	for (int i = 0; i < 3; i++) {
+		MUST(sendto(from, "x", 1, 0, (struct sockaddr *)&a, sizeof(a)));
+		t_say("v4 %s", t_poll(v4, POLLIN, 500));
+		SHOW(recv(v4, buf, 100, MSG_DONTWAIT));
+		SHOW(recv(v6, buf, 100, MSG_DONTWAIT));
+	}
+	bound6("::", 7344);
+	MUST(sendto(from, "x", 1, 0, (struct sockaddr *)&a, sizeof(a)));
+	t_say("v4 %s", t_poll(v4, POLLIN, 500));
+}
+
 T_MAIN(T_CASE(segments), T_CASE(segments_by_message), T_CASE(joined), T_CASE(overflow),
        T_CASE(error_queue), T_CASE(error_queue6), T_CASE(discover), T_CASE(groups), T_CASE(groups6),
-       T_CASE(broadcast), T_CASE(lookup), T_CASE(stamps))
+       T_CASE(broadcast), T_CASE(lookup), T_CASE(stamps), T_CASE(joined_by_kernel),
+       T_CASE(classes), T_CASE(own_family_first))

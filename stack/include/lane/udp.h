@@ -94,13 +94,14 @@ ssize_t lane_udp_read_error(struct lane *ln, struct lane_udp *pcb, void *dst, si
 uint32_t lane_udp_nr_errors(const struct lane_udp *pcb);
 /* Whether all errors are queued (IP_RECVERR, IPV6_RECVERR), of datagrams over IPv4 and IPv6. */
 void lane_udp_set_recverr(struct lane_udp *pcb, bool v4, bool v6);
-void lane_udp_set_pmtudisc(struct lane_udp *pcb, enum lane_pmtudisc how);
+/* This, the TOS and the TTL are of datagrams over IPv4 or ('v6') over IPv6: a socket of both has two of each. */
+void lane_udp_set_pmtudisc(struct lane_udp *pcb, bool v6, enum lane_pmtudisc how);
 /* The last write was refused for the path's MTU, which is smaller than the interface's: nobody else
  * could send it either. */
 bool lane_udp_is_narrow(const struct lane *ln, const struct lane_udp *pcb, size_t len);
 void lane_udp_set_rcvbuf(struct lane_udp *pcb, uint32_t bytes);
-void lane_udp_set_tos(struct lane_udp *pcb, uint8_t tos);
-void lane_udp_set_ttl(struct lane_udp *pcb, uint8_t ttl);
+void lane_udp_set_tos(struct lane_udp *pcb, bool v6, uint8_t tos);
+void lane_udp_set_ttl(struct lane_udp *pcb, bool v6, uint8_t ttl);
 /* Whether datagrams beyond the interface's MTU, or a frame, are sent in fragments; at first they are
  * refused with -EMSGSIZE. Those beyond a smaller MTU of the path are, unless LANE_PMTUDISC_DO. */
 void lane_udp_set_fragment(struct lane_udp *pcb, bool on);

@@ -157,12 +157,12 @@ static void test_too_big__by_choice(void **state)
 	assert_int_equal(lane_pmtu_of(w.ln[0], &peer.ip, 1500), 1000);
 	assert_int_equal(write_bytes(1400), 1400);
 	assert_int_equal(lane_stats(w.ln[0])->ip_fragments_out, 2);
-	lane_udp_set_pmtudisc(pcb, LANE_PMTUDISC_DO);
+	lane_udp_set_pmtudisc(pcb, false, LANE_PMTUDISC_DO);
 	assert_int_equal(write_bytes(1400), -EMSGSIZE);
 	assert_true(lane_udp_is_narrow(w.ln[0], pcb, 1400));
 	assert_false(lane_udp_is_narrow(w.ln[0], pcb, 1600));
 	assert_int_equal(write_bytes(972), 972);
-	lane_udp_set_pmtudisc(pcb, LANE_PMTUDISC_PROBE);
+	lane_udp_set_pmtudisc(pcb, false, LANE_PMTUDISC_PROBE);
 	assert_int_equal(write_bytes(1400), 1400);
 	assert_int_equal(write_bytes(1600), -EMSGSIZE);
 	assert_int_equal(lane_stats(w.ln[0])->ip_fragments_out, 2);
@@ -175,10 +175,10 @@ static void test_too_big__not_believed(void **state)
 	open_world(true);
 	say(2, 0, 1000, "below IPv6's least");
 	assert_int_equal(w.ln[0]->st->nr_pmtu, 0);
-	lane_udp_set_pmtudisc(pcb, LANE_PMTUDISC_INTERFACE);
+	lane_udp_set_pmtudisc(pcb, true, LANE_PMTUDISC_INTERFACE);
 	say(2, 0, 1300, "by the interface");
 	assert_int_equal(w.ln[0]->st->nr_pmtu, 0);
-	lane_udp_set_pmtudisc(pcb, LANE_PMTUDISC_WANT);
+	lane_udp_set_pmtudisc(pcb, true, LANE_PMTUDISC_WANT);
 	say(2, 0, 1300, "good");
 	assert_int_equal(w.ln[0]->st->nr_pmtu, 1);
 	close_world();

@@ -245,6 +245,19 @@ static void test_udp__by_any(void **state)
 	assert_false(to_lane(&f));
 }
 
+static void test_udp__joined_passes(void **state)
+{
+	struct frame f = eth(our_mac, 0x0800);
+
+	ip4(&f, IPPROTO_UDP, peer4, our4, 0, 0);
+	udp(&f, 5555, PORT); /* 20 + 16 bytes */
+	claims->mtu = 36;
+	assert_true(to_lane(&f));
+	claims->mtu = 35;
+	assert_false(to_lane(&f));
+	assert_int_equal(counter(LANE_XDP_C_udp_joined), 1);
+}
+
 static void test_udp__fragments_pass(void **state)
 {
 	struct frame f = eth(our_mac, 0x0800);
@@ -548,6 +561,7 @@ int main(void)
 		cmocka_unit_test_setup(test_ip6__extension_headers, setup),
 		cmocka_unit_test_setup(test_ip6__too_many_headers_pass, setup),
 		cmocka_unit_test_setup(test_udp__by_any, setup),
+		cmocka_unit_test_setup(test_udp__joined_passes, setup),
 		cmocka_unit_test_setup(test_udp__fragments_pass, setup),
 		cmocka_unit_test_setup(test_tcp__later_fragments_follow_the_first, setup),
 		cmocka_unit_test_setup(test_tcp6__fragments, setup),
