@@ -81,7 +81,15 @@ static ssize_t read_locked(struct shim_view *v, struct lane_tcp *pcb, struct shi
 		if ((size_t)r < len)
 			break;
 	}
-	return got ? (ssize_t)got : r;
+	return got && !(peek && r == -EFAULT) ? (ssize_t)got : r;
+}
+
+/* The same into several pieces: where one of them is no memory nothing is taken. */
+static ssize_t read_vector(struct shim_view *v, struct lane_tcp *pcb, struct shim_cursor *c, size_t want)
+{
+	ssize_t r = read_locked(v, pcb, c, want, MSG_PEEK, 0);
+
+	return r > 0 ? lane_tcp_read(v->ln, pcb, NULL, (size_t)r, false, 0, shim_copy_out) : r;
 }
 
 /* Frames are ours now: copies them out. Returns how many were copied whole; their bytes in *bytes. */
@@ -200,6 +208,8 @@ static ssize_t recv_asked(struct shim_local *l, struct shim_sock *s, struct lane
 		shim_leave(v);
 		return 0;
 	}
+	if (st.at_mark && !st.rcv_queued && want && !(flags & MSG_PEEK))
+		lane_tcp_pass_urgent(v->ln, pcb);
 	r = nothing(v, pcb, &st, s);
 	if (r || !st.rcv_queued || !want ||
 	    (got && lane_tcp_at_mark(v->ln, pcb, flags & MSG_PEEK ? got : 0))) {
@@ -211,7 +221,10 @@ static ssize_t recv_asked(struct shim_local *l, struct shim_sock *s, struct lane
 	*more = st.rcv_queued > want || want > SHIM_COPY_LOCKED;
 	if (want > SHIM_COPY_LOCKED && !(flags & (MSG_PEEK | MSG_TRUNC)))
 		return read_frames(l, s, pcb, c, want);
-	r = read_locked(v, pcb, c, want, flags, flags & MSG_PEEK ? got : 0);
+	if (c->n > 1 && !(flags & (MSG_PEEK | MSG_TRUNC)))
+		r = read_vector(v, pcb, c, want);
+	else
+		r = read_locked(v, pcb, c, want, flags, flags & MSG_PEEK ? got : 0);
 	shim_leave(v);
 	return r;
 }
@@ -238,7 +251,7 @@ static ssize_t recv_once(struct shim_local *l, struct shim_cursor *c, size_t wan
 	*more = text > want || want > SHIM_COPY_LOCKED;
 	if (want > SHIM_COPY_LOCKED)
 		return read_frames(l, s, pcb, c, want);
-	r = read_locked(v, pcb, c, want, 0, 0);
+	r = c->n > 1 ? read_vector(v, pcb, c, want) : read_locked(v, pcb, c, want, 0, 0);
 	shim_leave(v);
 	return r;
 }
@@ -364,6 +377,12 @@ static ssize_t recv_stream(struct shim_local *l, const struct iovec *iov, int io
 			timeo = shim_rcvtimeo_us(l);
 		waited = true;
 		r = wait_readable(l, timeo, &start, got, flags & MSG_PEEK ? got : 0, mark, &locked);
+		/* Who asks for nothing waits once, as Linux, and whatever ends that has nothing for it. */
+		if (!total) {
+			if (locked)
+				shim_leave(&shim.view);
+			return 0;
+		}
 		if (!r && simple && locked && !got)
 			r = recv_simply(l, iov, true);
 		if (r)

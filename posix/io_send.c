@@ -82,8 +82,13 @@ static __attribute__((noinline)) ssize_t send_gathered(struct shim_local *l,
 {
 	uint8_t bounce[SHIM_COPY_LOCKED];
 
-	if (gather(bounce, c, want) < 0)
-		return -EFAULT;
+	ssize_t r;
+
+	/* A socket that cannot send says so first. */
+	if (gather(bounce, c, want) < 0) {
+		r = write_locked(l, bounce, 0, flags, plain_copy);
+		return r < 0 ? r : -EFAULT;
+	}
 	return write_locked(l, bounce, want, flags, plain_copy);
 }
 

@@ -201,7 +201,8 @@ int shim_shutdown(int fd, struct shim_local *l, int how)
 		shim_sock_set_flag(l, SHIM_SOCK_CONNECTING, false);
 		shim_sock_set_flag(l, SHIM_SOCK_UNCONNECTED, true);
 	}
-	if (r == 0)
+	/* As Linux, also where there is nothing left to shut. */
+	if (r == 0 || r == -ENOTCONN)
 		shim_sock_notify(v, l->index, UINT32_MAX);
 	shim_leave(v);
 	if (listener)

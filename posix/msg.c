@@ -40,6 +40,8 @@ ssize_t shim_recvmsg(struct shim_local *l, struct msghdr *m, int flags)
 	/* A stream says not who sent it. */
 	m->msg_namelen = 0;
 	m->msg_flags = flags & (MSG_OOB | MSG_CMSG_CLOEXEC);
+	if ((flags & MSG_OOB) && r == 0 && shim_iov_total(m->msg_iov, (int)m->msg_iovlen) == 0)
+		m->msg_flags |= MSG_TRUNC;
 	if (wants_inq(l))
 		shim_cmsg_put_inq(m, m->msg_control ? inq(l) : 0);
 	else
@@ -81,7 +83,7 @@ static ssize_t recv_header(struct shim_local *l, struct msghdr *user, int flags)
 	r = shim_recvmsg(l, &m, flags);
 	if (r < 0)
 		return r;
-	if (shim_copy_out(&user->msg_namelen, &m.msg_namelen, sizeof(m.msg_namelen)) < 0 ||
+	if ((m.msg_name && shim_copy_out(&user->msg_namelen, &m.msg_namelen, sizeof(m.msg_namelen)) < 0) ||
 	    shim_copy_out(&user->msg_controllen, &m.msg_controllen, sizeof(m.msg_controllen)) < 0 ||
 	    shim_copy_out(&user->msg_flags, &m.msg_flags, sizeof(m.msg_flags)) < 0)
 		return -EFAULT;
@@ -322,13 +324,47 @@ LANE_EXPORT int sendmmsg(int fd, struct mmsghdr *v, unsigned int n, int flags)
 	return (int)shim_ret(r);
 }
 
+/* An error that waits comes before what there is to read. */
+static int first_error(struct shim_local *l, int flags)
+{
+	const struct shim_sock *s = shim_sock_of(l);
+	struct shim_view *v = &shim.view;
+	uint32_t mask;
+
+	if (!s || (flags & MSG_ERRQUEUE))
+		return 0;
+	shim_enter(v);
+	mask = shim_sock_mask(v, s, 0);
+	shim_leave_quiet(v);
+	return mask & EPOLLERR ? -shim_take_error(l) : 0;
+}
+
+static void put_error(struct shim_local *l, int err)
+{
+	struct shim_view *v = &shim.view;
+	struct lane_tcp *tcp;
+	struct lane_udp *udp;
+	struct shim_sock *s;
+
+	shim_enter(v);
+	tcp = shim_tcp_of(l, &s);
+	udp = tcp ? NULL : shim_udp_of(l, &s);
+	if (tcp)
+		lane_tcp_put_error(v->ln, tcp, err);
+	else if (udp)
+		lane_udp_put_error(udp, err);
+	shim_leave_quiet(v);
+}
+
 static int recv_many(struct shim_local *l, struct mmsghdr *v, unsigned int n, int flags,
 		     int64_t timeout_us)
 {
 	uint64_t start = timeout_us >= 0 ? shim_now_us() : 0;
 	unsigned int i, len;
-	ssize_t r = 0;
+	ssize_t r = first_error(l, flags);
 
+	if (r < 0)
+		return (int)r;
 	for (i = 0; i < n; i++) {
 		r = recv_header(l, &v[i].msg_hdr, flags & ~MSG_WAITFORONE);
 		if (r < 0)
@@ -342,6 +378,9 @@ static int recv_many(struct shim_local *l, struct mmsghdr *v, unsigned int n, in
 		if (timeout_us >= 0 && shim_now_us() - start >= (uint64_t)timeout_us)
 			return (int)i + 1;
 	}
+	/* What ended it is told by the next call. */
+	if (i && r < 0 && r != -EAGAIN && r != -EINTR)
+		put_error(l, (int)-r);
 	return i ? (int)i : (int)r;
 }
 

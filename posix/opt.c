@@ -379,7 +379,7 @@ int shim_setsockopt(int fd, struct shim_local *l, int level, int name, const voi
 
 /* ---- get ---- */
 
-static int take_error(struct shim_local *l)
+int shim_take_error(struct shim_local *l)
 {
 	struct shim_view *v = &shim.view;
 	struct lane_tcp *tcp;
@@ -435,7 +435,7 @@ static int get_so(int fd, struct shim_local *l, int name, void *val, socklen_t *
 		return -EBADF;
 	switch (name) {
 	case SO_ERROR:
-		return put_int(val, len, take_error(l));
+		return put_int(val, len, shim_take_error(l));
 	case SO_TYPE:
 		return put_int(val, len, SOCK_STREAM);
 	case SO_DOMAIN:
@@ -538,7 +538,7 @@ int shim_getsockopt(int fd, struct shim_local *l, int level, int name, void *val
 	if (is_connection(l))
 		return get_connection(fd, l, level, name, val, len);
 	if (level == SOL_SOCKET && name == SO_ERROR) {
-		err = take_error(l);
+		err = shim_take_error(l);
 		if (err)
 			return put_int(val, len, err);
 	}

@@ -189,6 +189,8 @@ ssize_t shim_zerocopy_recv(struct shim_local *l, struct msghdr *m);
 int shim_getsockopt(int fd, struct shim_local *l, int level, int name, void *val, socklen_t *len);
 int shim_setsockopt(int fd, struct shim_local *l, int level, int name, const void *val,
 		    socklen_t len);
+/* SO_ERROR: the error that waits, and waits no longer; 0: none. */
+int shim_take_error(struct shim_local *l);
 /* opt_udp.c: the kernel socket of a UDP sock took this option: the lane follows. */
 /* setsockopt(2) of a kernel socket, but for memberships of groups on an interface whose address is the lane's (group.c). */
 int shim_group_set(int fd, struct shim_local *l, int level, int name, const void *val, socklen_t len);

@@ -105,6 +105,12 @@ int lane_tcp_take_error(struct lane *ln, struct lane_tcp *pcb)
 	return err;
 }
 
+void lane_tcp_put_error(struct lane *ln, struct lane_tcp *pcb, int err)
+{
+	lane_tcp_work(ln, pcb);
+	pcb->err = (uint8_t)err;
+}
+
 void lane_tcp_get_local(const struct lane *ln, const struct lane_tcp *pcb, struct lane_ep *ep)
 {
 	*ep = lane_tcp_local_ep(ln, pcb);

@@ -138,7 +138,10 @@ __attribute__((noinline)) static ssize_t read_any(struct lane *ln, struct lane_t
 	const struct lane_tcp_x *x = lane_tcp_x(ln, pcb);
 	uint32_t n, at = (uint32_t)skip, hidden;
 
-	if (skip >= x->rcv_queued)
+	/* Bytes that a peek has told of already; the urgent one in front of them is none of them. */
+	if (skip && at_hidden_mark(ln, pcb, lane_tcp_copied_seq(ln, pcb)))
+		at++;
+	if (at >= x->rcv_queued)
 		return nothing(pcb);
 	hidden = at_hidden_mark(ln, pcb, lane_tcp_copied_seq(ln, pcb) + at);
 	if (hidden && x->rcv_queued == at + 1) {
@@ -183,6 +186,13 @@ void lane_tcp_skip_mark(struct lane *ln, struct lane_tcp *pcb)
 		return;
 	consume(ln, pcb, 1);
 	lane_tcp_received(ln, pcb, 1);
+}
+
+void lane_tcp_pass_urgent(struct lane *ln, struct lane_tcp *pcb)
+{
+	lane_tcp_work(ln, pcb);
+	lane_tcp_skip_mark(ln, pcb);
+	pass_mark(ln, pcb);
 }
 
 /* The front of the queue is larger than 'max': a frame with its first bytes. */

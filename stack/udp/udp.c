@@ -364,6 +364,11 @@ int lane_udp_err(const struct lane_udp *pcb)
 	return pcb->err;
 }
 
+void lane_udp_put_error(struct lane_udp *pcb, int err)
+{
+	pcb->err = err;
+}
+
 int lane_udp_take_error(struct lane_udp *pcb)
 {
 	int err = pcb->err;

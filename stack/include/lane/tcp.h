@@ -150,6 +150,8 @@ int lane_tcp_take(struct lane *ln, struct lane_tcp *pcb, struct lane_buf *out[],
 void lane_tcp_untake(struct lane *ln, struct lane_tcp *pcb, struct lane_buf *bufs[], uint32_t n);
 /* 'bytes' of taken text were consumed: opens the window and sends an update when it is due. */
 void lane_tcp_received(struct lane *ln, struct lane_tcp *pcb, size_t bytes);
+/* A read has come to the urgent byte, which is next and not in line: it is gone. */
+void lane_tcp_pass_urgent(struct lane *ln, struct lane_tcp *pcb);
 /* SO_RCVLOWAT: the buffer grows to hold 'bytes'. Returns what it can hold at most of them, at least 1. */
 uint32_t lane_tcp_rcv_lowat(struct lane *ln, struct lane_tcp *pcb, uint32_t bytes);
 /* MSG_OOB: 1 and the byte; -EAGAIN: announced and not here; -EINVAL: none, or read before. */
@@ -176,6 +178,8 @@ bool lane_tcp_at_mark(const struct lane *ln, const struct lane_tcp *pcb, size_t 
 int lane_tcp_may_send(const struct lane_tcp *pcb);
 /* Reads and clears the pending error (SO_ERROR): positive errno or 0. */
 int lane_tcp_take_error(struct lane *ln, struct lane_tcp *pcb);
+/* Makes 'err', a positive errno, the error that waits. */
+void lane_tcp_put_error(struct lane *ln, struct lane_tcp *pcb, int err);
 void lane_tcp_get_local(const struct lane *ln, const struct lane_tcp *pcb, struct lane_ep *ep);
 /* -ENOTCONN unless connected. */
 int lane_tcp_get_remote(const struct lane *ln, const struct lane_tcp *pcb, struct lane_ep *ep);

@@ -112,6 +112,7 @@ uint32_t lane_udp_first_len(const struct lane *ln, const struct lane_udp *pcb); 
 uint64_t lane_udp_nr_dropped(const struct lane_udp *pcb); /* receive buffer full */
 int lane_udp_err(const struct lane_udp *pcb);		  /* pending error, positive, kept */
 int lane_udp_take_error(struct lane_udp *pcb);
+void lane_udp_put_error(struct lane_udp *pcb, int err); /* makes it the pending one */
 /* Consumes. */
 void lane_udp_put(struct lane *ln, struct lane_udp *pcb);
 

@@ -507,7 +507,8 @@ static void test_urgent__mark(void **state)
 	assert_int_equal(lane_tcp_read_oob(s.ln, s.pcb, &c, false), 1);
 	assert_int_equal(c, 42);
 	assert_int_equal(lane_tcp_read_oob(s.ln, s.pcb, &c, false), -EINVAL);
-	/* The byte itself is skipped. */
+	/* The byte itself is skipped, as by a peek's second piece. */
+	assert_int_equal(lane_tcp_read(s.ln, s.pcb, NULL, 100, true, 3, NULL), 1);
 	assert_int_equal(lane_tcp_read(s.ln, s.pcb, NULL, 100, false, 0, NULL), 4);
 	script_close();
 }

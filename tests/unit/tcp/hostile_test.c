@@ -4,6 +4,8 @@
  * By seeds, reproducible: each round opens a connection, lets the program do something, and throws
  * segments near the window at it. The invariants run after each (script_flush).
  */
+#include <errno.h>
+
 #include "tests/unit/tcp/script.h"
 
 #include "stack/base/rng.h"
@@ -123,10 +125,35 @@ static void test_random_segments(void **state)
 	}
 }
 
+/* A program's read has come to an urgent byte with nothing behind it: it is gone. */
+static void test_urgent__passed(void **state)
+{
+	struct lane_tcp_status st;
+	uint8_t c;
+
+	(void)state;
+	script_open(NULL);
+	script_accept("S 0 mss 1460");
+	script_in("PU. 1 ack 1 len 3 urg 3");
+	script_skip();
+	lane_tcp_pass_urgent(s.ln, s.pcb); /* it is not next */
+	assert_int_equal(lane_tcp_read(s.ln, s.pcb, NULL, 9, false, 0, NULL), 2);
+	lane_tcp_get_status(s.ln, s.pcb, &st);
+	assert_true(st.urgent && st.at_mark);
+	lane_tcp_pass_urgent(s.ln, s.pcb);
+	lane_tcp_get_status(s.ln, s.pcb, &st);
+	assert_false(st.urgent);
+	assert_int_equal(lane_tcp_read_oob(s.ln, s.pcb, &c, false), -EINVAL);
+	lane_tcp_put_error(s.ln, s.pcb, EFAULT);
+	assert_int_equal(lane_tcp_take_error(s.ln, s.pcb), EFAULT);
+	script_close();
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_random_segments),
+		cmocka_unit_test(test_urgent__passed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -95,6 +95,8 @@ static void test_error__hard_ones_pend(void **state)
 	assert_int_equal(lane_udp_take_error(pcb), EHOSTUNREACH);
 	say(3, 2, 0, "no protocol");
 	assert_int_equal(lane_udp_take_error(pcb), ENOPROTOOPT);
+	lane_udp_put_error(pcb, EFAULT);
+	assert_int_equal(lane_udp_take_error(pcb), EFAULT);
 	assert_int_equal(lane_udp_nr_errors(pcb), 0);
 	close_world();
 }
