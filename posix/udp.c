@@ -236,9 +236,10 @@ struct to_send {
 	size_t total;
 	uint16_t segment; /* bytes of each of several, 0: one */
 	bool batch;	  /* more follow: they leave together */
+	bool pending;	  /* what it returned was the pending error */
 };
 
-static ssize_t lane_send(struct shim_local *l, const struct to_send *t)
+static ssize_t lane_send(struct shim_local *l, struct to_send *t)
 {
 	bool single = t->m->msg_iovlen == 1;
 	const void *data = single ? t->m->msg_iov->iov_base : (void *)PIECES_BASE;
@@ -246,13 +247,17 @@ static ssize_t lane_send(struct shim_local *l, const struct to_send *t)
 	struct lane_udp *pcb;
 	struct shim_sock *s;
 	ssize_t r = -EBADF;
+	int err = 0;
 
 	shim_enter(v);
 	pieces = t->m;
 	pcb = shim_udp_of(l, &s);
-	if (pcb)
+	if (pcb) {
+		err = lane_udp_err(pcb);
 		r = lane_udp_write_pieces(v->ln, pcb, t->remote, t->src, data, t->total, t->segment,
 					  single ? shim_copy_in : gather);
+		t->pending = err && !lane_udp_err(pcb);
+	}
 	/* The kernel knows nothing of a path that only the lane was told of. */
 	if (r == -EMSGSIZE && lane_udp_is_narrow(v->ln, pcb, t->total))
 		r = -E2BIG;
@@ -310,6 +315,8 @@ static ssize_t udp_send(struct shim_local *l, const struct msghdr *m, int flags)
 		return kernel_send(l, m, flags);
 	for (;;) {
 		r = lane_send(l, &t);
+		if (t.pending)
+			return r;
 		/* In own-address mode the kernel's socket is not connected to the peer: its answer says nothing. */
 		if (for_kernel(r))
 			return t.remote || r == -EDESTADDRREQ || !shim_own_mode() ? kernel_send(l, m, flags) : r;

@@ -268,6 +268,8 @@ static void settle(struct lane *ln, struct lane_pkt *pkt, enum lane_drop why)
 	if (ln->net[pkt->ifi].own && pkt->b && lane_ctl_in(ln, pkt, why))
 		return;
 	lane_count_drop(ln, why);
+	if (why == LANE_DROP_UDP_NO_PORT && pkt->b && !pkt->group && !ln->net[pkt->ifi].own)
+		lane_unreach(ln, pkt);
 	if (pkt->b)
 		lane_buf_free_packet(&ln->bufs, pkt->b);
 }

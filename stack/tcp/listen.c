@@ -217,8 +217,9 @@ static struct lane_tcp *open_conn(struct lane *ln, struct lane_tcp *l, const str
 	}
 	pcb->rcv_wscale = r->rcv_wscale;
 	pcb->segs_in = 1; /* the SYN */
-	/* What the SYN-ACK offered. */
-	lane_tcp_offer_start(ln, pcb, r->wnd_level, lane_tcp_adv_mss(ln, pcb) - (r->ts ? 12U : 0));
+	/* What the SYN-ACK offered, or the most that it may have if the path's MTU was another then. */
+	lane_tcp_offer_start(ln, pcb, r->wnd_level,
+			     r->path_version == lane_tcp_syn_version(ln, seg->pkt) ? lane_tcp_adv_mss(ln, pcb) - (r->ts ? 12U : 0) : 0);
 	lane_tcp_take_syn(ln, pcb, &syn);
 	if (r->ecn)
 		pcb->ecn |= LANE_ECN_OK;
@@ -272,6 +273,7 @@ static bool read_cookie(struct lane *ln, const struct lane_tcp *l, const struct 
 		.wnd_level = COOKIE_LEVEL,
 		.wscale = LANE_SYN_NO_WSCALE,
 		.resent = 1, /* nothing tells when it left */
+		.path_version = lane_tcp_syn_version(ln, pkt) ^ 1U, /* nor by which path */
 	};
 	if (!lane_cookie_check(&ln->st->key, &local, &remote, r->irs, seg->ack - 1, ln->now_us,
 			       &r->mss))

@@ -78,7 +78,7 @@ static void queue_push(struct lane *ln, struct lane_syn *r)
 	uint32_t i = syn_index(ln, r);
 
 	r->link = LANE_NIL;
-	r->prev = q->tail;
+	r->prev = q->tail & LANE_SYN_PREV_NIL;
 	if (tail)
 		tail->link = i;
 	else
@@ -98,7 +98,7 @@ static void queue_remove(struct lane *ln, struct lane_syn *r)
 	if (next)
 		next->prev = r->prev;
 	else
-		q->tail = r->prev;
+		q->tail = prev ? r->prev : LANE_NIL;
 }
 
 /* ---- MACs ---- */
@@ -180,6 +180,11 @@ void lane_tcp_syn_init(struct lane *ln)
 		st->synq[i] = empty;
 }
 
+uint8_t lane_tcp_syn_version(const struct lane *ln, const struct lane_pkt *pkt)
+{
+	return (uint8_t)lane_path_version(ln, lane_ifs_net(ln, pkt->ifi));
+}
+
 void lane_tcp_syn_fill(struct lane *ln, const struct lane_tcp *l, const struct lane_seg *seg,
 		       struct lane_syn *r)
 {
@@ -196,6 +201,7 @@ void lane_tcp_syn_fill(struct lane *ln, const struct lane_tcp *l, const struct l
 		.irs = seg->ti.seq,
 		.start_us = (uint32_t)ln->now_us,
 		.mac = keep_mac(ln, pkt),
+		.path_version = lane_tcp_syn_version(ln, pkt),
 		/* Twice as many connections may be there when it is one: what was told must not shrink. */
 		.wnd_level = lane_tcp_start_level(ln, 2) & (LANE_START_LEVELS - 1),
 		.wscale = LANE_SYN_NO_WSCALE,
@@ -561,7 +567,7 @@ static void check_queue(const struct lane *ln, unsigned int n, uint32_t *nr)
 	for (uint32_t i = ln->st->synq[n].head; i != LANE_NIL; i = ln->syns[i].link) {
 		const struct lane_syn *r = syn_at(ln, i);
 
-		assert(r && r->nr_timeouts == n && r->prev == prev && is_sound(ln, r));
+		assert(r && r->nr_timeouts == n && r->prev == (prev & LANE_SYN_PREV_NIL) && is_sound(ln, r));
 		prev = i;
 		(*nr)++;
 	}

@@ -7,11 +7,13 @@
 #include "stack/tcp/pcb.h"
 
 #define LANE_SYN_NO_WSCALE    15
+#define LANE_SYN_PREV_NIL     0xffffffU /* LANE_NIL in 24 bits: there are fewer records */
 #define LANE_SYN_TIMEOUTS_MAX 15 /* what nr_timeouts can count */
 
 struct lane_syn {
 	uint32_t link; /* free list; next in st->synq[nr_timeouts] */
-	uint32_t prev;
+	uint32_t prev : 24;
+	uint32_t path_version : 8; /* of the path when the SYN came: since then the window may be told otherwise */
 	struct lane_ip local_ip, remote_ip; /* the local port is the listener's */
 	uint16_t remote_port;
 	uint16_t mss;	   /* the peer's option, or what stands for it */
@@ -47,6 +49,8 @@ void lane_tcp_requeue(struct lane *ln, struct lane_tcp *pcb);
 size_t lane_tcp_syn_size(void);
 void lane_tcp_syn_init(struct lane *ln);
 
+/* What path_version is for a SYN that comes as 'pkt' did. */
+uint8_t lane_tcp_syn_version(const struct lane *ln, const struct lane_pkt *pkt);
 /* Fills '*r' with what 'seg', a SYN for 'l', says, but links it nowhere. */
 void lane_tcp_syn_fill(struct lane *ln, const struct lane_tcp *l, const struct lane_seg *seg,
 		       struct lane_syn *r);

@@ -115,14 +115,15 @@ static int prepare(struct lane *ln, struct lane_udp *pcb, const struct lane_ep *
 {
 	int r = 0;
 
-	if (pcb->err)
-		return -lane_udp_take_error(pcb);
 	if (!*remote)
 		*remote = pcb->connected ? &pcb->remote : NULL;
 	if (!*remote)
 		return -EDESTADDRREQ;
 	if (len > payload_max(lane_ip_is4(&(*remote)->ip)))
 		return -EMSGSIZE;
+	/* As Linux: what is wrong with the call comes before what is pending. */
+	if (pcb->err)
+		return -lane_udp_take_error(pcb);
 	r = update_path(ln, pcb, src && !lane_ip_is_any(src) ? src : &pcb->local.ip, &(*remote)->ip);
 	if (r == 0 && !pcb->local.port)
 		r = lane_udp_bind_auto(ln, pcb, lane_ip_is4(&(*remote)->ip));

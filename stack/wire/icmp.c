@@ -15,7 +15,6 @@
 #define TYPE4_TIME_EXCEEDED 11
 #define TYPE4_PARAMETER	    12
 
-#define TYPE6_UNREACH	    1
 #define TYPE6_TOO_BIG	    2
 #define TYPE6_TIME_EXCEEDED 3
 #define TYPE6_PARAMETER	    4
@@ -59,13 +58,13 @@ static struct meaning meaning6(uint8_t type, uint8_t code)
 
 	if (type & TYPE6_INFORMATION)
 		return (struct meaning){0};
-	if (type == TYPE6_UNREACH && code < sizeof(unreach) / sizeof(unreach[0]))
+	if (type == LANE_ICMP6_UNREACH && code < sizeof(unreach) / sizeof(unreach[0]))
 		return unreach[code];
 	if (type == TYPE6_TOO_BIG)
 		return (struct meaning){EMSGSIZE, true};
 	if (type == TYPE6_TIME_EXCEEDED)
 		return (struct meaning){EHOSTUNREACH, false};
-	return (struct meaning){EPROTO, type == TYPE6_UNREACH || type == TYPE6_PARAMETER};
+	return (struct meaning){EPROTO, type == LANE_ICMP6_UNREACH || type == TYPE6_PARAMETER};
 }
 
 void lane_icmp_classify(bool is4, struct lane_icmp_info *info)

@@ -10,6 +10,7 @@
 #include "wire.h"
 
 #define LANE_ICMP4_UNREACH 3 /* type: destination unreachable */
+#define LANE_ICMP6_UNREACH 1
 
 enum lane_icmp_kind {
 	LANE_ICMP_OTHER,	/* no error about a flow */

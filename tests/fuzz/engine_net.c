@@ -69,7 +69,7 @@ static void check_segment(const struct lane_ip_info *ip, const uint8_t *l4)
 		p->tsval = ti.opts.tsval;
 }
 
-/* Whatever came in, what goes out is a sound packet from us to a peer. */
+/* Whatever came in, what goes out is a sound packet from us to a peer; of ICMP only port unreachable. */
 static void check_sent(const struct lane_buf *b)
 {
 	const uint8_t *p = lane_buf_data(&w.ln->bufs, b), *l4;
@@ -88,8 +88,11 @@ static void check_sent(const struct lane_buf *b)
 	l4 = p + LANE_ETH_HLEN + ip.hlen;
 	if (ip.is_frag)
 		return;
-	FUZZ_CHECK(ip.proto == LANE_PROTO_TCP || ip.proto == LANE_PROTO_UDP);
-	pseudo = lane_csum_pseudo(&ip.src, &ip.dst, ip.proto, ip.l4_len);
+	if (ip.proto == LANE_PROTO_ICMP || ip.proto == LANE_PROTO_ICMP6)
+		FUZZ_CHECK(ip.l4_len >= 8 + 28 && l4[0] * 10 + l4[1] == (ip.proto == LANE_PROTO_ICMP ? 33 : 14));
+	else
+		FUZZ_CHECK(ip.proto == LANE_PROTO_TCP || ip.proto == LANE_PROTO_UDP);
+	pseudo = ip.proto == LANE_PROTO_ICMP ? 0 : lane_csum_pseudo(&ip.src, &ip.dst, ip.proto, ip.l4_len);
 	if (!(b->flags & LANE_BUF_CSUM))
 		FUZZ_CHECK(lane_csum_fold(lane_csum_add(pseudo, l4, ip.l4_len)) == 0xffff);
 	else

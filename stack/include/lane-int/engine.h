@@ -49,6 +49,10 @@ void lane_rx(struct lane *ln, struct lane_buf *bufs[], unsigned int n);
 bool lane_ctl_in(struct lane *ln, struct lane_pkt *pkt, enum lane_drop why);
 void lane_ctl_mark_bufs(struct lane *ln, uint8_t *seen); /* as lane_tcp_mark_bufs() */
 
+/* ---- what no socket takes (stack/net/unreach.c) ---- */
+/* Answers the datagram with an ICMP error, within limits. */
+void lane_unreach(struct lane *ln, const struct lane_pkt *pkt);
+
 /* ---- reassembly (stack/net/reass.c) ---- */
 /* Takes a fragment whose headers in_ip() has checked, b->l4_off set, without trailing bytes. Returns
  * why it was dropped (it is the caller's still), or LANE_OK: it was consumed and pkt->b is the whole

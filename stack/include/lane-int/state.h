@@ -69,6 +69,14 @@ struct lane_seen {
 	uint8_t ifi; /* the interface that it came by */
 };
 
+/* A destination of port unreachables, and what it was sent of them: stack/net/unreach.c. */
+#define LANE_NR_UNREACH 64 /* a power of two */
+
+struct lane_unreach {
+	uint32_t key;
+	uint32_t spent_ms; /* until then its time is spent */
+};
+
 /* Where SYNs came from, for SYN-ACKs that are sent again: stack/tcp/synq.c. */
 #define LANE_NR_SYN_MACS 64 /* a power of two */
 #define LANE_NR_SYNQ	 16 /* queues of half-open connections, one for each number of time-outs */
@@ -198,6 +206,9 @@ struct lane_state {
 	uint32_t ctl[LANE_NR_CTL]; /* first frames */
 	struct lane_seen seen[LANE_NR_SEEN];
 	struct lane_seen_mac syn_macs[LANE_NR_SYN_MACS];
+	struct lane_unreach unreach[LANE_NR_UNREACH];
+	uint64_t unreach_us; /* a second began, in which */
+	uint64_t nr_unreach; /* so many left */
 	struct lane_flood flood[LANE_NR_FLOODS];
 	uint64_t cookies_us; /* when the last SYN cookie was made, 0: never */
 	uint32_t nr_pmtu, pmtu_version;

@@ -37,7 +37,7 @@
 	X(ICMP_INVALID, "ICMP error whose quote does not match a flow (RFC 5927)")                 \
 	X(UDP_LEN, "UDP length is wrong")                                                          \
 	X(UDP_CSUM, "UDP checksum is wrong")                                                       \
-	X(UDP_NO_PORT, "no UDP socket on that port")                                               \
+	X(UDP_NO_PORT, "no UDP socket on that port: answered with port unreachable")               \
 	X(UDP_FULL, "UDP socket's receive buffer full")                                            \
 	X(TCP_HLEN, "TCP header length is wrong")                                                  \
 	X(TCP_CSUM, "TCP checksum is wrong")                                                       \
@@ -122,7 +122,9 @@ enum lane_drop {
 	X(tcp_probes, "zero-window probes sent")                                                   \
 	X(tcp_time_waits, "connections that went to TIME_WAIT")                                    \
 	X(udp_in, "datagrams delivered")                                                           \
-	X(udp_out, "datagrams sent")
+	X(udp_out, "datagrams sent")                                                               \
+	X(unreach_out, "port unreachables sent")                                                   \
+	X(unreach_withheld, "port unreachables not sent: too many (RFC 1812 4.3.2.8)")
 
 struct lane_stats {
 #define X(name, text) uint64_t name;

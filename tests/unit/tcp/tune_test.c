@@ -54,6 +54,25 @@ static void test_first_window__as_linux(void **state)
 }
 
 /* Frames for so much are not there. */
+/* A path MTU that is learnt within the handshake does not take back what the SYN-ACK offered. */
+static void test_first_window__path_changes(void **state)
+{
+	struct lane_ip peer = script_ip(2);
+
+	(void)state;
+	script_open(many_frames);
+	script_listen(5);
+	script_in("S 0 mss 1400");
+	script_out("S. 0 ack 1 win 64240");
+	lane_pmtu_learn(s.ln, &peer, script_mtu(1499));
+	script_in(". 1 ack 1");
+	s.pcb = lane_tcp_accept(s.ln, s.listener, 0);
+	script_in(". 0 ack 1");
+	script_out(". 1 ack 1");
+	assert_true(s.last.wnd >= 64240);
+	script_close();
+}
+
 static void test_first_window__few_frames(void **state)
 {
 	(void)state;
@@ -165,6 +184,7 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_first_window__as_linux),
+		cmocka_unit_test(test_first_window__path_changes),
 		cmocka_unit_test(test_first_window__few_frames),
 		cmocka_unit_test(test_tune_rtt__by_echo),
 		cmocka_unit_test(test_tune_rtt__by_window),

@@ -30,8 +30,11 @@ static void on_frame(void *arg, unsigned int end, const uint8_t *frame, size_t l
 	struct lane_ip_info info;
 
 	(void)arg;
-	assert_int_equal(end, 1);
 	assert_int_equal(lane_ip_parse(ip, n, n, &info), LANE_OK);
+	/* The other end refuses what comes when nobody listens any more. */
+	assert_int_equal(end, info.proto != LANE_PROTO_ICMP && info.proto != LANE_PROTO_ICMP6);
+	if (end == 0)
+		return;
 	assert_true(n <= w.cfg.mtu);
 	nr_seen++;
 	nr_df += ip[0] >> 4 == 4 && (ip[6] & 0x40);

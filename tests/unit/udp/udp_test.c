@@ -114,6 +114,37 @@ static void test_in__families(void **state)
 	lane_udp_put(w.ln[0], only4);
 }
 
+/* Nobody takes it: port unreachable, six at once and then by time (as Linux). */
+static void test_in__unreachable(void **state)
+{
+	struct lane_ip any = {.d = {0, 0}};
+
+	(void)state;
+	for (unsigned int v6 = 0; v6 < 2; v6++) {
+		struct lane_udp *pcb = bound(1, any, 9, false);
+		struct lane_ip ip = world_ip(0, v6);
+		struct lane_ep remote = ep(&ip, 53);
+		static const uint8_t text[1400];
+
+		assert_int_equal(lane_udp_connect(w.ln[1], pcb, &remote), 0);
+		for (unsigned int i = 0; i < 10; i++) {
+			assert_int_equal(lane_udp_write(w.ln[1], pcb, NULL, NULL, text, i * 150, NULL), i * 150);
+			world_run(&w, 100);
+			/* What is wrong with a call does not take the pending error. */
+			assert_int_equal(lane_udp_write(w.ln[1], pcb, NULL, NULL, text, 65528, NULL), -EMSGSIZE);
+			assert_int_equal(lane_udp_take_error(pcb), i < 6 ? ECONNREFUSED : 0);
+		}
+		assert_int_equal(lane_stats(w.ln[0])->unreach_out, 6 * (v6 + 1));
+		assert_int_equal(lane_stats(w.ln[0])->unreach_withheld, 4 * (v6 + 1));
+		world_run(&w, 1000100);
+		lane_udp_write(w.ln[1], pcb, NULL, NULL, text, 1, NULL);
+		world_run(&w, 100);
+		assert_int_equal(lane_udp_take_error(pcb), ECONNREFUSED);
+		lane_udp_put(w.ln[1], pcb);
+		w.ln[0]->st->stats.unreach_out--;
+	}
+}
+
 static void test_in__connected_before_unconnected(void **state)
 {
 	struct lane_udp *server = bound(0, any6, 53, false);
@@ -340,6 +371,7 @@ int main(void)
 		T(test_bind__rules),
 		T(test_in__specific_address_before_any),
 		T(test_in__families),
+		T(test_in__unreachable),
 		T(test_in__connected_before_unconnected),
 		T(test_in__reuseport_shares_by_flow),
 		T(test_in__buffer_limit),
