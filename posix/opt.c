@@ -342,6 +342,7 @@ static int set_shadowed(int fd, struct shim_local *l, int level, int name, const
 
 	if (r < 0)
 		return r;
+	shim_retire_for(l, level, name, val, len);
 	if (level == SOL_SOCKET && set_own(l, name, val, len) == 0)
 		return 0;
 	if (l->dgram) {
@@ -371,7 +372,7 @@ static bool is_connection(struct shim_local *l)
 
 int shim_setsockopt(int fd, struct shim_local *l, int level, int name, const void *val, socklen_t len)
 {
-	if (level == SOL_SOCKET && name == SO_PEEK_OFF)
+	if (level == SOL_SOCKET && name == SO_PEEK_OFF && (!l->dgram || shim_own_mode()))
 		return -EOPNOTSUPP;
 	return is_connection(l) ? set_connection(fd, l, level, name, val, len)
 				: set_shadowed(fd, l, level, name, val, len);
@@ -563,6 +564,8 @@ LANE_EXPORT int setsockopt(int fd, int level, int name, const void *val, socklen
 		r = shim_group_set(fd, l, level, name, val, len);
 		if (r == 0 && shim_opt_is_kernels(level, name))
 			l->opts_set |= SHIM_OPTS_KERNEL;
+		if (r == 0 && shim_opt_is_groups(level, name))
+			l->opts_set |= SHIM_OPTS_GROUP;
 	}
 	shim_put(l);
 	return (int)shim_ret(r);

@@ -42,6 +42,7 @@ enum shim_kind { SHIM_NONE, SHIM_FRESH, SHIM_SOCK, SHIM_EPOLL };
 #define SHIM_OPTS_TCP 2
 #define SHIM_OPTS_IP 4
 #define SHIM_OPTS_KERNEL 8 /* one that the lane cannot do */
+#define SHIM_OPTS_GROUP 16 /* a program for its SO_REUSEPORT group: retired when it is bound */
 
 /* An epoll registration of a FRESH socket, made in the kernel: moved to the lane with the socket. */
 struct shim_reg {

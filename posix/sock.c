@@ -142,6 +142,8 @@ int shim_fresh_become(int fd, struct shim_local *fresh, uint32_t index, bool kee
 	l->shadow = keep_kernel ? fd : -1; /* a connection's says nothing about it */
 	shim_epoll_adopt(fresh, l, keep_kernel);
 	renumber(fd, fresh, l);
+	if (fresh->opts_set & SHIM_OPTS_GROUP)
+		shim_retire(l);
 	shim_put(l);
 	return 0;
 }

@@ -69,6 +69,10 @@ void shim_fresh_kernel(struct shim_local *fresh, enum shim_fallback why);
 enum shim_fallback shim_refuses(int fd, const struct shim_local *l, const struct lane_ep *local);
 /* An option whose work the lane cannot do: a FRESH socket that has it stays with the kernel. */
 bool shim_opt_is_kernels(int level, int name);
+/* retire.c: the kernel's half of a listener or UDP socket takes over; the second: if the option asks for it. */
+void shim_retire(struct shim_local *l);
+void shim_retire_for(struct shim_local *l, int level, int name, const void *val, socklen_t len);
+bool shim_opt_is_groups(int level, int name);
 /* Flags of a description, read without the lock. */
 unsigned int shim_sock_flags(struct shim_local *l);
 void shim_sock_set_flag(struct shim_local *l, unsigned int flag, bool on);

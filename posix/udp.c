@@ -285,7 +285,7 @@ static bool lane_may_send(struct shim_local *l, struct to_send *t, int flags, st
 	unsigned int f = shim_sock_flags(l);
 	const struct shim_sock *s = shim_sock_of(l);
 
-	if ((flags & (MSG_MORE | MSG_OOB)) || (f & (SHIM_SOCK_CORKED | SHIM_SOCK_WR_SHUT)) || !s)
+	if ((flags & (MSG_MORE | MSG_OOB)) || (f & (SHIM_SOCK_CORKED | SHIM_SOCK_WR_SHUT | SHIM_SOCK_RETIRED)) || !s)
 		return false;
 	if (m->msg_name && (shim_addr_get(a, m->msg_name, m->msg_namelen) < 0 || !a->ep.port ||
 			    a->family != (l->v6 ? AF_INET6 : AF_INET) || a->scope))

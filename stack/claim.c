@@ -39,9 +39,9 @@ void lane_tell_flow(struct lane *ln, const struct lane_ep *local, const struct l
 	}
 }
 
-uint32_t lane_tcp_listen_mask(const struct lane *ln, unsigned int ifi, uint16_t port)
+uint32_t lane_tcp_listen_mask(const struct lane *ln, unsigned int ifi, uint16_t port, uint32_t more)
 {
-	uint32_t hash = lane_port_hash(&ln->st->key, LANE_PROTO_TCP, port), mask = 0;
+	uint32_t hash = lane_port_hash(&ln->st->key, LANE_PROTO_TCP, port), mask[2] = {more, 0};
 	struct lane_ftable_iter it;
 
 	for (uint32_t i = lane_ftable_first(ln->listeners, hash, &it); i != LANE_NIL;
@@ -52,9 +52,9 @@ uint32_t lane_tcp_listen_mask(const struct lane *ln, unsigned int ifi, uint16_t 
 		if (!l || l->state != LANE_TCP_LISTEN || l->local_port != port)
 			continue;
 		ip = lane_tcp_local_ip(ln, l);
-		mask |= lane_ifs_addr_mask(ln, ifi, &ip, l->flags & LANE_TF_V6ONLY);
+		mask[!!(l->flags & LANE_TF_RETIRED)] |= lane_ifs_addr_mask(ln, ifi, &ip, l->flags & LANE_TF_V6ONLY);
 	}
-	return mask;
+	return mask[0] & ~mask[1];
 }
 
 /* 'more' (may be NULL), 'v6only': of a socket that is about to enter its table. */
@@ -68,11 +68,11 @@ static void update_if(struct lane *ln, unsigned int ifi, uint8_t proto, uint16_t
 
 	if (proto == LANE_PROTO_UDP) {
 		if (c->nr_any)
-			any = lane_udp_mask(ln, ifi, port) | extra;
+			any = lane_udp_mask(ln, ifi, port, extra);
 	} else if (c->nr_any) {
 		any = lane_ifs_addr_mask(ln, ifi, &all, false);
 		if (c->nr_listen && !ln->st->listen_full)
-			listen = lane_tcp_listen_mask(ln, ifi, port) | extra;
+			listen = lane_tcp_listen_mask(ln, ifi, port, extra);
 	}
 	tell(ln, ifi, proto, port, any, listen);
 }
@@ -82,6 +82,11 @@ static void update(struct lane *ln, uint8_t proto, uint16_t port, const struct l
 {
 	for (unsigned int i = 0; i < ln->nr_ifs; i++)
 		update_if(ln, i, proto, port, more, v6only);
+}
+
+void lane_claim_again(struct lane *ln, uint8_t proto, uint16_t port)
+{
+	update(ln, proto, port, NULL, false);
 }
 
 void lane_claim(struct lane *ln, uint8_t proto, const struct lane_ep *local, bool v6only,

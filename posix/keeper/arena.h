@@ -106,6 +106,7 @@ enum shim_sock_kind { SHIM_SOCK_FREE, SHIM_SOCK_LISTENER, SHIM_SOCK_TCP, SHIM_SO
 #define SHIM_SOCK_BOUND 0x200  /* UDP: a fixed local address */
 #define SHIM_SOCK_APPEND 0x400 /* O_APPEND, O_NOATIME: only told */
 #define SHIM_SOCK_NOATIME 0x800
+#define SHIM_SOCK_RETIRED 0x8000 /* UDP: the kernel's half sends (retire.c) */
 
 /* Members that pass a connection at the same time have a kernel socket each that stands for it. */
 #define SHIM_COOKIES 4

@@ -515,6 +515,15 @@ int lane_tcp_listen(struct lane *ln, struct lane_tcp *pcb, const struct lane_ep 
 	return 0;
 }
 
+void lane_tcp_retire(struct lane *ln, struct lane_tcp *pcb)
+{
+	lane_tcp_work(ln, pcb);
+	if (pcb->state != LANE_TCP_LISTEN)
+		return;
+	pcb->flags |= LANE_TF_RETIRED;
+	lane_claim_again(ln, LANE_PROTO_TCP, pcb->local_port);
+}
+
 struct lane_tcp *lane_tcp_accept(struct lane *ln, struct lane_tcp *listener, uint64_t cookie)
 {
 	struct lane_tcp *pcb = lane_tcp_get(ln, lane_tcp_lq(ln, listener)->waiting.head);

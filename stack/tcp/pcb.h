@@ -70,6 +70,7 @@
 #define LANE_TF_SNDBUF_SET  0x04000000U /* the same for sndbuf */
 #define LANE_TF_V6ONLY      0x08000000U /* listener */
 #define LANE_TF_CWND_LIMITED 0x10000000U /* the window stopped output last time */
+#define LANE_TF_RETIRED     0x20000000U /* listener: its address is claimed no more, for all that share it */
 #define LANE_TF_WAS_RESET   0x40000000U /* ended by error: read gives 0 and write EPIPE after it */
 #define LANE_TF_PASSIVE     0x80000000U /* opened by the peer */
 

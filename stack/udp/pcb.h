@@ -17,6 +17,7 @@ struct lane_udp {
 	uint32_t free_link; /* first: of the pool */
 	uint8_t used;
 	uint8_t v6only;
+	uint8_t retired; /* its address is claimed no more, for all that share it */
 	uint8_t connected;
 	uint8_t auto_local; /* connect() chose the local address: disconnecting takes it back */
 	uint8_t tos[2], ttl[2]; /* of datagrams over IPv4 and over IPv6 */

@@ -112,9 +112,9 @@ static void unlist(struct lane *ln, struct lane_udp *pcb)
 
 /* ---- bind and connect ---- */
 
-uint32_t lane_udp_mask(const struct lane *ln, unsigned int ifi, uint16_t port)
+uint32_t lane_udp_mask(const struct lane *ln, unsigned int ifi, uint16_t port, uint32_t more)
 {
-	uint32_t hash = lane_port_hash(&ln->st->key, LANE_PROTO_UDP, port), mask = 0;
+	uint32_t hash = lane_port_hash(&ln->st->key, LANE_PROTO_UDP, port), mask[2] = {more, 0};
 	struct lane_ftable_iter it;
 
 	for (uint32_t i = lane_ftable_first(ln->udp_table, hash, &it); i != LANE_NIL;
@@ -122,9 +122,16 @@ uint32_t lane_udp_mask(const struct lane *ln, unsigned int ifi, uint16_t port)
 		const struct lane_udp *pcb = lane_udp_at(ln, i);
 
 		if (pcb && pcb->local.port == port)
-			mask |= lane_ifs_addr_mask(ln, ifi, &pcb->local.ip, pcb->v6only);
+			mask[pcb->retired] |= lane_ifs_addr_mask(ln, ifi, &pcb->local.ip, pcb->v6only);
 	}
-	return mask;
+	return mask[0] & ~mask[1];
+}
+
+void lane_udp_retire(struct lane *ln, struct lane_udp *pcb)
+{
+	pcb->retired = 1;
+	if (pcb->local.port)
+		lane_claim_again(ln, LANE_PROTO_UDP, pcb->local.port);
 }
 
 int lane_udp_bind(struct lane *ln, struct lane_udp *pcb, const struct lane_ep *local, bool v6only)

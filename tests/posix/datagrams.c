@@ -4,6 +4,8 @@
 #include "t.h"
 
 #include <linux/errqueue.h>
+#include <linux/filter.h>
+#include <linux/net_tstamp.h>
 #include <net/if.h>
 
 #define UDP_SEGMENT 103
@@ -483,7 +485,84 @@ static void own_family_first(void)
 	t_say("v4 %s", t_poll(v4, POLLIN, 500));
 }
 
+/* Sockets of one port (kernel selftests: reuseport_bpf): which of them 6 datagrams, or connections, come to. */
+static void show_group(int type, int port, int when)
+{
+	struct sock_filter code[] = {{BPF_RET | BPF_K, 0, 0, 2}};
+	struct sock_fprog prog = {1, code};
+	struct sockaddr_in a = t_addr(port);
+	int fd[3], n[3] = {0}, from;
+
+	for (int i = 0; i < 3; i++) {
+		fd[i] = (int)MUST(socket(AF_INET, type | SOCK_NONBLOCK, 0));
+		set(fd[i], SOL_SOCKET, SO_REUSEPORT, 1);
+		if (i == when)
+			SHOW(setsockopt(fd[i], SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, &prog, sizeof(prog)));
+		MUST(bind(fd[i], (struct sockaddr *)&a, sizeof(a)));
+		if (type == SOCK_STREAM)
+			MUST(listen(fd[i], 10));
+	}
+	if (when == 3)
+		SHOW(setsockopt(fd[1], SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, &prog, sizeof(prog)));
+	for (int k = 0; k < 6; k++) {
+		from = (int)MUST(socket(AF_INET, type, 0));
+		MUST(connect(from, (struct sockaddr *)&a, sizeof(a)));
+		if (type == SOCK_DGRAM)
+			MUST(send(from, "x", 1, 0));
+	}
+	t_sleep_ms(100);
+	for (int i = 0; i < 3; i++) {
+		while ((type == SOCK_DGRAM ? recv(fd[i], buf, 10, 0) : accept(fd[i], NULL, NULL)) >= 0)
+			n[i]++;
+	}
+	t_say("%d %d %d", n[0], n[1], n[2]);
+	for (int i = 0; i < 3; i++)
+		close(fd[i]);
+}
+
+static void groups_by_program(void)
+{
+	show_group(SOCK_DGRAM, 7350, 0);
+	show_group(SOCK_DGRAM, 7351, 3);
+	show_group(SOCK_STREAM, 7352, 0);
+	show_group(SOCK_STREAM, 7353, 3);
+}
+
+/* Options that only the kernel knows come behind bind(), and sends in between (kernel selftests: rxtimestamp). */
+static void late_options(void)
+{
+	struct sock_filter code[] = {{BPF_RET | BPF_K, 0, 0, 0}};
+	struct sock_fprog none = {1, code};
+	char control[256];
+	struct iovec iov = {buf, 100};
+	struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control,
+			   .msg_controllen = sizeof(control)};
+	int fd[2];
+
+	t_udp_pair(fd);
+	set(fd[1], SOL_SOCKET, SO_TIMESTAMPING, 0);
+	send(fd[0], "early", 5, 0);
+	t_poll(fd[1], POLLIN, 500);
+	set(fd[1], SOL_SOCKET, SO_TIMESTAMPING, SOF_TIMESTAMPING_RX_SOFTWARE | SOF_TIMESTAMPING_SOFTWARE);
+	SHOW(recv(fd[1], buf, 100, 0));
+	t_sleep_ms(50);
+	send(fd[0], "x", 1, 0);
+	t_say("%s", t_poll(fd[1], POLLIN, 500));
+	SHOW(recvmsg(fd[1], &m, 0));
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(&m); c; c = CMSG_NXTHDR(&m, c))
+		t_say("level %d type %d len %zu", c->cmsg_level, c->cmsg_type, (size_t)c->cmsg_len);
+	SHOW(send(fd[1], "back", 4, 0));
+	t_say("%s", t_poll(fd[0], POLLIN, 500));
+	SHOW(recv(fd[0], buf, 100, MSG_DONTWAIT));
+	SHOW(setsockopt(fd[1], SOL_SOCKET, SO_ATTACH_FILTER, &none, sizeof(none)));
+	SHOW(send(fd[0], "x", 1, 0));
+	t_say("%s", t_poll(fd[1], POLLIN, 100));
+	SHOW(setsockopt(fd[1], SOL_SOCKET, SO_DETACH_FILTER, &none, sizeof(none)));
+	SHOW(send(fd[0], "x", 1, 0));
+	t_say("%s", t_poll(fd[1], POLLIN, 500));
+}
+
 T_MAIN(T_CASE(segments), T_CASE(segments_by_message), T_CASE(joined), T_CASE(overflow),
        T_CASE(error_queue), T_CASE(error_queue6), T_CASE(discover), T_CASE(groups), T_CASE(groups6),
        T_CASE(broadcast), T_CASE(lookup), T_CASE(stamps), T_CASE(joined_by_kernel),
-       T_CASE(classes), T_CASE(own_family_first))
+       T_CASE(classes), T_CASE(own_family_first), T_CASE(groups_by_program), T_CASE(late_options))

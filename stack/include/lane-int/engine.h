@@ -160,8 +160,10 @@ void lane_unclaim(struct lane *ln, uint8_t proto, uint16_t port, enum lane_claim
 /* A connection is in the flow table, or no longer: tells the drivers. Both NULL: none is. */
 void lane_tell_flow(struct lane *ln, const struct lane_ep *local, const struct lane_ep *remote, bool on);
 /* The addresses (mask) of interface 'ifi' that listeners, or UDP sockets, of 'port' take packets to. */
-uint32_t lane_tcp_listen_mask(const struct lane *ln, unsigned int ifi, uint16_t port);
-uint32_t lane_udp_mask(const struct lane *ln, unsigned int ifi, uint16_t port);
+uint32_t lane_tcp_listen_mask(const struct lane *ln, unsigned int ifi, uint16_t port, uint32_t more);
+uint32_t lane_udp_mask(const struct lane *ln, unsigned int ifi, uint16_t port, uint32_t more);
+/* Tells the drivers anew, when a socket of the port was retired. */
+void lane_claim_again(struct lane *ln, uint8_t proto, uint16_t port);
 /* After pcbs were taken or freed: leaves SYNs to the kernel's listeners while there are hardly any, if
  * cfg.listen_spill says that it has such. */
 void lane_claim_spill(struct lane *ln);

@@ -86,6 +86,8 @@ struct lane_tcp *lane_tcp_at(const struct lane *ln, uint32_t index);
 void lane_tcp_set_cookie(struct lane_tcp *pcb, uint64_t cookie);
 uint64_t lane_tcp_cookie(const struct lane_tcp *pcb);
 
+/* Listeners: whoever stands beside the lane takes the SYNs to the address from now on, of others that share it too. */
+void lane_tcp_retire(struct lane *ln, struct lane_tcp *pcb);
 /*
  * Makes a listener on 'local' (any address: all of the table; a :: listener takes IPv4 too unless
  * 'v6only'). Several listeners on one endpoint share its SYNs by flow hash (SO_REUSEPORT).

@@ -80,9 +80,24 @@ static void test_bind__rules(void **state)
 	assert_int_equal(lane_udp_bind(w.ln[0], pcb, &good, false), 0);
 	assert_int_equal(lane_udp_bind(w.ln[0], pcb, &good, false), -EINVAL);
 	assert_false(lane_claim_is_free(w.ln[0], LANE_PROTO_UDP, 53));
-	assert_int_equal(lane_udp_mask(w.ln[0], 0, 53), 3);
+	assert_int_equal(lane_udp_mask(w.ln[0], 0, 53, 0), 3);
 	lane_udp_put(w.ln[0], pcb);
 	assert_true(lane_claim_is_free(w.ln[0], LANE_PROTO_UDP, 53));
+}
+
+static void test_retire__for_all_that_share_it(void **state)
+{
+	struct lane_udp *a = lane_udp_create(w.ln[0], 1), *b = lane_udp_create(w.ln[0], 2);
+	struct lane_ep all = ep(&any6, 53);
+
+	(void)state;
+	assert_int_equal(lane_udp_bind(w.ln[0], a, &all, false), 0);
+	assert_int_equal(lane_udp_bind(w.ln[0], b, &all, false), 0);
+	lane_udp_retire(w.ln[0], a);
+	assert_int_equal(lane_udp_mask(w.ln[0], 0, 53, 3), 0);
+	lane_udp_put(w.ln[0], a);
+	assert_int_equal(lane_udp_mask(w.ln[0], 0, 53, 0), 3);
+	lane_udp_put(w.ln[0], b);
 }
 
 static void test_in__specific_address_before_any(void **state)
@@ -369,6 +384,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(test_bind__rules),
+		T(test_retire__for_all_that_share_it),
 		T(test_in__specific_address_before_any),
 		T(test_in__families),
 		T(test_in__unreachable),
