@@ -137,6 +137,7 @@
 	X(FILE *, freopen, (const char *, const char *, FILE *))                                  \
 	X(FILE *, freopen64, (const char *, const char *, FILE *))                                \
 	X(DIR *, opendir, (const char *))                                                          \
+	X(void *, dlopen, (const char *, int))                                                     \
 	X(int, fclose, (FILE *))                                                                   \
 	X(FILE *, fdopen, (int, const char *))                                                     \
 	X(int, vdprintf, (int, const char *, va_list))                                             \

@@ -5,6 +5,8 @@
  */
 #include "t.h"
 
+#include <dlfcn.h>
+
 static char buf[1 << 16], text[1000];
 
 /* libuv, tcp_try_write_error: a loop that only writes learns that its peer has closed. */
@@ -504,10 +506,30 @@ static void clock_that_stands(void)
 	SHOW(read(fd[1], buf, 5));
 }
 
+/* As PHP opens its extensions (ext/standard/tests/streams). */
+static void deep_binding(void)
+{
+	char path[4096] = "";
+	int fd[2], (*nodelay)(int), one = 1;
+	char *slash;
+	void *lib;
+
+	MUST(readlink("/proc/self/exe", path, sizeof(path) - 20));
+	slash = strrchr(path, '/');
+	strcpy(slash, "/deep.so");
+	lib = dlopen(path, RTLD_LAZY | RTLD_GLOBAL | RTLD_DEEPBIND);
+	nodelay = lib ? dlsym(lib, "deep_nodelay") : NULL;
+	if (!nodelay)
+		t_die("dlopen");
+	t_pair(fd);
+	MUST(setsockopt(fd[0], IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)));
+	SHOW(nodelay(fd[0]));
+}
+
 T_MAIN(T_CASE(write_learns_of_reset), T_CASE(write_finds_room),
        T_CASE(accept_beside_exec), T_CASE(exit_beside_exec),
        T_CASE(epoll_tells_all), T_CASE(nothing_written), T_CASE(urgent_datagram),
        T_CASE(signals_asked_for), T_CASE(null_takes_nothing), T_CASE(bound_to_any_port),
        T_CASE(splice_edges), T_CASE(vectors_with_flags), T_CASE(streams_do_not_seek), T_CASE(left_to_read), T_CASE(left_to_read_nowhere),
        T_CASE(fast_open_late), T_CASE(serves_after_connect), T_CASE(no_fin_wait_2),
-       T_CASE(clock_that_stands))
+       T_CASE(clock_that_stands), T_CASE(deep_binding))
