@@ -313,11 +313,13 @@ int shim_device_map(struct shim_view *v, unsigned int i);
 /* Unmaps and closes all descriptors of the view. */
 void shim_arena_unmap(struct shim_view *v);
 
-/* ---- the lock ---- */
-/* CLOCK_MONOTONIC in us: the clock of all lanes. */
+/* ---- clock.c ---- */
+/* CLOCK_MONOTONIC in us, less than 100 us ahead or behind: the clock of all lanes. It does not go back in a thread. */
 uint64_t shim_now_us(void);
 /* Where it comes from: libc's clock_gettime(), which a library of the program may have bent (start.c). */
 extern int (*shim_clock)(clockid_t, struct timespec *) __attribute__((visibility("hidden")));
+
+/* ---- the lock ---- */
 /* Called when the lock turns out to be unusable, before this process leaves the arena. NULL: nothing. */
 extern void (*shim_lock_lost)(struct shim_view *v);
 /* Takes the lane's lock. After EOWNERDEAD it has repaired the arena. Sets ln->now_us. */

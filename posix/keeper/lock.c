@@ -13,7 +13,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "arena.h"
@@ -28,16 +27,6 @@
  * ACK that each request arms, and each answer cancels, would ring for each. */
 #define LOCK_RING_SLACK_US 100000
 #define LOCK_RING_SOON_US  2000 /* the same for a neighbour to resolve or a claim to clear */
-
-int (*shim_clock)(clockid_t, struct timespec *) = clock_gettime;
-
-uint64_t shim_now_us(void)
-{
-	struct timespec ts;
-
-	shim_clock(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
-}
 
 /* What libc has told the kernel about this thread. */
 static _Thread_local struct {
