@@ -170,7 +170,7 @@ void shim_drain(struct shim_view *v)
 {
 	struct lane_event ev;
 
-	while (lane_event(v->ln, &ev)) {
+	for (; lane_event(v->ln, &ev); v->nr_events++) {
 		struct shim_sock *s = shim_sock_at(v, (uint32_t)ev.cookie);
 
 		/* The sock may have been freed, and its entry used again, since. */
@@ -187,6 +187,7 @@ unsigned int shim_turn(struct shim_view *v)
 	uint64_t now_us = v->ln->now_us; /* the lock has just read it */
 	unsigned int n = lane_poll(v->ln, now_us);
 
+	v->nr_events = 0;
 	shim_drain(v);
 	v->kick_mask |= lane_flush(v->ln);
 	if (v->row >= 0)

@@ -28,7 +28,6 @@
 
 #define LOOK_TURNS         32 /* bursts of frames in one look */
 #define KERNEL_LOOK_US     10
-#define KEEPER_SLEEP_US    100000
 #define RETRY_KICK_US      1000 /* after a kick that the kernel cut short */
 #define SPIN_TURN_US       50 /* a spin that does not end looks at timers that often */
 #define SPIN_MISSES        8  /* fruitless spins in a row after which */
@@ -113,6 +112,7 @@ static int look(struct pause *p, enum after after)
 	p->hit_us = 0;
 	p->nr_looked = shim_sig.nr_run; /* none runs inside; one that waits runs behind it */
 	count_spinning(v, false);
+	shim_waiter_looks(v);
 	r = w->ready(v, w->arg);
 	if (r && w->keep_lock) {
 		shim_waiter_disarm(v);
@@ -273,13 +273,14 @@ void shim_spin_is_over(void)
 	shim_leave_quiet(v);
 }
 
-/* False: it has led to nothing. */
+/* False: it has led to nothing, or what the turn found was for a thread that it woke: that needs the CPU. */
 static bool spin(struct pause *p)
 {
 	struct shim_waiter *me = &shim_self;
 	bool worth;
 
-	shim_waiter_watches();
+	if (me->woke && shim.settings.profile != PROFILE_LATENCY)
+		return false;
 	worth = spin_until(p, me);
 	me->misses = worth ? 0 : me->misses + 1;
 	if (worth)
@@ -568,6 +569,7 @@ int shim_wait(struct shim_wait *w)
 	int r;
 
 	shim_sig.sleeping = false; /* a handler may have left an earlier wait by longjmp */
+	shim_self.woke = NULL;
 	/* First, so that what was sent to an own socket is there when the lane is looked at. */
 	shim_kick_deferred();
 	if (shim_unlikely(shim_self.waiting))

@@ -13,10 +13,11 @@
  * shim_wake_local(), which compares and writes eventfds. With nobody asleep that costs one load.
  *
  * Of several threads only those should sleep on the queues that frames come for: one that a queue has
- * woken FOR_OTHERS times in a row only to wake another, like a server's that only accepts, stands by if
- * another sleeps on them. It sleeps without the queues, until another process rings: then nobody here
+ * woken FOR_OTHERS times in a row for others, like a server's that only accepts, stands by: it woke another each
+ * time, or told of others' sockets, and another had looked meanwhile, which would have found that itself. It sleeps without the queues, until
+ * something comes for it, or another process rings: then nobody here
  * looked, but the keeper did, which is late by a nap at most. It relies on nobody for more: it looks when
- * KEEPER_SLEEP_US are over, and takes the queues again if no other thread has begun to watch them since.
+ * KEEPER_SLEEP_US are over, and takes the queues again if no other thread has looked at them since.
  *
  * Nothing here is held while asleep. The registry's mutex is taken with signals put off.
  */
@@ -40,7 +41,7 @@ _Thread_local struct shim_waiter shim_self = {NOT_OPEN};
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static struct shim_waiter *registry;
 static _Atomic uint32_t nr_armed;
-static _Atomic uint32_t nr_watches; /* sleeps on the queues, and spins, that began */
+static _Atomic uint32_t nr_looks; /* of threads that do not stand by */
 static _Atomic uint32_t epfd_generation;
 static pthread_key_t exit_key;
 static pthread_once_t exit_once = PTHREAD_ONCE_INIT;
@@ -166,9 +167,25 @@ static void set_queues(struct shim_waiter *me, bool in)
 	me->has_queues = in;
 }
 
-void shim_waiter_watches(void)
+void shim_waiter_looks(const struct shim_view *v)
 {
-	atomic_fetch_add_explicit(&nr_watches, 1, memory_order_relaxed);
+	struct shim_waiter *me = &shim_self;
+
+	me->told = v->nr_events > 0;
+	if (me->stands_by)
+		return;
+	me->nr_looks++;
+	atomic_store_explicit(&nr_looks, atomic_load_explicit(&nr_looks, memory_order_relaxed) + 1, memory_order_relaxed);
+}
+
+/* True if other threads have looked since this one asked last. */
+static bool others_looked(struct shim_waiter *me)
+{
+	uint32_t others = atomic_load_explicit(&nr_looks, memory_order_relaxed) - me->nr_looks;
+	bool looked = others != me->others_seen;
+
+	me->others_seen = others;
+	return looked;
 }
 
 void shim_waiter_sleeps(void)
@@ -179,21 +196,18 @@ void shim_waiter_sleeps(void)
 	if (me->stands_by && shim.view.a->keeper_state == SHIM_KEEPER_GONE)
 		me->stands_by = false;
 	me->woke = NULL;
-	if (me->stands_by)
-		return;
-	shim_waiter_watches();
-	if (!me->has_queues)
+	if (!me->stands_by && !me->has_queues)
 		set_queues(me, true);
 }
 
 /* Leaves the queues to the others. If none watches them the one that this one woke, should it stand by, is
  * put back first, and this one keeps them until it wakes it again. */
-static bool hand_over(struct shim_waiter *me)
+static bool hand_over(struct shim_waiter *me, bool looked)
 {
 	struct shim_waiter *w;
 
 	hold();
-	me->stands_by = watched_by_others(me);
+	me->stands_by = looked || watched_by_others(me);
 	for (w = me->stands_by ? NULL : registry; w; w = w->next)
 		if (w == me->woke)
 			put_back(w);
@@ -201,32 +215,26 @@ static bool hand_over(struct shim_waiter *me)
 	return me->stands_by;
 }
 
-/* Ends the standing by unless another thread has begun to watch since this one asked last. */
-static void still_stands_by(struct shim_waiter *me, bool rung)
-{
-	uint32_t watches = atomic_load_explicit(&nr_watches, memory_order_relaxed);
-
-	if (rung || watches == me->watches_seen)
-		me->stands_by = false;
-	me->watches_seen = watches;
-}
-
 void shim_waiter_woken(uint32_t tags, bool found)
 {
 	struct shim_waiter *me = &shim_self;
+	bool looked = others_looked(me);
 
-	if (me->stands_by) {
-		still_stands_by(me, tags & 1U << SHIM_TAG_BELL);
-		return;
-	}
 	if (found)
 		me->nr_for_others = 0;
-	if (found || tags != 1U << SHIM_TAG_QUEUE || !me->woke)
+	if (me->stands_by) {
+		if (looked)
+			me->looked_us = shim_now_us();
+		if (found || tags & 1U << SHIM_TAG_BELL || shim_now_us() >= me->looked_us + KEEPER_SLEEP_US)
+			me->stands_by = false;
 		return;
-	if (++me->nr_for_others < FOR_OTHERS || !hand_over(me))
+	}
+	if (found || tags != 1U << SHIM_TAG_QUEUE || (!me->woke && !(me->told && looked)))
+		return;
+	if (++me->nr_for_others < FOR_OTHERS || !hand_over(me, looked))
 		return;
 	me->nr_for_others = 0;
-	me->watches_seen = atomic_load_explicit(&nr_watches, memory_order_relaxed);
+	me->looked_us = shim_now_us();
 	atomic_fetch_add_explicit(&shim.view.a->nr_stand_bys, 1, memory_order_relaxed);
 	set_queues(me, false);
 }

@@ -6,6 +6,7 @@
 
 #include "posix/shim.h"
 
+#define KEEPER_SLEEP_US   100000 /* the keeper's longest while a timer runs, and of a thread without the queues */
 #define SHIM_WAITER_SOCKS 16 /* beyond: any event of this process wakes it */
 
 enum shim_waiter_state { SHIM_WAITER_IDLE, SHIM_WAITER_ARMED, SHIM_WAITER_WOKEN };
@@ -29,10 +30,12 @@ struct shim_waiter {
 	int epfd, evfd, scratch;
 	_Atomic bool has_queues;
 	uint32_t nr_awake; /* waits since the last sleep */
-	uint32_t nr_for_others; /* times in a row that a queue woke it, and it another thread */
-	const struct shim_waiter *woke; /* whom it woke last since its last sleep; to be compared only */
+	uint32_t nr_for_others; /* times in a row that a queue woke it for other threads */
+	const struct shim_waiter *woke; /* whom it woke last in this wait, since its last sleep; to be compared only */
 	_Atomic bool stands_by; /* sleeps without the queues: another thread looks after them */
-	uint32_t watches_seen;  /* by all threads, when it last looked whether one does */
+	bool told; /* its last look told of sockets, its own or others' */
+	uint32_t nr_looks, others_seen; /* its own, and those of other threads when it last asked */
+	uint64_t looked_us;		/* when it last saw that another had, while it stands by */
 	int program_epfd;
 	uint32_t program_generation;
 	/* counted in the arena as */
@@ -56,8 +59,8 @@ extern _Thread_local struct shim_waiter shim_self
 bool shim_waiter_open(void);
 /* The thread is about to sleep: its internal set, which is open, holds the queues. */
 void shim_waiter_sleeps(void);
-/* This thread begins to look at the queues itself, or to sleep on them. */
-void shim_waiter_watches(void);
+/* Under the lane's lock: this thread has looked at the queues, for all threads. */
+void shim_waiter_looks(const struct shim_view *v);
 /* A wait ended without a sleep. */
 void shim_waiter_awake(void);
 /* A sleep is over: what ended it, by tag (0: the time), and whether the thread found what it waits for. */

@@ -264,6 +264,7 @@ struct shim_view {
 	struct lane_xdp_fds xdp[LANE_IFS_MAX];
 	shim_rows wakes;      /* collected under the lock, rung by shim_unlock() */
 	uint64_t kick_mask;   /* queues to kick, by shim_unlock() or later */
+	uint32_t nr_events;   /* of sockets, that the last turn told of, and who had the lock since */
 	uint32_t nr_socks, nr_eps, nr_watches; /* the arena's, as checked at mapping */
 	size_t size;	      /* bytes mapped */
 	int conn;	      /* to the keeper, CLOEXEC: its end of file tells the keeper of an exec */

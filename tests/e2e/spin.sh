@@ -71,6 +71,21 @@ acceptor()
 	in_c timeout 20 /usr/bin/python3 "$here/blocking_echo.py" --client "$S4" $port 3
 }
 
+# The same beside a worker that hardly ever sleeps: each frame would wake the thread that accepts, to take the CPU
+# from the worker. A wake in 40 frames is allowed: the standing by ends when nobody looks for a while.
+idle_beside_busy()
+{
+	local wakes frames
+	start "$ns_s" taskset -c 0 "$LANE" run --strict -i "$if_s" -- memcached -u root -t 1 -l "$S4" -p $port
+	wait_port "$ns_s" $port
+	frames=$(lane_stat rx_packets)
+	in_c timeout 20 taskset -c 1 memcaslap -s "$S4:$port" -T 1 -c 16 -t 2s -X 64 -w 1k >&2 || no "memcaslap fails" || return 1
+	frames=$(($(lane_stat rx_packets) - frames))
+	wakes=$(awk '/^voluntary/ { print $2 }' "/proc/$pid/status")
+	say "$wakes wakes of the thread that accepts, $frames frames"
+	[ "$frames" -gt 10000 ] && [ $((wakes * 40)) -lt "$frames" ]
+}
+
 begin
 net_up
 case_ throughput-sleeps profile throughput 0 15
@@ -80,4 +95,7 @@ case_ one-spinner-a-cpu crowd
 clear_ns # who spins takes the frames of all
 port=$((port + 1))
 case_ acceptor-stands-by acceptor
+clear_ns
+port=$((port + 1))
+case_ acceptor-beside-busy idle_beside_busy
 end
