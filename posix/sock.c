@@ -266,14 +266,44 @@ LANE_EXPORT int socket(int domain, int type, int protocol)
 	return fd;
 }
 
+/* A connection whose local port and address are those of 'a', and which lacks SO_REUSEADDR. */
+static bool any_without_reuse(const struct lane_ep *a)
+{
+	uint32_t i, bit = shim_opt_bit(SO_REUSEADDR);
+	struct shim_view *v = &shim.view;
+	struct lane_tcp_status st;
+	const struct lane_tcp *pcb;
+	const struct shim_sock *s;
+	struct lane_ep local;
+	bool found = false;
+
+	shim_enter(v);
+	for (i = 0; i < v->nr_socks && !found; i++) {
+		s = shim_sock_at(v, i);
+		pcb = s && s->kind == SHIM_SOCK_TCP && !(s->so_bits & bit) ? lane_tcp_at(v->ln, s->pcb) : NULL;
+		if (!pcb)
+			continue;
+		lane_tcp_get_rcv_status(v->ln, pcb, &st);
+		lane_tcp_get_local(v->ln, pcb, &local);
+		found = st.state != LANE_TCP_CLOSED && local.port == a->port &&
+			(lane_ip_is_any(&a->ip) || lane_ip_equal(&local.ip, &a->ip));
+	}
+	shim_leave_quiet(v);
+	return found;
+}
+
+static bool is_on(int fd, int name)
+{
+	socklen_t n = sizeof(int);
+	int on;
+
+	return shim_libc()->getsockopt(fd, SOL_SOCKET, name, &on, &n) == 0 && on;
+}
+
 /* A port that connections of the lane hold is in use, as it would be if the kernel had them. */
 static bool port_in_use(int fd, const struct shim_local *l, const struct sockaddr *addr, socklen_t len)
 {
-	static const int reuse[] = {SO_REUSEADDR, SO_REUSEPORT};
-	socklen_t n = sizeof(int);
 	struct shim_addr a;
-	unsigned int i;
-	int on;
 
 	if (l->kind != SHIM_FRESH || l->dgram || shim.state != 2 ||
 	    shim_addr_get(&a, addr, len) < 0 || !a.ep.port ||
@@ -281,11 +311,9 @@ static bool port_in_use(int fd, const struct shim_local *l, const struct sockadd
 		return false;
 	if (!lane_ip_is_any(&a.ep.ip) && lane_ifs_addr(shim.view.ln, &a.ep.ip) < 0)
 		return false;
-	for (i = 0; i < 2; i++) {
-		if (shim_libc()->getsockopt(fd, SOL_SOCKET, reuse[i], &on, &n) == 0 && on)
-			return false;
-	}
-	return true;
+	if (is_on(fd, SO_REUSEPORT))
+		return false;
+	return !is_on(fd, SO_REUSEADDR) || any_without_reuse(&a.ep);
 }
 
 static bool asked_any_port(const struct sockaddr *addr, socklen_t len)

@@ -400,7 +400,53 @@ static void same_port_elsewhere(void)
 	SHOW(bind((int)MUST(socket(AF_INET, SOCK_STREAM, 0)), (struct sockaddr *)&a, sizeof(a)));
 }
 
+static void bind_again(const char *what, int port, bool reuse)
+{
+	int fd = (int)MUST(socket(AF_INET, SOCK_STREAM, 0)), on = reuse;
+	struct sockaddr_in a = t_addr(port);
+	int r;
+
+	MUST(setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)));
+	r = bind(fd, (struct sockaddr *)&a, sizeof(a));
+	t_say("%s, with%s: %s", what, reuse ? "" : "out", r < 0 ? strerror(errno) : "bound");
+	if (r == 0)
+		SHOW(listen(fd, 1));
+	close(fd);
+}
+
+/* SO_REUSEADDR has to be set at both: the one who binds, and the connections that have the port. */
+static void reuse_of_both(void)
+{
+	int off = 0, l, port, c, s;
+
+	for (int i = 0; i < 3; i++) {
+		l = (int)MUST(socket(AF_INET, SOCK_STREAM, 0));
+		MUST(setsockopt(l, SOL_SOCKET, SO_REUSEADDR, &i, sizeof(i)));
+		MUST(listen(l, 3));
+		port = t_port(l);
+		c = t_connect(port);
+		s = (int)MUST(accept(l, NULL, NULL));
+		if (i == 2)
+			MUST(setsockopt(s, SOL_SOCKET, SO_REUSEADDR, &off, sizeof(off)));
+		bind_again("beside the listener", port, true);
+		close(l);
+		bind_again("beside the connection", port, true);
+		bind_again("beside the connection", port, false);
+		bind_again("beside the client", t_port(c), true);
+		bind_again("beside the client", t_port(c), false);
+		MUST(setsockopt(c, SOL_SOCKET, SO_REUSEADDR, &port, sizeof(port)));
+		bind_again("beside the client that has it", t_port(c), true);
+		/* No TIME_WAIT is left. */
+		MUST(setsockopt(c, SOL_SOCKET, SO_LINGER, &(struct linger){1, 0}, sizeof(struct linger)));
+		close(c);
+		t_sleep_ms(20);
+		close(s);
+		bind_again("alone", port, false);
+	}
+}
+
 T_MAIN(T_CASE(names), T_CASE(dual_stack), T_CASE(backlog), T_CASE(refused), T_CASE(again),
        T_CASE(unbound), T_CASE(reset_in_queue), T_CASE(inherit), T_CASE(deferred),
        T_CASE(shut_listener), T_CASE(binds), T_CASE(blocked_accept), T_CASE(beside_a_worker), T_CASE(many),
-       T_CASE(same_port_elsewhere))
+       T_CASE(same_port_elsewhere),
+       T_CASE(reuse_of_both))
