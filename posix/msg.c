@@ -356,15 +356,17 @@ static void put_error(struct shim_local *l, int err)
 	shim_leave_quiet(v);
 }
 
-static int recv_many(struct shim_local *l, struct mmsghdr *v, unsigned int n, int flags,
-		     int64_t timeout_us)
+/* *left: microseconds of the time-out, < 0: none; what is left of them when messages came. */
+static int recv_many(struct shim_local *l, struct mmsghdr *v, unsigned int n, int flags, int64_t *left)
 {
-	uint64_t start = timeout_us >= 0 ? shim_now_us() : 0;
+	int64_t timeout_us = *left;
+	uint64_t start = 0;
 	unsigned int i, len;
 	ssize_t r = first_error(l, flags);
 
 	if (r < 0)
 		return (int)r;
+	shim_time_left(timeout_us, &start);
 	for (i = 0; i < n; i++) {
 		r = recv_header(l, &v[i].msg_hdr, flags & ~MSG_WAITFORONE);
 		if (r < 0)
@@ -375,7 +377,7 @@ static int recv_many(struct shim_local *l, struct mmsghdr *v, unsigned int n, in
 		if (flags & MSG_WAITFORONE)
 			flags |= MSG_DONTWAIT;
 		/* Linux looks at the time-out after each datagram only. */
-		if (timeout_us >= 0 && shim_now_us() - start >= (uint64_t)timeout_us)
+		if (timeout_us >= 0 && (*left = shim_time_left(timeout_us, &start)) == 0)
 			return (int)i + 1;
 	}
 	/* What ended it is told by the next call. */
@@ -408,7 +410,10 @@ LANE_EXPORT int recvmmsg(int fd, struct mmsghdr *v, unsigned int n, int flags,
 	else if (timeout)
 		us = (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
 	if (r == 0)
-		r = recv_many(l, v, n, flags, us);
+		r = recv_many(l, v, n, flags, &us);
+	ts = (struct timespec){.tv_sec = us / 1000000, .tv_nsec = us % 1000000 * 1000};
+	if (r > 0 && us >= 0 && shim_copy_out(timeout, &ts, sizeof(ts)) < 0)
+		r = -EFAULT;
 	shim_put(l);
 	return (int)shim_ret(r);
 }

@@ -274,7 +274,8 @@ static int set_rcvlowat(struct shim_local *l, const void *val, socklen_t len)
 	pcb = shim_tcp_of(l, &s);
 	if (pcb) {
 		s->so_rcvlowat = lane_tcp_rcv_lowat(v->ln, pcb, n < 0 ? INT_MAX : (uint32_t)n);
-		shim_sock_notify(v, l->index, EPOLLIN | EPOLLRDNORM);
+		if (shim_sock_mask(v, s, 0) & EPOLLIN)
+			shim_sock_notify(v, l->index, EPOLLIN | EPOLLRDNORM);
 	}
 	shim_leave(v);
 	return pcb ? 0 : -EBADF;

@@ -176,6 +176,8 @@ void shim_drain(struct shim_view *v)
 		/* The sock may have been freed, and its entry used again, since. */
 		if (!s || ev.cookie != shim_sock_cookie((uint32_t)ev.cookie, s->generation))
 			continue;
+		if (ev.events == LANE_EV_READABLE && s->so_rcvlowat > 1 && !(shim_sock_mask(v, s, 0) & EPOLLIN))
+			continue;
 		if (s->async_row)
 			note_async(v, s, ev.events);
 		shim_sock_notify(v, (uint32_t)ev.cookie, event_bits(ev.events));

@@ -167,6 +167,46 @@ static void errors_of_many(void)
 	SHOW(recvmmsg(u[0], m, 2, MSG_DONTWAIT, NULL));
 }
 
+/* recvmmsg tells what is left of its time-out, where messages came. */
+static void time_left_of_many(void)
+{
+	struct timespec ts = {.tv_sec = 100};
+	struct iovec v = {buf, 3};
+	struct mmsghdr m[2] = {{{.msg_iov = &v, .msg_iovlen = 1}}, {{.msg_iov = &v, .msg_iovlen = 1}}};
+	int u[2];
+
+	t_udp_pair(u);
+	for (int i = 0; i < 3; i++) {
+		if (i < 2)
+			MUST(send(u[0], "hello", 5, 0));
+		if (i == 1)
+			ts = (struct timespec){0, 1000};
+		t_sleep_ms(10);
+		SHOW(recvmmsg(u[1], m, 2, i == 1 ? 0 : MSG_DONTWAIT, &ts));
+		t_say("%s", ts.tv_sec == 99 ? "less than 100 s" : ts.tv_sec || ts.tv_nsec ? "as it was" : "nothing");
+		ts = (struct timespec){.tv_sec = 100};
+	}
+}
+
+/* Less text than SO_RCVLOWAT asks for is no event. */
+static void mark_without_text(void)
+{
+	struct epoll_event ev = {.events = EPOLLET | EPOLLIN | EPOLLOUT};
+	int fd[2], ep = (int)MUST(epoll_create1(0)), low = 12;
+
+	t_pair(fd);
+	MUST(epoll_ctl(ep, EPOLL_CTL_ADD, fd[1], &ev));
+	SHOW(epoll_wait(ep, &ev, 1, 0));
+	MUST(setsockopt(fd[1], SOL_SOCKET, SO_RCVLOWAT, &low, sizeof(low)));
+	SHOW(epoll_wait(ep, &ev, 1, 0));
+	MUST(send(fd[0], "hello", 5, 0));
+	later();
+	SHOW(epoll_wait(ep, &ev, 1, 0));
+	low = 4;
+	MUST(setsockopt(fd[1], SOL_SOCKET, SO_RCVLOWAT, &low, sizeof(low)));
+	SHOW(epoll_wait(ep, &ev, 1, 0));
+}
+
 /* Who waits by EPOLLET hears of a shutdown that has nothing left to shut. */
 static void shutdown_of_the_dead(void)
 {
@@ -188,4 +228,5 @@ static void shutdown_of_the_dead(void)
 }
 
 T_MAIN(T_CASE(reads_of_nothing), T_CASE(names_of_nobody), T_CASE(vectors_that_lead_nowhere),
-       T_CASE(urgent_byte_passed), T_CASE(errors_of_many), T_CASE(shutdown_of_the_dead))
+       T_CASE(urgent_byte_passed), T_CASE(errors_of_many), T_CASE(time_left_of_many), T_CASE(mark_without_text),
+       T_CASE(shutdown_of_the_dead))
