@@ -40,7 +40,7 @@ static bool may_send(struct lane *ln, const struct lane_ip *dst)
 	struct lane_state *st = ln->st;
 	uint32_t every = lane_ip_is4(dst) ? EVERY4_MS : EVERY6_MS, now = ln->now_ms;
 	uint32_t key = dst->w[0] ^ dst->w[1] * 3 ^ dst->w[2] * 5 ^ dst->w[3] * 0x9e3779b1U;
-	struct lane_unreach *u = &st->unreach[key >> 16 & (LANE_NR_UNREACH - 1)];
+	struct lane_unreach *u = &st->unreach[(key >> 24 ^ key >> 16 ^ key >> 8 ^ key) & (LANE_NR_UNREACH - 1)];
 
 	if (!may_all(st, ln->now_us))
 		return false;

@@ -218,7 +218,9 @@ enum lane_drop lane_tcp_ack_in(struct lane *ln, struct lane_tcp *pcb, struct lan
 	/* RFC 5961 5.2. */
 	if (lane_seq_gt(seg->ack, pcb->snd_nxt) ||
 	    (lane_seq_lt(seg->ack, pcb->snd_una) && is_too_old(pcb, seg->ack))) {
-		lane_tcp_challenge(ln, pcb);
+		/* Of an orphan in FIN_WAIT_2 Linux has a record only, which looks at no ACK. */
+		if (pcb->state != LANE_TCP_FIN_WAIT_2 || !(pcb->flags & LANE_TF_ORPHAN))
+			lane_tcp_challenge(ln, pcb);
 		return LANE_DROP_TCP_ACK_INVALID;
 	}
 	if (lane_seq_lt(seg->ack, pcb->snd_una)) {

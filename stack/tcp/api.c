@@ -177,7 +177,9 @@ int lane_tcp_set_opts(struct lane *ln, struct lane_tcp *pcb, const struct lane_t
 		return r;
 	if (o->rcvbuf != old.rcvbuf) {
 		pcb->flags |= LANE_TF_RCVBUF_SET;
-		pcb->rcv_limit = o->rcvbuf / 2;
+		/* Where the SYN's window still is all, more waits for text; less is less. */
+		if (pcb->rcv_limit >= old.rcvbuf / 2 || pcb->rcv_limit > o->rcvbuf / 2)
+			pcb->rcv_limit = o->rcvbuf / 2;
 	}
 	if (o->sndbuf != old.sndbuf)
 		pcb->flags |= LANE_TF_SNDBUF_SET;

@@ -13,6 +13,7 @@
 #include "stack/wire/udp.h"
 
 #define ERRORS_MAX 32 /* frames that wait for MSG_ERRQUEUE */
+#define MTU_MIN6   1280
 
 static bool wants_all(const struct lane_udp *pcb, bool is4)
 {
@@ -27,10 +28,13 @@ static bool enqueue(struct lane *ln, struct lane_udp *pcb, struct lane_pkt *pkt,
 	uint32_t skip = (uint32_t)(b->l4_off - b->off) + icmp->quote_off +
 			(uint32_t)sizeof(struct lane_udp_hdr);
 
-	if (pcb->nr_errors >= ERRORS_MAX || skip > b->len) {
+	/* As Linux, which takes it out of the receive buffer. */
+	if (pcb->nr_errors >= ERRORS_MAX || skip > b->len ||
+	    pcb->rcv_bytes + lane_udp_charge(pkt->ip.l4_len, 1) >= pcb->rcvbuf) {
 		pcb->nr_dropped++;
 		return false;
 	}
+	pcb->rcv_bytes += lane_udp_charge(pkt->ip.l4_len, 1);
 	b->off += (uint16_t)skip;
 	b->len -= (uint16_t)skip;
 	b->user = pkt->ip.l4_len;
@@ -44,25 +48,32 @@ static bool enqueue(struct lane *ln, struct lane_udp *pcb, struct lane_pkt *pkt,
 	return true;
 }
 
+/* What it says of the path's MTU. False: the socket does not hear of it. As Linux, in which the families differ. */
+static bool take_mtu(struct lane *ln, const struct lane_udp *pcb, const struct lane_icmp_info *icmp, bool *hard)
+{
+	bool is4 = lane_ip_is4(&icmp->local.ip);
+	uint8_t how = pcb->pmtudisc[!is4];
+
+	if (icmp->kind != LANE_ICMP_TOO_BIG)
+		return true;
+	/* RFC 8201 4: less than IPv6's least is no path's. */
+	if (how < LANE_PMTUDISC_INTERFACE && (is4 || icmp->mtu >= MTU_MIN6))
+		lane_pmtu_learn(ln, &icmp->remote.ip, icmp->mtu);
+	if (how == LANE_PMTUDISC_DONT)
+		*hard = false;
+	return is4 ? how != LANE_PMTUDISC_DONT : how < LANE_PMTUDISC_INTERFACE;
+}
+
 bool lane_udp_icmp(struct lane *ln, struct lane_pkt *pkt, const struct lane_icmp_info *icmp)
 {
 	struct lane_udp *pcb = lane_udp_lookup(ln, &icmp->local, &icmp->remote);
-	bool is4 = lane_ip_is4(&icmp->local.ip), queued = false;
+	bool is4 = lane_ip_is4(&icmp->local.ip), queued = false, hard = icmp->hard;
 
-	if (!pcb)
+	if (!pcb || !take_mtu(ln, pcb, icmp, &hard))
 		return false;
-	if (icmp->kind == LANE_ICMP_TOO_BIG) {
-		/* RFC 8201 4: less than IPv6's least is no path's. */
-		if (!is4 && icmp->mtu < 1280)
-			return false;
-		if (pcb->pmtudisc[!is4] < LANE_PMTUDISC_INTERFACE)
-			lane_pmtu_learn(ln, &icmp->remote.ip, icmp->mtu);
-		if (pcb->pmtudisc[!is4] == LANE_PMTUDISC_DONT)
-			return false;
-	}
 	if (wants_all(pcb, is4))
 		queued = enqueue(ln, pcb, pkt, icmp);
-	else if (!icmp->hard || !pcb->connected)
+	else if (!hard || !pcb->connected)
 		return false;
 	pcb->err = icmp->err;
 	lane_udp_raise(ln, pcb, LANE_EV_ERROR);
@@ -95,7 +106,9 @@ static void get_error(const struct lane *ln, const struct lane_buf *b, struct la
 void lane_udp_pop_error(struct lane *ln, struct lane_udp *pcb)
 {
 	struct lane_buf *b = lane_buf_at(&ln->bufs, pcb->err_head);
+	uint32_t charge = lane_udp_charge(b->user, 1);
 
+	pcb->rcv_bytes -= charge < pcb->rcv_bytes ? charge : pcb->rcv_bytes;
 	pcb->err_head = b->next;
 	if (--pcb->nr_errors == 0)
 		pcb->err_head = pcb->err_tail = LANE_NIL;

@@ -109,9 +109,17 @@ static size_t payload_max(bool is4)
 	return LANE_UDP_MAX - sizeof(struct lane_udp_hdr) - (is4 ? sizeof(struct lane_ip4_hdr) : 0);
 }
 
-/* Before a datagram of 'len' bytes goes to *remote (NULL: to the peer): the path, the local end. */
+/* Would Linux cut what is beyond the MTU? */
+static bool may_cut(const struct lane_udp *pcb)
+{
+	uint8_t how = pmtudisc(pcb);
+
+	return how < LANE_PMTUDISC_DO || how > LANE_PMTUDISC_INTERFACE;
+}
+
+/* Before 'len' bytes in datagrams of 'size' go to *remote (NULL: to the peer): the path, the local end. */
 static int prepare(struct lane *ln, struct lane_udp *pcb, const struct lane_ep **remote,
-		   const struct lane_ip *src, size_t len, struct lane_ep *local)
+		   const struct lane_ip *src, size_t len, size_t size, struct lane_ep *local)
 {
 	int r = 0;
 
@@ -121,13 +129,13 @@ static int prepare(struct lane *ln, struct lane_udp *pcb, const struct lane_ep *
 		return -EDESTADDRREQ;
 	if (len > payload_max(lane_ip_is4(&(*remote)->ip)))
 		return -EMSGSIZE;
-	/* As Linux: what is wrong with the call comes before what is pending. */
-	if (pcb->err)
-		return -lane_udp_take_error(pcb);
 	r = update_path(ln, pcb, src && !lane_ip_is_any(src) ? src : &pcb->local.ip, &(*remote)->ip);
 	if (r == 0 && !pcb->local.port)
 		r = lane_udp_bind_auto(ln, pcb, lane_ip_is4(&(*remote)->ip));
 	*local = (struct lane_ep){.ip = pcb->path_src, .port = pcb->local.port};
+	/* As Linux: what is wrong with the call comes before what is pending. */
+	if (r == 0 && pcb->err && (size <= fits(ln, pcb) || may_cut(pcb)))
+		r = -lane_udp_take_error(pcb);
 	return r;
 }
 
@@ -152,7 +160,7 @@ ssize_t lane_udp_write(struct lane *ln, struct lane_udp *pcb, const struct lane_
 	bool cut;
 	int r;
 
-	r = prepare(ln, pcb, &remote, src, len, &local);
+	r = prepare(ln, pcb, &remote, src, len, len, &local);
 	if (r)
 		return r;
 	if (!copy)
@@ -212,7 +220,7 @@ ssize_t lane_udp_write_pieces(struct lane *ln, struct lane_udp *pcb, const struc
 		return lane_udp_write(ln, pcb, remote, src, data, len, copy);
 	if (len > (size_t)size * LANE_UDP_PIECES_MAX)
 		return -EINVAL;
-	r = prepare(ln, pcb, &remote, src, len, &local);
+	r = prepare(ln, pcb, &remote, src, len, size, &local);
 	if (r)
 		return r;
 	if (size > fits(ln, pcb))

@@ -14,6 +14,7 @@
 
 #define TYPE4_TIME_EXCEEDED 11
 #define TYPE4_PARAMETER	    12
+#define CODE4_REASSEMBLY    1 /* of TYPE4_TIME_EXCEEDED */
 
 #define TYPE6_TOO_BIG	    2
 #define TYPE6_TIME_EXCEEDED 3
@@ -42,7 +43,8 @@ static struct meaning meaning4(uint8_t type, uint8_t code)
 
 	if (type == LANE_ICMP4_UNREACH && code < sizeof(unreach) / sizeof(unreach[0]))
 		return unreach[code];
-	if (type == TYPE4_TIME_EXCEEDED)
+	/* As Linux: reassembly that took too long is nobody's error. */
+	if (type == TYPE4_TIME_EXCEEDED && code != CODE4_REASSEMBLY)
 		return (struct meaning){EHOSTUNREACH, false};
 	return type == TYPE4_PARAMETER ? (struct meaning){EPROTO, true} : (struct meaning){0};
 }

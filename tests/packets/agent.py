@@ -191,7 +191,9 @@ def status(e):
     if e.listener:
         out["listener"] = look(e.listener)
     if e.s and not e.stream:
-        return {"poll": look(e.s), "unread": number(e.s, FIONREAD), "unsent": number(e.s, TIOCOUTQ)}
+        # First what is there: the kernel finds wrong checksums when it is asked.
+        unread = number(e.s, FIONREAD)
+        return {"poll": look(e.s), "unread": unread, "unsent": number(e.s, TIOCOUTQ)}
     if e.s:
         out["poll"] = look(e.s)
         info = e.s.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 232)

@@ -15,6 +15,8 @@ class Chance:
         self.r = r = random.Random(f"udp {seed}")
         self.steps = []
         self.six = int(self.maybe(0.4))
+        # Fragments go another way than whole datagrams, so that their order among these is not the same.
+        self.pieces = self.maybe(0.15)
         self.script = {"udp": 1, "six": self.six, "connected": int(self.maybe(0.5)), "options": [self.option() for _ in range(r.choice((0, 0, 1, 2)))],
                        "steps": self.steps}
 
@@ -33,6 +35,8 @@ class Chance:
         d = {"n": r.choice(SIZES)}
         if self.maybe(0.1):
             d["n"] = r.randrange(1472)
+        if self.pieces:
+            d["n"], d["cuts"], d["ident"] = 600, r.choice(CUTS), r.randrange(1, 60000)
         if self.maybe(0.12):
             d["port"] = r.choice((1, 1, 2, -4000))  # beside the usual one
         k = r.random()
@@ -40,16 +44,14 @@ class Chance:
             d["check"] = 0
         elif k < 0.12:
             d["bad"] = True
+        elif self.pieces:
+            pass
         elif k < 0.22:
             d["length"] = r.choice((0, 7, 8, 9, d["n"], d["n"] + 7, d["n"] + 9, d["n"] + 100, 65535))
         elif k < 0.26:
             d["behind"] = r.choice((1, 7, 100))  # bytes behind IP's end
         elif k < 0.3:
             d["lack"] = r.choice((1, 2, 8, 100))  # bytes less than IP says
-        elif k < 0.4:
-            d["n"], d["cuts"], d["ident"] = 600, r.choice(CUTS), r.randrange(1, 60000)
-            if self.maybe(0.1):
-                d["bad"] = True
         if self.maybe(0.1):
             d["ttl"] = r.choice((1, 2, 255))
         if self.maybe(0.1):

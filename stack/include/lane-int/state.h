@@ -70,7 +70,7 @@ struct lane_seen {
 };
 
 /* A destination of port unreachables, and what it was sent of them: stack/net/unreach.c. */
-#define LANE_NR_UNREACH 64 /* a power of two */
+#define LANE_NR_UNREACH 256 /* a power of two */
 
 struct lane_unreach {
 	uint32_t key;

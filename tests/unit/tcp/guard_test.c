@@ -438,6 +438,22 @@ static void test_pool__empty(void **state)
 	script_close();
 }
 
+/* As Linux, which has a record of an orphan by then: no answer to an ACK of what was never sent. */
+static void test_ack__of_an_orphan(void **state)
+{
+	(void)state;
+	script_open(NULL);
+	script_accept("S 0 mss 1000");
+	lane_tcp_put(s.ln, s.pcb);
+	s.pcb = NULL;
+	script_flush();
+	script_out("F. 1 ack 1");
+	script_in(". 1 ack 2");
+	script_in(". 1 ack 100");
+	script_silent();
+	script_close();
+}
+
 static void many_frames(struct lane_config *cfg)
 {
 	cfg->nr_bufs = 4096;
@@ -528,6 +544,7 @@ int main(void)
 		cmocka_unit_test(test_keepalive__beside_held_text_and_a_small_window),
 		cmocka_unit_test(test_pool__empty),
 		cmocka_unit_test(test_ooo__many_ranges),
+		cmocka_unit_test(test_ack__of_an_orphan),
 		cmocka_unit_test(test_opts__too_many_sets),
 	};
 

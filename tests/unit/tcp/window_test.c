@@ -125,11 +125,20 @@ static void test_window__full_without_scaling(void **state)
 /* As Linux: what the SYN offered is all until text of some length comes. */
 static void test_window__first_until_text(void **state)
 {
+	struct lane_tcp_opts_set o;
+
 	(void)state;
 	script_open(NULL);
 	script_accept("S 0 mss 1000");
 	script_in(". 0 ack 1");
 	script_out(". 1 ack 1 win 64240");
+	lane_tcp_get_opts(s.ln, s.pcb, &o);
+	o.rcvbuf = 200000;
+	lane_tcp_set_opts(s.ln, s.pcb, &o);
+	script_in(". 0 ack 1");
+	script_out(". 1 ack 1 win 64240");
+	o.rcvbuf = 131072;
+	lane_tcp_set_opts(s.ln, s.pcb, &o);
 	script_write(10);
 	script_out("P. 1 ack 1 len 10 win 64240");
 	script_in("P. 1 ack 11 len 10");

@@ -128,6 +128,52 @@ static void test_error__all_are_queued_on_request(void **state)
 	close_world();
 }
 
+/* As Linux: what is queued counts in the receive buffer, what is not is pending all the same. */
+static void test_error__the_buffer_has_an_end(void **state)
+{
+	struct lane_udp_error e;
+	char buf[16];
+
+	(void)state;
+	open_world(false);
+	lane_udp_set_recverr(pcb, true, false);
+	lane_udp_set_rcvbuf(pcb, 3 * 768);
+	for (unsigned int i = 0; i < 4; i++)
+		say(3, 3, 0, "refused");
+	assert_int_equal(lane_udp_nr_errors(pcb), 2);
+	assert_int_equal(lane_udp_err(pcb), ECONNREFUSED);
+	assert_int_equal(lane_udp_read_error(w.ln[0], pcb, buf, 16, &e, NULL), 7);
+	say(3, 3, 0, "refused");
+	assert_int_equal(lane_udp_nr_errors(pcb), 2);
+	close_world();
+}
+
+/* RFC 8201 4: it is no path's, but Linux tells the program. */
+static void test_error__too_big_below_the_least(void **state)
+{
+	(void)state;
+	open_world(true);
+	say(2, 0, 68, "x");
+	assert_int_equal(lane_udp_take_error(pcb), EMSGSIZE);
+	assert_int_equal(lane_pmtu_of(w.ln[0], &peer.ip, 1500), 1500);
+	close_world();
+}
+
+/* As Linux: what is too long, and may not be cut, is wrong whatever is pending. */
+static void test_error__too_long_comes_first(void **state)
+{
+	static const uint8_t text[3000];
+
+	(void)state;
+	open_world(false);
+	lane_udp_put_error(pcb, ECONNREFUSED);
+	lane_udp_set_pmtudisc(pcb, false, LANE_PMTUDISC_DO);
+	assert_int_equal(lane_udp_write(w.ln[0], pcb, NULL, NULL, text, sizeof(text), NULL), -EMSGSIZE);
+	lane_udp_set_pmtudisc(pcb, false, LANE_PMTUDISC_WANT);
+	assert_int_equal(lane_udp_write(w.ln[0], pcb, NULL, NULL, text, sizeof(text), NULL), -ECONNREFUSED);
+	close_world();
+}
+
 static void test_error__the_queue_has_an_end(void **state)
 {
 	(void)state;
@@ -231,6 +277,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_error__hard_ones_pend),
 		cmocka_unit_test(test_error__all_are_queued_on_request),
+		cmocka_unit_test(test_error__the_buffer_has_an_end),
+		cmocka_unit_test(test_error__too_big_below_the_least),
+		cmocka_unit_test(test_error__too_long_comes_first),
 		cmocka_unit_test(test_error__the_queue_has_an_end),
 		cmocka_unit_test(test_too_big__by_choice),
 		cmocka_unit_test(test_too_big__not_believed),
