@@ -439,7 +439,7 @@ static void reuse_of_both(void)
 		/* No TIME_WAIT is left. */
 		MUST(setsockopt(c, SOL_SOCKET, SO_LINGER, &(struct linger){1, 0}, sizeof(struct linger)));
 		close(c);
-		t_sleep_ms(20);
+		t_say("%s", t_poll(s, POLLIN, 5000));
 		close(s);
 		bind_again("alone", port, false);
 	}
