@@ -513,6 +513,9 @@ static int get_connection(int fd, struct shim_local *l, int level, int name, voi
 		return r;
 	if (level == IPPROTO_IPV6 && !l->v6)
 		return -EOPNOTSUPP;
+	/* Nothing can be mapped; nor is "nothing there" the answer, which programs ask again. */
+	if (level == IPPROTO_TCP && name == 35 /* TCP_ZEROCOPY_RECEIVE */)
+		return -EOPNOTSUPP;
 	if (level == IPPROTO_TCP && name == TCP_INFO)
 		return get_info(l, val, len);
 	if (level == IPPROTO_TCP && name == TCP_CONGESTION)
