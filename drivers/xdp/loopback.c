@@ -53,24 +53,26 @@ static int ethtool(int fd, void *data)
 /* The number of the feature, -1: this kernel has none, or too many. */
 static int find_feature(int fd, const char *name)
 {
-	struct {
-		struct ethtool_sset_info info;
-		uint32_t nr;
-	} set = {.info = {.cmd = ETHTOOL_GSSET_INFO, .sset_mask = 1ULL << ETH_SS_FEATURES}};
-	struct {
+	union {
+		struct ethtool_sset_info head;
+		uint8_t room[sizeof(struct ethtool_sset_info) + sizeof(uint32_t)];
+	} set = {.head = {.cmd = ETHTOOL_GSSET_INFO, .sset_mask = 1ULL << ETH_SS_FEATURES}};
+	union {
 		struct ethtool_gstrings head;
-		char name[FEATURES_MAX][ETH_GSTRING_LEN];
-	} all;
+		uint8_t room[sizeof(struct ethtool_gstrings) + FEATURES_MAX * ETH_GSTRING_LEN];
+	} all = {.head = {.cmd = ETHTOOL_GSTRINGS, .string_set = ETH_SS_FEATURES}};
+	uint32_t nr;
 
-	if (ethtool(fd, &set) < 0 || set.nr > FEATURES_MAX)
+	if (ethtool(fd, &set) < 0)
 		return -1;
-	all.head.cmd = ETHTOOL_GSTRINGS;
-	all.head.string_set = ETH_SS_FEATURES;
-	all.head.len = set.nr;
+	nr = set.head.data[0];
+	if (nr > FEATURES_MAX)
+		return -1;
+	all.head.len = nr;
 	if (ethtool(fd, &all) < 0)
 		return -1;
-	for (uint32_t i = 0; i < set.nr; i++) {
-		if (!strncmp(all.name[i], name, ETH_GSTRING_LEN))
+	for (uint32_t i = 0; i < nr; i++) {
+		if (!strncmp((char *)all.head.data + i * ETH_GSTRING_LEN, name, ETH_GSTRING_LEN))
 			return (int)i;
 	}
 	return -1;
@@ -79,21 +81,23 @@ static int find_feature(int fd, const char *name)
 /* True when it was on, and is off now. */
 static bool switch_off(int fd, const char *name)
 {
-	struct {
+	union {
 		struct ethtool_gfeatures head;
-		struct ethtool_get_features_block word[WORDS];
+		uint8_t room[sizeof(struct ethtool_gfeatures) + WORDS * sizeof(struct ethtool_get_features_block)];
 	} have = {.head = {.cmd = ETHTOOL_GFEATURES, .size = WORDS}};
-	struct {
+	union {
 		struct ethtool_sfeatures head;
-		struct ethtool_set_features_block word[WORDS];
-	} want = {.head = {.cmd = ETHTOOL_SFEATURES}};
+		uint8_t room[sizeof(struct ethtool_sfeatures) + WORDS * sizeof(struct ethtool_set_features_block)];
+	} want;
 	int i = find_feature(fd, name);
 	uint32_t bit = 1u << (i & 31);
 
-	if (i < 0 || ethtool(fd, &have) < 0 || !(have.word[i / 32].active & bit))
+	if (i < 0 || ethtool(fd, &have) < 0 || !(have.head.features[i / 32].active & bit))
 		return false;
+	memset(&want, 0, sizeof(want));
+	want.head.cmd = ETHTOOL_SFEATURES;
 	want.head.size = have.head.size;
-	want.word[i / 32].valid = bit;
+	want.head.features[i / 32].valid = bit;
 	return ethtool(fd, &want) == 0;
 }
 
