@@ -220,7 +220,9 @@ static void prepare(uint32_t denied)
 		leave_lane();
 		return;
 	}
-	shim_waiter_open(); /* while it can be made */
+	shim_self.stands_by = false;
+	if (shim_waiter_open()) /* while it can be made */
+		shim_waiter_sleeps();
 	atomic_fetch_or(&shim.denied, denied);
 	for (i = 0; (denied & SHIM_NO_SENDTO) && (q = lane_queue(shim.view.ln, i)); i++)
 		q->plain = 1;

@@ -516,6 +516,7 @@ static int wait_on(struct pause *p, enum after after)
 		spun = after == AFTER_SPIN;
 		spins = spun && spin(p);
 		if (!spun) {
+			shim_self.woke = NULL;
 			n = sleep_in_kernel(p);
 			if (n == -EINTR && shim_sig.nr_run == p->nr_run)
 				let_handlers_run();

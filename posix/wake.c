@@ -13,11 +13,12 @@
  * shim_wake_local(), which compares and writes eventfds. With nobody asleep that costs one load.
  *
  * Of several threads only those should sleep on the queues that frames come for: one that a queue has
- * woken FOR_OTHERS times in a row for others, like a server's that only accepts, stands by: it woke another each
- * time, or told of others' sockets, and another had looked meanwhile, which would have found that itself. It sleeps without the queues, until
- * something comes for it, or another process rings: then nobody here
- * looked, but the keeper did, which is late by a nap at most. It relies on nobody for more: it looks when
- * KEEPER_SLEEP_US are over, and takes the queues again if no other thread has looked at them since.
+ * woken FOR_OTHERS times in a row for others, like a server's that only accepts, stands by: it woke another
+ * each time, or its turn told of others' sockets, and another had just looked, which would have found that
+ * itself. It sleeps without the queues, until something comes for it, or another process rings: then nobody
+ * here looked, but the keeper did, which is late by a nap at most; the thread stands by less easily then. It
+ * relies on nobody for more: it looks when KEEPER_SLEEP_US are over, and takes the queues again if no other
+ * thread has looked at them for so long.
  *
  * Nothing here is held while asleep. The registry's mutex is taken with signals put off.
  */
@@ -26,13 +27,16 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "lane-int/engine.h"
 #include "posix/epoll.h"
 #include "posix/keeper/sys.h"
 #include "posix/sandbox.h"
 #include "posix/wake.h"
 
 #define AWAKE_WAITS 64 /* waits in a row that did not sleep: the queues leave the internal set */
-#define FOR_OTHERS  64 /* wakes in a row that were: the thread stands by */
+#define FOR_OTHERS  64U /* wakes in a row that were: the thread stands by */
+#define DOUBTS_MAX  4  /* that number doubles so often */
+#define LOOKED_US   500
 
 #define NOT_OPEN .ep = LANE_NIL, .epfd = -1, .evfd = -1, .scratch = -1, .program_epfd = -1
 
@@ -41,7 +45,9 @@ _Thread_local struct shim_waiter shim_self = {NOT_OPEN};
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static struct shim_waiter *registry;
 static _Atomic uint32_t nr_armed;
-static _Atomic uint32_t nr_looks; /* of threads that do not stand by */
+/* Under the lane's lock: the last look of a thread that does not stand by. */
+static const struct shim_waiter *last_looker; /* to be compared only */
+static uint64_t last_look_us;
 static _Atomic uint32_t epfd_generation;
 static pthread_key_t exit_key;
 static pthread_once_t exit_once = PTHREAD_ONCE_INIT;
@@ -172,20 +178,13 @@ void shim_waiter_looks(const struct shim_view *v)
 	struct shim_waiter *me = &shim_self;
 
 	me->told = v->nr_events > 0;
+	me->looked_us = v->ln->now_us;
+	if (last_looker != me)
+		me->other_us = last_look_us;
 	if (me->stands_by)
 		return;
-	me->nr_looks++;
-	atomic_store_explicit(&nr_looks, atomic_load_explicit(&nr_looks, memory_order_relaxed) + 1, memory_order_relaxed);
-}
-
-/* True if other threads have looked since this one asked last. */
-static bool others_looked(struct shim_waiter *me)
-{
-	uint32_t others = atomic_load_explicit(&nr_looks, memory_order_relaxed) - me->nr_looks;
-	bool looked = others != me->others_seen;
-
-	me->others_seen = others;
-	return looked;
+	last_looker = me;
+	last_look_us = me->looked_us;
 }
 
 void shim_waiter_sleeps(void)
@@ -195,14 +194,13 @@ void shim_waiter_sleeps(void)
 	me->nr_awake = 0;
 	if (me->stands_by && shim.view.a->keeper_state == SHIM_KEEPER_GONE)
 		me->stands_by = false;
-	me->woke = NULL;
 	if (!me->stands_by && !me->has_queues)
 		set_queues(me, true);
 }
 
 /* Leaves the queues to the others. If none watches them the one that this one woke, should it stand by, is
  * put back first, and this one keeps them until it wakes it again. */
-static bool hand_over(struct shim_waiter *me, bool looked)
+static void hand_over(struct shim_waiter *me, bool looked)
 {
 	struct shim_waiter *w;
 
@@ -212,31 +210,42 @@ static bool hand_over(struct shim_waiter *me, bool looked)
 		if (w == me->woke)
 			put_back(w);
 	let_go();
-	return me->stands_by;
+	if (!me->stands_by)
+		return;
+	me->nr_for_others = 0;
+	me->other_us = me->looked_us;
+	atomic_fetch_add_explicit(&shim.view.a->nr_stand_bys, 1, memory_order_relaxed);
+	set_queues(me, false);
+}
+
+/* If nobody here has looked, it takes more to make this thread stand by the next time. */
+static void end_standing(struct shim_waiter *me, bool others_look)
+{
+	me->stands_by = false;
+	if (others_look && me->doubts > 0)
+		me->doubts--;
+	else if (!others_look && me->doubts < DOUBTS_MAX)
+		me->doubts++;
 }
 
 void shim_waiter_woken(uint32_t tags, bool found)
 {
 	struct shim_waiter *me = &shim_self;
-	bool looked = others_looked(me);
+	bool rung = tags & 1U << SHIM_TAG_BELL, looked = me->looked_us - me->other_us < LOOKED_US;
 
 	if (found)
 		me->nr_for_others = 0;
 	if (me->stands_by) {
-		if (looked)
-			me->looked_us = shim_now_us();
-		if (found || tags & 1U << SHIM_TAG_BELL || shim_now_us() >= me->looked_us + KEEPER_SLEEP_US)
-			me->stands_by = false;
+		if (found || rung || me->looked_us - me->other_us >= KEEPER_SLEEP_US)
+			end_standing(me, found && !rung);
 		return;
 	}
-	if (found || tags != 1U << SHIM_TAG_QUEUE || (!me->woke && !(me->told && looked)))
+	if (found || tags != 1U << SHIM_TAG_QUEUE || (!me->woke && !me->told))
 		return;
-	if (++me->nr_for_others < FOR_OTHERS || !hand_over(me, looked))
-		return;
-	me->nr_for_others = 0;
-	me->looked_us = shim_now_us();
-	atomic_fetch_add_explicit(&shim.view.a->nr_stand_bys, 1, memory_order_relaxed);
-	set_queues(me, false);
+	if (!me->woke && !looked)
+		me->nr_for_others = 0; /* nobody else would have found it */
+	else if (++me->nr_for_others >= FOR_OTHERS << me->doubts)
+		hand_over(me, looked);
 }
 
 void shim_waiter_awake(void)

@@ -31,11 +31,11 @@ struct shim_waiter {
 	_Atomic bool has_queues;
 	uint32_t nr_awake; /* waits since the last sleep */
 	uint32_t nr_for_others; /* times in a row that a queue woke it for other threads */
-	const struct shim_waiter *woke; /* whom it woke last in this wait, since its last sleep; to be compared only */
+	const struct shim_waiter *woke; /* whom it woke since its wait began, or it slept; to be compared only */
 	_Atomic bool stands_by; /* sleeps without the queues: another thread looks after them */
 	bool told; /* its last look told of sockets, its own or others' */
-	uint32_t nr_looks, others_seen; /* its own, and those of other threads when it last asked */
-	uint64_t looked_us;		/* when it last saw that another had, while it stands by */
+	uint64_t looked_us, other_us; /* when it looked last, and another thread before that */
+	uint32_t doubts; /* standing by has ended so often because nobody looked, less often otherwise */
 	int program_epfd;
 	uint32_t program_generation;
 	/* counted in the arena as */

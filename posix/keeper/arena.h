@@ -315,7 +315,8 @@ int shim_device_map(struct shim_view *v, unsigned int i);
 void shim_arena_unmap(struct shim_view *v);
 
 /* ---- clock.c ---- */
-/* CLOCK_MONOTONIC in us, less than 100 us ahead or behind: the clock of all lanes. It does not go back in a thread. */
+/* CLOCK_MONOTONIC in us, less than 100 us ahead and, as a rule, 2 us behind: the clock of all lanes. It goes back in a
+ * thread only where the kernel's does. */
 uint64_t shim_now_us(void);
 /* Where it comes from: libc's clock_gettime(), which a library of the program may have bent (start.c). */
 extern int (*shim_clock)(clockid_t, struct timespec *) __attribute__((visibility("hidden")));

@@ -6,7 +6,7 @@
  * takes its time for. What the counter ticks per us is learnt from anchors a while apart, and again each while.
  * Trust in it is limited: from an anchor the clock goes on for less than AHEAD_US of its own and LATE_TICKS of
  * the counter, whatever that does when a machine sleeps or moves to another host; then the kernel is asked.
- * A thread's clock does not go back. Elsewhere than on x86-64 with a counter that never changes its rate, and
+ * A thread's clock does not go back, unless the kernel's does (setns(2) to another time namespace). Elsewhere than on x86-64 with a counter that never changes its rate, and
  * until the rate is known, it is the kernel's each time.
  */
 #ifdef __x86_64__
@@ -18,9 +18,10 @@
 
 #define AHEAD_US     100
 #define LEARN_US     1000  /* between the two anchors that the rate is taken from, at least */
-#define CLEAN_TICKS  20000 /* a reading of the kernel's clock that took so long was interrupted */
+#define CLEAN_TICKS  2500  /* a reading of the kernel's clock that took so long was interrupted */
 #define RATE_BITS    32
 #define LATE_TICKS   1000000 /* 100 us at 10 GHz: no counter is faster */
+#define BACK_US      1000 /* further back goes the kernel's clock only */
 
 int (*shim_clock)(clockid_t, struct timespec *) = clock_gettime;
 
@@ -43,15 +44,18 @@ static _Thread_local struct {
 	uint64_t rate;  /* us per tick, << RATE_BITS */
 	uint64_t last_us;
 	struct anchor learn; /* where the rate's measure begins; 0: nowhere yet */
-	bool asked, invariant;
+	uint32_t nr_anchors;
 } self __attribute__((tls_model("initial-exec")));
 
-/* Its rate is the same in all states of power. */
+/* Its rate is the same in all states of power. Asked once: in a virtual machine that takes microseconds. */
 static bool is_invariant(void)
 {
+	static _Atomic int known; /* 1: it is not, 2: it is */
 	unsigned int a, b, c, d;
 
-	return __get_cpuid(0x80000007, &a, &b, &c, &d) && d & 1U << 8;
+	if (!known)
+		known = __get_cpuid(0x80000007, &a, &b, &c, &d) && d & 1U << 8 ? 2 : 1;
+	return known == 2;
 }
 
 static uint64_t read_ticks(void)
@@ -79,12 +83,9 @@ static __attribute__((noinline)) uint64_t anchor_now_us(uint64_t before)
 
 	/* A handler that comes between finds no anchor. */
 	self.limit = 0;
+	self.nr_anchors++;
 	atomic_signal_fence(memory_order_seq_cst);
-	if (!self.asked) {
-		self.asked = true;
-		self.invariant = is_invariant();
-	}
-	if (self.invariant && now.ticks - before < CLEAN_TICKS) {
+	if (is_invariant() && now.ticks - before < CLEAN_TICKS) {
 		learn_rate(&now);
 		self.at = now;
 		atomic_signal_fence(memory_order_seq_cst);
@@ -98,13 +99,20 @@ static __attribute__((noinline)) uint64_t anchor_now_us(uint64_t before)
 
 uint64_t shim_now_us(void)
 {
-	uint64_t ticks = read_ticks(), since = ticks - self.at.ticks, us;
+	uint32_t nr = self.nr_anchors;
+	uint64_t ticks, since, us;
+	bool known;
 
-	if (__builtin_expect(since < self.limit, 1))
-		us = self.at.us + (since * self.rate >> RATE_BITS);
-	else
+	atomic_signal_fence(memory_order_seq_cst);
+	ticks = read_ticks();
+	since = ticks - self.at.ticks;
+	us = self.at.us + (since * self.rate >> RATE_BITS);
+	known = since < self.limit;
+	atomic_signal_fence(memory_order_seq_cst);
+	/* Another number: parts of two anchors, as a handler has read the clock. */
+	if (__builtin_expect(!known || nr != self.nr_anchors, 0))
 		us = anchor_now_us(ticks);
-	if (us < self.last_us)
+	if (us < self.last_us && self.last_us - us < BACK_US)
 		return self.last_us;
 	self.last_us = us;
 	return us;

@@ -22,6 +22,10 @@ bool shim_waiter_open(void)
 	return false;
 }
 
+void shim_waiter_sleeps(void)
+{
+}
+
 void shim_wake_local(void)
 {
 }
