@@ -292,7 +292,8 @@ static ssize_t wait_readable(struct shim_local *l, int64_t timeo, uint64_t *star
 
 	if (!shim_sig_ends(mark, restart))
 		r = left ? shim_io_wait_locked(l, POLLIN, left, restart, have, locked) : 0;
-	if (r > 0)
+	/* When the time is out, there is a last look: less than SO_RCVLOWAT wakes nobody. */
+	if (r > 0 || (r == 0 && left))
 		return 0;
 	if (got)
 		return (ssize_t)got;

@@ -376,9 +376,11 @@ static int recv_many(struct shim_local *l, struct mmsghdr *v, unsigned int n, in
 			return i ? (int)i : -EFAULT;
 		if (flags & MSG_WAITFORONE)
 			flags |= MSG_DONTWAIT;
-		/* Linux looks at the time-out after each datagram only. */
-		if (timeout_us >= 0 && (*left = shim_time_left(timeout_us, &start)) == 0)
+		/* Linux looks at the time-out after each datagram only. Less than 1 us has gone at least. */
+		if (timeout_us >= 0 && (*left = shim_time_left(timeout_us, &start)) <= 1) {
+			*left = 0;
 			return (int)i + 1;
+		}
 	}
 	/* What ended it is told by the next call. */
 	if (i && r < 0 && r != -EAGAIN && r != -EINTR)

@@ -12,7 +12,7 @@ static void later(void)
 
 static void limit(int fd)
 {
-	struct timeval tv = {.tv_usec = 60000};
+	struct timeval tv = {.tv_usec = 400000};
 
 	MUST(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv)));
 }
@@ -44,6 +44,25 @@ static void reads_of_nothing(void)
 	pthread_join(t, NULL);
 	SHOW(recv(fd[1], buf, 0, 0));
 	SHOW(recv(fd[1], buf, 10, 0));
+}
+
+/* Less than SO_RCVLOWAT wakes nobody, and is taken when the time is out. */
+static void low_water_in_time(void)
+{
+	struct timeval tv = {.tv_usec = 700000};
+	int fd[2], low = 20;
+	pthread_t t;
+
+	t_pair(fd);
+	MUST(setsockopt(fd[1], SOL_SOCKET, SO_RCVLOWAT, &low, sizeof(low)));
+	MUST(setsockopt(fd[1], SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv)));
+	SHOW(recv(fd[1], buf, 100, 0));
+	MUST(send(fd[0], "now", 3, 0));
+	later();
+	MUST(pthread_create(&t, NULL, send_soon, &fd[0]));
+	SHOW(recv(fd[1], buf, 100, 0));
+	pthread_join(t, NULL);
+	SHOW(recv(fd[1], buf, 100, MSG_DONTWAIT));
 }
 
 /* A length without a name is left as it was. */
@@ -229,4 +248,4 @@ static void shutdown_of_the_dead(void)
 
 T_MAIN(T_CASE(reads_of_nothing), T_CASE(names_of_nobody), T_CASE(vectors_that_lead_nowhere),
        T_CASE(urgent_byte_passed), T_CASE(errors_of_many), T_CASE(time_left_of_many), T_CASE(mark_without_text),
-       T_CASE(shutdown_of_the_dead))
+       T_CASE(shutdown_of_the_dead), T_CASE(low_water_in_time))
