@@ -252,7 +252,8 @@ void shim_waiter_awake(void)
 {
 	struct shim_waiter *me = &shim_self;
 
-	if (++me->nr_awake >= AWAKE_WAITS && me->has_queues)
+	/* A filter may kill who calls epoll_ctl(). */
+	if (++me->nr_awake >= AWAKE_WAITS && me->has_queues && !shim_sandboxed())
 		set_queues(me, false);
 }
 
