@@ -15,8 +15,11 @@ import subprocess
 import sys
 import time
 
-import report
-import rows
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'scripts'))
+
+import report  # noqa: E402
+import rows  # noqa: E402
+from ending import clean_up_on_signals  # noqa: E402
 
 CLK = os.sysconf('SC_CLK_TCK')
 LINE_GOOD_NS = 400  # cache-line round trip above which the minute is a bad one
@@ -243,7 +246,7 @@ def main():
     if args.list or not chosen:
         print('\n'.join(f'{r.key:32} {r.title}' for r in rows.rows()))
         return 0 if args.list else 2
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    clean_up_on_signals()
     bench = Bench(args)
     results = []
     for row in chosen:

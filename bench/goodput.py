@@ -9,7 +9,6 @@ import argparse
 import json
 import os
 import re
-import signal
 import statistics
 import subprocess
 import sys
@@ -18,6 +17,7 @@ import time
 import bench
 import report
 import rows
+from ending import clean_up_on_signals
 
 # The sender is named first. lane is in the server's namespace always.
 PAIRS = {
@@ -195,7 +195,7 @@ def arguments():
 
 def main():
     args = arguments()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    clean_up_on_signals()
     g, results, began = Goodput(args), [], time.monotonic()
     for loss in args.loss:
         for rtt in args.rtt:

@@ -81,7 +81,6 @@ static __attribute__((noinline)) ssize_t send_gathered(struct shim_local *l,
 						       int flags)
 {
 	uint8_t bounce[SHIM_COPY_LOCKED];
-
 	ssize_t r;
 
 	/* A socket that cannot send says so first. */

@@ -195,13 +195,13 @@ int shim_setsockopt(int fd, struct shim_local *l, int level, int name, const voi
 		    socklen_t len);
 /* SO_ERROR: the error that waits, and waits no longer; 0: none. */
 int shim_take_error(struct shim_local *l);
-/* opt_udp.c: the kernel socket of a UDP sock took this option: the lane follows. */
 /* setsockopt(2) of a kernel socket, but for memberships of groups on an interface whose address is the lane's (group.c). */
 int shim_group_set(int fd, struct shim_local *l, int level, int name, const void *val, socklen_t len);
 /* An option of 'l' that is kept; 0, 0: an empty place. NULL: none. */
 struct shim_kept *shim_kept_find(struct shim_local *l, int level, int name);
 /* Under the lock: 'pcb' joins what the socket has joined before it was bound. -ENOBUFS: the lane has no room for it. */
 int shim_group_adopt(const struct shim_local *fresh, struct lane_udp *pcb);
+/* opt_udp.c: the kernel socket of a UDP sock took this option: the lane follows. */
 void shim_udp_mirror_opt(int fd, struct shim_local *l, int level, int name);
 /* What a kernel socket's options are, for a pcb that takes over from it. */
 #define SHIM_KOPTS_INTS 24

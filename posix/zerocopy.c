@@ -7,7 +7,6 @@
 #include "posix/cmsg.h"
 #include "posix/sock.h"
 
-
 void shim_zerocopy_sent(struct shim_local *l)
 {
 	struct shim_view *v = &shim.view;

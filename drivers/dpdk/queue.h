@@ -52,7 +52,6 @@ struct lane_dpdk_queue {
 	struct rte_mbuf *stage[LANE_DPDK_STAGE];
 };
 
-
 /* ---- pool.c ---- */
 struct lane_buf *lane_dpdk_buf(const struct lane_dpdk_queue *q, const struct rte_mbuf *m);
 struct rte_mbuf *lane_dpdk_mbuf(const struct lane_dpdk_queue *q, const struct lane_buf *b);

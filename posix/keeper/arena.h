@@ -38,7 +38,6 @@ static inline shim_rows shim_row_bit(int row)
 	return (shim_rows)1 << row;
 }
 
-
 /* Why a socket stays with the kernel, or goes back to it. */
 #define SHIM_FALLBACKS(X)                                                                          \
 	X(NO_LANE, "no lane could be opened (see the keeper's error)")                             \

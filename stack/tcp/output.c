@@ -237,7 +237,6 @@ static void send_probe(struct lane *ln, struct lane_tcp *pcb)
 		lane_tcp_tlp_sent(ln, pcb, retrans);
 }
 
-
 /* The window of congestion counts as segments, as Linux has it; nothing waits to be sent. */
 static bool cwnd_takes_fin(const struct lane *ln, const struct lane_tcp *pcb)
 {

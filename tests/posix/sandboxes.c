@@ -134,6 +134,35 @@ static void filter_no_sleep(void)
 	filtered(no_sleep, false);
 }
 
+/* Many waits that end before they sleep. */
+static void filter_busy(void)
+{
+	int fd[2], got = 0;
+	char byte;
+	pid_t pid;
+
+	t_pair(fd);
+	pid = fork();
+	if (pid == 0) {
+		close(fd[0]);
+		while (read(fd[1], &byte, 1) == 1 && byte != 's')
+			if (write(fd[1], &byte, 1) != 1)
+				_exit(9);
+		install(only_nap, false);
+		echo(fd[1]);
+	}
+	close(fd[1]);
+	for (int i = 0; i < 2000; i++) {
+		byte = i == 20 ? 's' : 'x';
+		MUST(write(fd[0], &byte, 1));
+		got += i == 20 || read(fd[0], &byte, 1) == 1;
+	}
+	SHOW(got);
+	SHOW(shutdown(fd[0], SHUT_WR));
+	SHOW(read(fd[0], &byte, 1));
+	reap(pid);
+}
+
 /* poll() in the sandbox, on a connection and a pipe, with a limit of descriptors as sshd sets it. */
 static void filter_polls(void)
 {
@@ -356,4 +385,4 @@ static void clone_holds(void)
 
 T_MAIN(T_CASE(clone_plain), T_CASE(clone_three), T_CASE(fork_inside), T_CASE(clone_newnet), T_CASE(clone_newpid),
        T_CASE(clone_function), T_CASE(unshare_net), T_CASE(clone_holds), T_CASE(filter_like_sshd), T_CASE(filter_by_syscall), T_CASE(filter_only_poll), T_CASE(filter_only_nap),
-       T_CASE(filter_no_sleep), T_CASE(filter_polls), T_CASE(filter_threads))
+       T_CASE(filter_no_sleep), T_CASE(filter_polls), T_CASE(filter_busy), T_CASE(filter_threads))

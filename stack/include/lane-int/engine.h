@@ -159,7 +159,8 @@ void lane_claim(struct lane *ln, uint8_t proto, const struct lane_ep *local, boo
 void lane_unclaim(struct lane *ln, uint8_t proto, uint16_t port, enum lane_claim_kind kind);
 /* A connection is in the flow table, or no longer: tells the drivers. Both NULL: none is. */
 void lane_tell_flow(struct lane *ln, const struct lane_ep *local, const struct lane_ep *remote, bool on);
-/* The addresses (mask) of interface 'ifi' that listeners, or UDP sockets, of 'port' take packets to. */
+/* The addresses (mask) of interface 'ifi' that listeners, or UDP sockets, of 'port' take packets to; 'more': those of one that
+ * is about to enter its table. */
 uint32_t lane_tcp_listen_mask(const struct lane *ln, unsigned int ifi, uint16_t port, uint32_t more);
 uint32_t lane_udp_mask(const struct lane *ln, unsigned int ifi, uint16_t port, uint32_t more);
 /* Tells the drivers anew, when a socket of the port was retired. */

@@ -54,9 +54,9 @@ uint64_t lane_udp_cookie(const struct lane_udp *pcb);
 /* Takes datagrams to 'local' (port not 0) and claims the port. Several pcbs on one endpoint share by
  * flow hash (SO_REUSEPORT); -EADDRINUSE is the shadow socket's to say. */
 int lane_udp_bind(struct lane *ln, struct lane_udp *pcb, const struct lane_ep *local, bool v6only);
-/* Fixes the peer: datagrams of others are dropped from now on; NULL: no peer. -ENETUNREACH, -EXDEV. */
 /* Whoever stands beside the lane takes what comes to the address from now on, of others that share it too. */
 void lane_udp_retire(struct lane *ln, struct lane_udp *pcb);
+/* Fixes the peer: datagrams of others are dropped from now on; NULL: no peer. -ENETUNREACH, -EXDEV. */
 int lane_udp_connect(struct lane *ln, struct lane_udp *pcb, const struct lane_ep *remote);
 
 /* Takes datagrams to 'group' that come by interface 'ifi' (0: the first) from 'source'; NULL: from all. -EINVAL (also:

@@ -1,0 +1,21 @@
+"""ending.py - a signal ends a Python program once, and its clean-up runs whole
+
+timeout(1) signals twice, its child and its process group: the second one must neither interrupt the clean-up
+of the first nor end the commands of it. lane_signal() of lib.sh is the same for scripts.
+"""
+import signal
+import sys
+
+SIGNALS = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
+
+
+def clean_up_on_signals():
+    """From here on the first of SIGNALS that is not ignored raises SystemExit, and the rest are ignored."""
+    def end(number, _):
+        for s in SIGNALS:
+            signal.signal(s, signal.SIG_IGN)
+        sys.exit(128 + number)
+
+    for s in SIGNALS:
+        if signal.getsignal(s) != signal.SIG_IGN:
+            signal.signal(s, end)
