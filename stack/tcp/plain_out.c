@@ -10,6 +10,7 @@
 #include <netinet/in.h>
 
 #include "stack/base/csum.h"
+#include "stack/tcp/tune.h"
 #include "stack/wire/eth.h"
 
 #define MUST (LANE_TF_HASHED | LANE_TF_TS)
@@ -146,6 +147,7 @@ static void sent(struct lane *ln, struct lane_tcp *pcb, struct lane_tcp_x *x, st
 	pcb->last_tx_ms = lane_now_ms(ln);
 	pcb->snd_nxt = b->seq + b->text_len;
 	lane_tcp_ack_told(pcb, x);
+	lane_tcp_tune_told(ln, pcb, x);
 	if (b->text_len < pcb->snd_mss)
 		x->snd_sml = pcb->snd_nxt;
 	x->snd_unsent = LANE_NIL;

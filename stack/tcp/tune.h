@@ -12,6 +12,17 @@ uint16_t lane_tcp_peer_text(const struct lane *ln, const struct lane_tcp *pcb);
 void lane_tcp_tune_rtt(const struct lane *ln, const struct lane_tcp *pcb, const struct lane_seg *seg);
 /* The same, with timestamps: 'echo' came back with 'len' bytes, and is not the last one's. */
 void lane_tcp_tune_echo(const struct lane *ln, const struct lane_tcp *pcb, uint32_t echo, uint32_t len);
+/* A segment with our timestamp has left. */
+static inline void lane_tcp_tune_told(const struct lane *ln, const struct lane_tcp *pcb, struct lane_tcp_x *x)
+{
+	uint32_t ms = lane_now_ms(ln);
+
+	if (x->tune_ms == ms || !(pcb->flags & LANE_TF_TS))
+		return;
+	x->tune_prior_us = x->tune_ms + 1 == ms ? x->tune_since_us : 0;
+	x->tune_since_us = (uint32_t)ln->now_us;
+	x->tune_ms = ms;
+}
 /* Text came, or was taken: the whole of the buffer may be offered, where the SYN's window was all until now. */
 static inline void lane_tcp_tune_start(const struct lane *ln, struct lane_tcp *pcb)
 {
@@ -20,11 +31,18 @@ static inline void lane_tcp_tune_start(const struct lane *ln, struct lane_tcp *p
 	if (pcb->rcv_limit < all)
 		pcb->rcv_limit = all;
 }
+/* So much text waits that the path is not what the program waits for. */
+static inline bool lane_tcp_is_behind(const struct lane_tcp *pcb, const struct lane_tcp_x *x)
+{
+	return x->rcv_queued > 65536 || x->rcv_queued > pcb->rcv_limit / 8;
+}
 /* The program has taken text, and a round is over: the receive buffer may grow. */
 void lane_tcp_tune_round(struct lane *ln, struct lane_tcp *pcb, struct lane_tcp_x *x);
 /* The program has taken text. */
 static inline void lane_tcp_tune(struct lane *ln, struct lane_tcp *pcb, struct lane_tcp_x *x)
 {
+	if (!lane_tcp_is_behind(pcb, x))
+		x->tune_drained = 1;
 	if ((uint32_t)ln->now_us - x->tune_us >= (x->rcv_rtt_us ? x->rcv_rtt_us : pcb->rto.srtt_us))
 		lane_tcp_tune_round(ln, pcb, x);
 }

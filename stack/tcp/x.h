@@ -103,7 +103,8 @@ struct lane_tcp_x {
 	uint32_t ctl_tx_us; /* when SYN or FIN was sent, mod 2^32; 0: never or twice */
 	uint8_t ca_state;
 	uint8_t retries; /* retransmissions or probes in a row */
-	uint8_t push;	 /* the cork limit passed: the last segment goes now */
+	uint8_t push : 1; /* the cork limit passed: the last segment goes now */
+	uint8_t tune_drained : 1; /* in this round the program took nearly all there was */
 	uint8_t urg_state; /* enum lane_tcp_urg */
 	uint16_t nr_ooo;   /* frames */
 	uint16_t nr_ranges; /* that they make up */
@@ -115,8 +116,9 @@ struct lane_tcp_x {
 	uint32_t tune_seq, tune_us; /* receive autotuning (tune.c): start of this round */
 	uint32_t tune_space;	    /* bytes that the program took in the last one, 0: not yet */
 	uint32_t tune_mark;	    /* the last echo, or the edge that a window is measured to */
-	uint32_t tune_since_us;	    /* when that was set, mod 2^32; 0: never */
+	uint32_t tune_since_us;	    /* when that was set, or tune_ms left first, mod 2^32; 0: never */
 	uint32_t rcv_rtt_us;	    /* the receiver's round trip, 0: unknown */
+	uint32_t tune_ms, tune_prior_us; /* the last tick of our timestamps; when the one before it left first, 0: it did not */
 	uint64_t delivered;	    /* bytes, SACKed ones included */
 	struct lane_cc cc;
 	struct lane_tcp_rec rec;

@@ -53,7 +53,6 @@ static void test_first_window__as_linux(void **state)
 	script_close();
 }
 
-/* Frames for so much are not there. */
 /* A path MTU that is learnt within the handshake does not take back what the SYN-ACK offered. */
 static void test_first_window__path_changes(void **state)
 {
@@ -73,6 +72,7 @@ static void test_first_window__path_changes(void **state)
 	script_close();
 }
 
+/* Frames for so much are not there. */
 static void test_first_window__few_frames(void **state)
 {
 	(void)state;
@@ -139,6 +139,90 @@ static void test_tune_rtt__by_echo(void **state)
 	script_close();
 }
 
+/* One segment of 1,000 bytes that the program takes, and the ACK of it. Returns what that says as TSval. */
+static uint32_t brings_one(unsigned int seq, uint32_t echo)
+{
+	char line[80];
+
+	snprintf(line, sizeof(line), ". %u ack 1 len 1000 ts %u:%u", seq, 2000 + seq, echo);
+	script_in(line);
+	script_read(1000);
+	assert_true(script_nr_out() > 0);
+	snprintf(line, sizeof(line), ". 1 ack %u ts 0:%u", seq + 1000, 2000 + seq);
+	script_out(line);
+	script_silent();
+	return s.last.opts.tsval;
+}
+
+static void pass_us(uint32_t us)
+{
+	lane_poll(s.ln, s.ln->now_us + us);
+	script_flush();
+}
+
+/* A tick is 1 ms, the path takes less: when each tick left first is known. */
+static void test_tune_rtt__within_a_tick(void **state)
+{
+	uint32_t tsval, next;
+
+	(void)state;
+	script_open(many_frames);
+	script_accept("S 0 mss 1000 ts 1000:0");
+	pass_us(3000 - s.ln->now_us % 1000 + 300);
+	tsval = brings_one(1, 0);
+	pass_us(100);
+	assert_int_equal(brings_one(1001, 0), tsval);
+	pass_us(50);
+	assert_int_equal(brings_one(2001, tsval), tsval);
+	assert_int_equal(info().rcv_rtt_us, 150);
+	/* Now it is 450; the next tick leaves at 50, and the last one's echo comes behind it. */
+	pass_us(600);
+	next = brings_one(3001, tsval);
+	assert_int_equal(next, tsval + 1);
+	pass_us(1000);
+	tsval = brings_one(4001, tsval);
+	assert_int_equal(tsval, next + 1);
+	assert_int_equal(info().rcv_rtt_us, 150);
+	pass_us(100);
+	brings_one(5001, next);
+	assert_int_equal(info().rcv_rtt_us, 150 - 150 / 8 + 1100 / 8);
+	/* Two ticks before the last: as ticks tell it. */
+	pass_us(5000);
+	brings_one(6001, next);
+	pass_us(1000);
+	brings_one(7001, tsval);
+	assert_int_equal(info().rcv_rtt_us, 269 - 269 / 8 + 6000 / 8);
+	script_close();
+}
+
+/* Text that waits for the program may have closed the window: a longer time may be the program's. */
+static void test_tune_rtt__not_the_programs(void **state)
+{
+	uint32_t tsval;
+	char line[80];
+
+	(void)state;
+	script_open(many_frames);
+	script_accept("S 0 mss 1000 ts 1000:0");
+	tsval = brings_one(1, 0);
+	script_run_ms(10);
+	tsval = brings_one(1001, tsval);
+	assert_int_equal(info().rcv_rtt_us, 10000);
+	for (unsigned int i = 0; i < 20; i++) {
+		snprintf(line, sizeof(line), ". %u ack 1 len 1000 ts %u:%u", 2001 + i * 1000, 5000 + i, tsval - 10);
+		script_in(line);
+	}
+	script_run_ms(100);
+	snprintf(line, sizeof(line), ". 22001 ack 1 len 1000 ts 6000:%u", tsval);
+	script_in(line);
+	assert_int_equal(info().rcv_rtt_us, 10000);
+	script_read(21000);
+	script_skip();
+	brings(23001, 1, tsval + 1);
+	assert_true(info().rcv_rtt_us > 10000);
+	script_close();
+}
+
 /* Without timestamps the time in which a window arrives; the shortest counts. */
 static void test_tune_rtt__by_window(void **state)
 {
@@ -180,6 +264,63 @@ static void test_tune__by_the_receivers_round(void **state)
 	script_close();
 }
 
+/* The program takes them, piece by piece. */
+static void takes(unsigned int bytes)
+{
+	for (; bytes; bytes -= 10000)
+		script_read(10000);
+	script_skip();
+}
+
+/* Rounds of 1 ms: in each so many bytes come, which the program takes. Returns the next number. */
+static unsigned int rounds(unsigned int seq, unsigned int nr, unsigned int bytes)
+{
+	char line[80];
+
+	while (nr--) {
+		for (unsigned int i = 0; i < bytes; i += 1000, seq += 1000) {
+			snprintf(line, sizeof(line), ". %u ack 1 len 1000", seq);
+			script_in(line);
+		}
+		script_run_ms(1);
+		takes(bytes);
+	}
+	return seq;
+}
+
+/* A program that is behind needs no large buffer: what waits in it is cold when it is read. */
+static void test_tune__program_is_behind(void **state)
+{
+	unsigned int seq, large, i;
+	char line[80];
+
+	(void)state;
+	script_open(many_frames);
+	script_accept_far("S 0 mss 1000 ws 7", 1);
+	seq = rounds(1, 6, 60000);
+	for (i = 0; i < 5; i++)
+		seq = rounds(seq, 3, 120000 << i < 600000 ? 120000 << i : 600000);
+	large = s.pcb->rcv_limit;
+	assert_true(large > 1000000);
+	/* It takes 1,000 bytes a round of those that are there. */
+	for (i = 0; i < 200; i++, seq += 1000) {
+		snprintf(line, sizeof(line), ". %u ack 1 len 1000", seq);
+		script_in(line);
+	}
+	for (i = 0; i < 60; i++) {
+		script_run_ms(2);
+		script_read(1000);
+		script_skip();
+	}
+	assert_in_range(s.pcb->rcv_limit, 256 << 10, (256 << 10) + 10000);
+	takes(140000);
+	/* It waits for the path again. */
+	for (i = 0; i < 5; i++)
+		seq = rounds(seq, 3, 100000 << i < 600000 ? 100000 << i : 600000);
+	assert_true(s.pcb->rcv_limit > 1000000);
+	script_close();
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -189,6 +330,9 @@ int main(void)
 		cmocka_unit_test(test_tune_rtt__by_echo),
 		cmocka_unit_test(test_tune_rtt__by_window),
 		cmocka_unit_test(test_tune__by_the_receivers_round),
+		cmocka_unit_test(test_tune_rtt__within_a_tick),
+		cmocka_unit_test(test_tune_rtt__not_the_programs),
+		cmocka_unit_test(test_tune__program_is_behind),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
