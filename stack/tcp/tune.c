@@ -8,13 +8,14 @@
  *
  * A tick of our timestamps is 1 ms. Within a rack a round trip is a hundredth of it: with 1 ms in its place the window
  * becomes a hundred times what the path holds, a fast peer fills it, and all that is read is read from memory, not from
- * cache. So it is noted when each tick left first. For the same reason a large buffer grows only for a program that took
- * nearly all there was within the round, and shrinks for one that did not (docs/decisions/0025).
+ * cache. So it is noted when each tick left first. For the same reason, on so short a path, a large buffer grows only for a
+ * program that took nearly all there was within the round, and shrinks for one that did not (docs/decisions/0025).
  */
 #include "stack/tcp/tune.h"
 
 #define ECHO_MAX_MS 1000000 /* what is older is no echo */
 #define TUNE_START  10	  /* segments of the first round, as Linux */
+#define NEAR_US	    2000
 #define PLENTY	    (256 << 10) /* bytes: a large buffer */
 
 /* Microseconds since the tick left first; 0: it is none of the last two. */
@@ -81,20 +82,28 @@ uint32_t lane_tcp_tune_space(const struct lane *ln, const struct lane_tcp *pcb)
 	return x->tune_space ? x->tune_space : TUNE_START * lane_tcp_peer_text(ln, pcb);
 }
 
+/* The path is so short that more than it holds does harm. */
+static bool is_near(const struct lane_tcp *pcb, const struct lane_tcp_x *x)
+{
+	return (x->rcv_rtt_us ? x->rcv_rtt_us : pcb->rto.srtt_us) < NEAR_US;
+}
+
 /* Twice what came in this round, and as much more as it was more than in the last: the peer may be in slow start, which
- * no more than doubles it. */
-static uint64_t wanted(const struct lane_tcp *pcb, uint32_t copied, uint32_t before)
+ * no more than doubles it. Linux adds without bound. */
+static uint64_t wanted(const struct lane_tcp *pcb, const struct lane_tcp_x *x, uint32_t copied, uint32_t before)
 {
 	uint64_t want = 2 * (uint64_t)copied + 16 * pcb->rcv_mss;
-	uint32_t more = copied - before < before ? copied - before : before;
+	uint32_t more = copied - before;
 
-	return want + want * more / before;
+	if (!is_near(pcb, x))
+		return want + 2 * (want * more / before);
+	return want + want * (more < before ? more : before) / before;
 }
 
 static void grow(struct lane *ln, struct lane_tcp *pcb, struct lane_tcp_x *x, uint32_t copied, uint32_t before)
 {
 	uint32_t max = ln->st->cfg.tcp_rmem[2] / 2;
-	uint64_t want = wanted(pcb, copied, before);
+	uint64_t want = wanted(pcb, x, copied, before);
 
 	x->tune_space = copied;
 	if (lane_tcp_frames_short(ln))
@@ -105,10 +114,14 @@ static void grow(struct lane *ln, struct lane_tcp *pcb, struct lane_tcp_x *x, ui
 		pcb->rcv_limit = (uint32_t)want;
 }
 
-static void shrink(struct lane_tcp *pcb, struct lane_tcp_x *x)
+/* Never below what it began with, or SO_RCVLOWAT asked for. */
+static void shrink(const struct lane *ln, struct lane_tcp *pcb, struct lane_tcp_x *x)
 {
-	if (pcb->rcv_limit > PLENTY)
-		pcb->rcv_limit -= (pcb->rcv_limit - PLENTY) / 8;
+	uint32_t least = lane_tcp_opts(ln, pcb)->rcvbuf / 2;
+
+	least = least > PLENTY ? least : PLENTY;
+	if (pcb->rcv_limit > least)
+		pcb->rcv_limit -= (pcb->rcv_limit - least) / 8;
 	if (x->tune_space > pcb->rcv_limit / 2)
 		x->tune_space = pcb->rcv_limit / 2;
 }
@@ -125,8 +138,8 @@ void lane_tcp_tune_round(struct lane *ln, struct lane_tcp *pcb, struct lane_tcp_
 	x->tune_drained = 0;
 	if (fixed && copied > before)
 		x->tune_space = copied;
-	else if (!fixed && !drained && pcb->rcv_limit > PLENTY)
-		shrink(pcb, x);
+	else if (!fixed && !drained && pcb->rcv_limit > PLENTY && is_near(pcb, x))
+		shrink(ln, pcb, x);
 	else if (!fixed && copied > before)
 		grow(ln, pcb, x, copied, before);
 }

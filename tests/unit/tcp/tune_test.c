@@ -272,8 +272,8 @@ static void takes(unsigned int bytes)
 	script_skip();
 }
 
-/* Rounds of 1 ms: in each so many bytes come, which the program takes. Returns the next number. */
-static unsigned int rounds(unsigned int seq, unsigned int nr, unsigned int bytes)
+/* Rounds of so many ms: in each so many bytes come, which the program takes. Returns the next number. */
+static unsigned int rounds(unsigned int seq, unsigned int nr, unsigned int bytes, unsigned int ms)
 {
 	char line[80];
 
@@ -282,42 +282,67 @@ static unsigned int rounds(unsigned int seq, unsigned int nr, unsigned int bytes
 			snprintf(line, sizeof(line), ". %u ack 1 len 1000", seq);
 			script_in(line);
 		}
-		script_run_ms(1);
+		script_run_ms(ms);
 		takes(bytes);
 	}
 	return seq;
 }
 
-/* A program that is behind needs no large buffer: what waits in it is cold when it is read. */
-static void test_tune__program_is_behind(void **state)
+static unsigned int grows(unsigned int seq, unsigned int ms)
 {
-	unsigned int seq, large, i;
-	char line[80];
+	for (unsigned int i = 0; i < 5; i++)
+		seq = rounds(seq, 3, 100000 << i < 600000 ? 100000 << i : 600000, ms);
+	assert_true(s.pcb->rcv_limit > 1000000);
+	return seq;
+}
 
-	(void)state;
-	script_open(many_frames);
-	script_accept_far("S 0 mss 1000 ws 7", 1);
-	seq = rounds(1, 6, 60000);
-	for (i = 0; i < 5; i++)
-		seq = rounds(seq, 3, 120000 << i < 600000 ? 120000 << i : 600000);
-	large = s.pcb->rcv_limit;
-	assert_true(large > 1000000);
-	/* It takes 1,000 bytes a round of those that are there. */
+/* Of 200,000 bytes the program takes 1,000 a round, and the rest in the end. */
+static unsigned int falls_behind(unsigned int seq, unsigned int ms, uint32_t least, uint32_t most)
+{
+	char line[80];
+	unsigned int i;
+
 	for (i = 0; i < 200; i++, seq += 1000) {
 		snprintf(line, sizeof(line), ". %u ack 1 len 1000", seq);
 		script_in(line);
 	}
 	for (i = 0; i < 60; i++) {
-		script_run_ms(2);
+		script_run_ms(2 * ms);
 		script_read(1000);
 		script_skip();
 	}
-	assert_in_range(s.pcb->rcv_limit, 256 << 10, (256 << 10) + 10000);
+	assert_in_range(s.pcb->rcv_limit, least, most);
 	takes(140000);
+	return seq;
+}
+
+/* On a short path a program that is behind needs no large buffer: what waits in it is cold when it is read. */
+static void test_tune__program_is_behind(void **state)
+{
+	unsigned int seq;
+
+	(void)state;
+	script_open(many_frames);
+	script_accept_far("S 0 mss 1000 ws 7", 1);
+	seq = grows(rounds(1, 6, 60000, 1), 1);
+	seq = falls_behind(seq, 1, 256 << 10, (256 << 10) + 10000);
+	/* Nor does it come below what SO_RCVLOWAT needs. */
+	assert_int_equal(lane_tcp_rcv_lowat(s.ln, s.pcb, 400000), 400000);
+	seq = falls_behind(seq, 1, 400000, 400000);
 	/* It waits for the path again. */
-	for (i = 0; i < 5; i++)
-		seq = rounds(seq, 3, 100000 << i < 600000 ? 100000 << i : 600000);
-	assert_true(s.pcb->rcv_limit > 1000000);
+	grows(seq, 1);
+	script_close();
+}
+
+static void test_tune__long_paths(void **state)
+{
+	unsigned int seq;
+
+	(void)state;
+	script_open(many_frames);
+	script_accept_far("S 0 mss 1000 ws 7", 20);
+	seq = grows(rounds(1, 6, 60000, 20), 20);
+	falls_behind(seq, 20, 1000000, 1 << 30);
 	script_close();
 }
 
@@ -333,6 +358,7 @@ int main(void)
 		cmocka_unit_test(test_tune_rtt__within_a_tick),
 		cmocka_unit_test(test_tune_rtt__not_the_programs),
 		cmocka_unit_test(test_tune__program_is_behind),
+		cmocka_unit_test(test_tune__long_paths),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
