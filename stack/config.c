@@ -34,6 +34,8 @@ void lane_config_default(struct lane_config *cfg)
 		.max_orphans = UINT32_MAX,
 		.max_syn_backlog = 2048,
 		.somaxconn = 4096,
+		.rcv_fast = 1500000,
+		.rcv_large = 256 << 10,
 		.base_mss = 1024,
 		.min_snd_mss = 48,
 		.probe_interval_us = 600000000,

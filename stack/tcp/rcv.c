@@ -263,10 +263,16 @@ static uint16_t tell_window(struct lane *ln, struct lane_tcp *pcb, uint32_t fiel
 	return (uint16_t)field;
 }
 
-/* The same window as was told; rounded up: the edge must not move left. */
+/* The same window as was told; rounded up: the edge must not move left. But where segments are shorter than a unit of the
+ * scale it would go right with each: when it is an eighth beyond the buffer, it is rounded down (RFC 7323 2.4). */
 static uint16_t tell_again(struct lane *ln, struct lane_tcp *pcb, uint32_t told, uint8_t shift)
 {
-	return tell_window(ln, pcb, (told + (1U << shift) - 1) >> shift, shift);
+	uint32_t field = told >> shift;
+
+	if (field << shift != told &&
+	    lane_tcp_x(ln, pcb)->rcv_used + (field << shift) <= pcb->rcv_limit + pcb->rcv_limit / 8)
+		field++;
+	return tell_window(ln, pcb, field, shift);
 }
 
 /* It may move by a step. Apart, as it is seldom asked for and the rest calls nothing. */

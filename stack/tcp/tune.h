@@ -15,11 +15,11 @@ void lane_tcp_tune_echo(const struct lane *ln, const struct lane_tcp *pcb, uint3
 /* A segment with our timestamp has left. */
 static inline void lane_tcp_tune_told(const struct lane *ln, const struct lane_tcp *pcb, struct lane_tcp_x *x)
 {
-	uint32_t ms = lane_now_ms(ln);
+	uint16_t ms = (uint16_t)lane_now_ms(ln);
 
 	if (x->tune_ms == ms || !(pcb->flags & LANE_TF_TS))
 		return;
-	x->tune_prior_us = x->tune_ms + 1 == ms ? x->tune_since_us : 0;
+	x->tune_prior_us = (uint16_t)(x->tune_ms + 1) == ms ? x->tune_since_us : 0;
 	x->tune_since_us = (uint32_t)ln->now_us;
 	x->tune_ms = ms;
 }
@@ -34,19 +34,21 @@ static inline void lane_tcp_tune_start(const struct lane *ln, struct lane_tcp *p
 /* So much text waits that the path is not what the program waits for. */
 static inline bool lane_tcp_is_behind(const struct lane_tcp *pcb, const struct lane_tcp_x *x)
 {
-	return x->rcv_queued > 65536 || x->rcv_queued > pcb->rcv_limit / 8;
+	return x->rcv_used > 65536 || x->rcv_used > pcb->rcv_limit / 8;
 }
-/* The program has taken text, and a round is over: the receive buffer may grow. */
+/* The program has taken text, and a round trip is over: the receive buffer may grow, or shrink. */
 void lane_tcp_tune_round(struct lane *ln, struct lane_tcp *pcb, struct lane_tcp_x *x);
 /* The program has taken text. */
 static inline void lane_tcp_tune(struct lane *ln, struct lane_tcp *pcb, struct lane_tcp_x *x)
 {
-	if (!lane_tcp_is_behind(pcb, x))
+	if (!lane_tcp_is_behind(pcb, x)) {
 		x->tune_drained = 1;
+		x->tune_drained_ms = (uint16_t)lane_now_ms(ln);
+	}
 	if ((uint32_t)ln->now_us - x->tune_us >= (x->rcv_rtt_us ? x->rcv_rtt_us : pcb->rto.srtt_us))
 		lane_tcp_tune_round(ln, pcb, x);
 }
-/* Bytes that it took in a round (tcpi_rcv_space). */
+/* The most bytes that it took in a round, half the buffer at most when that has shrunk (tcpi_rcv_space). */
 uint32_t lane_tcp_tune_space(const struct lane *ln, const struct lane_tcp *pcb);
 
 #endif

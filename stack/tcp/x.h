@@ -114,11 +114,12 @@ struct lane_tcp_x {
 	uint32_t urg_seq;  /* of the urgent byte, while urg_state is not NONE */
 	uint32_t snd_up;
 	uint32_t tune_seq, tune_us; /* receive autotuning (tune.c): start of this round */
-	uint32_t tune_space;	    /* bytes that the program took in the last one, 0: not yet */
+	uint32_t tune_space;	    /* the most bytes that the program took in one, 0: none is over */
 	uint32_t tune_mark;	    /* the last echo, or the edge that a window is measured to */
 	uint32_t tune_since_us;	    /* when that was set, or tune_ms left first, mod 2^32; 0: never */
 	uint32_t rcv_rtt_us;	    /* the receiver's round trip, 0: unknown */
-	uint32_t tune_ms, tune_prior_us; /* the last tick of our timestamps; when the one before it left first, 0: it did not */
+	uint16_t tune_ms, tune_drained_ms; /* the last tick of our timestamps; when tune_drained became true; low halves */
+	uint32_t tune_prior_us; /* when the tick before it left first, 0: it did not */
 	uint64_t delivered;	    /* bytes, SACKed ones included */
 	struct lane_cc cc;
 	struct lane_tcp_rec rec;

@@ -26,8 +26,30 @@ twice()
 	done
 }
 
+# late RUNNER options...: the signal comes while it removes what it has made.
+late()
+{
+	local runner pause i
+	for pause in 0 0.1 0.3; do
+		PYTHONUNBUFFERED=1 setsid "$here/../$1" --build "$(dirname "$LANE")" "${@:2}" >"$lane_tmp/out" 2>&1 &
+		runner=$!
+		for ((i = 0; i < 600; i++)); do
+			grep -qE '^(PASS|FAIL|SKIP) ' "$lane_tmp/out" && break
+			sleep 0.05
+		done
+		[ "$i" -lt 600 ] || no "it has not run: $(tail -n 1 "$lane_tmp/out")" || return 1
+		sleep "$pause"
+		kill -TERM -- "-$runner" 2>/dev/null
+		wait_gone 30 "$runner" || { kill -KILL -- "-$runner" && no "it does not end" || return 1; }
+		wait "$runner"
+		[ -z "$(ns_ours)" ] || no "ended $pause s after its test, it leaves $(ns_ours | tr '\n' ' ')" || return 1
+	done
+}
+
 begin
 case_ posix twice posix/run
 case_ packets twice packets/run
 case_ differ twice packets/differ --seeds 200
+case_ posix-late late posix/run fds:lowest
+case_ packets-late late packets/run ping/4
 end

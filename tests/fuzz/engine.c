@@ -154,6 +154,8 @@ static void configure(uint8_t a, uint8_t b, uint8_t c, uint8_t d)
 	cfg->mtu_probing = d % 3;
 	cfg->moderate_rcvbuf = !(d & 4);
 	cfg->slow_start_after_idle = !(d & 8);
+	cfg->rcv_fast = d & 8 ? 1 : 1500000;
+	cfg->rcv_large = d & 8 ? 2304 : 256 << 10;
 	if (d & 0x10)
 		cfg->max_orphans = 2;
 	if (d & 0x20)

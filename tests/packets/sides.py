@@ -6,6 +6,8 @@ import subprocess
 import sys
 import time
 
+from ending import ignore_signals
+
 HERE = os.path.dirname(os.path.abspath(__file__))
 libc = ctypes.CDLL(None, use_errno=True)
 CLONE_NEWNET = 0x40000000
@@ -44,6 +46,9 @@ class Side:
         self.command, self.name = command, "kernel" if letter == "k" else "lane"
 
     def __enter__(self):
+        for ns in self.s, self.c:
+            if os.path.exists(f"/run/netns/{ns}"):
+                sys.exit(f"there is a namespace {ns} already: remove it, or set another LANE_TAG")
         try:
             self.net()
             self.start()
@@ -95,6 +100,7 @@ class Side:
         return [int(w) for w in text.split()]
 
     def __exit__(self, *exc):
+        ignore_signals()
         for sig, tenths in (signal.SIGTERM, 20), (signal.SIGKILL, 20):
             for pid in self.pids():
                 try:

@@ -84,7 +84,7 @@ static void draw_lanes(struct sim *s, struct world_config *cfg)
 	}
 }
 
-/* Congestion controls, ECN and marks, by numbers of their own. */
+/* Congestion controls, ECN and marks, by numbers of their own. Odd seeds are lanes on which much comes. */
 static void draw_congestion(struct sim *s, struct world_config *cfg)
 {
 	static const uint32_t marks[] = {0, 0, 0, 10000, 200000, 1000000};
@@ -96,6 +96,10 @@ static void draw_congestion(struct sim *s, struct world_config *cfg)
 		cfg->lane[i].ecn = (uint8_t)lane_rng_below(&rng, 3);
 		cfg->lane[i].nr_pace = lane_rng_below(&rng, 3) ? 64 : lane_rng_below(&rng, 4);
 		cfg->fault[i].mark = marks[lane_rng_below(&rng, 6)];
+		if (s->seed & 1) {
+			cfg->lane[i].rcv_fast = 1;
+			cfg->lane[i].rcv_large = 65536;
+		}
 		if (cfg->fault[i].rate_kbps && lane_rng_below(&rng, 2))
 			cfg->fault[i].mark_bytes = 1 + lane_rng_below(&rng, 20000);
 	}

@@ -209,6 +209,8 @@ struct lane_state {
 	struct lane_unreach unreach[LANE_NR_UNREACH];
 	uint64_t unreach_us; /* a second began, in which */
 	uint64_t nr_unreach; /* so many left */
+	uint64_t rate_us, rate_bytes; /* a ms or more began, and stats.rx_bytes then (stack/tcp/tune.c) */
+	bool is_fast;		      /* more than cfg.rcv_fast came in the last one */
 	struct lane_flood flood[LANE_NR_FLOODS];
 	uint64_t cookies_us; /* when the last SYN cookie was made, 0: never */
 	uint32_t nr_pmtu, pmtu_version;

@@ -53,6 +53,8 @@ struct lane_config {
 	uint64_t keepalive_time_us, keepalive_intvl_us; /* Linux' two hours do not fit 32 bits */
 	uint32_t fin_timeout_us;
 	uint32_t max_orphans, max_syn_backlog, somaxconn;
+	uint32_t rcv_fast; /* bytes a ms to all sockets beyond which receive buffers on short paths are kept small: */
+	uint32_t rcv_large; /* bytes of one beyond which it is watched */
 	uint32_t base_mss, min_snd_mss; /* bytes: path MTU probing starts at the one, not below the other */
 	uint32_t probe_interval_us;     /* between path MTU probes */
 	uint32_t mtu_expires_us;        /* a path MTU that ICMP told is forgotten after it */

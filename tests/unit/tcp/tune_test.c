@@ -185,13 +185,13 @@ static void test_tune_rtt__within_a_tick(void **state)
 	assert_int_equal(info().rcv_rtt_us, 150);
 	pass_us(100);
 	brings_one(5001, next);
-	assert_int_equal(info().rcv_rtt_us, 150 - 150 / 8 + 1100 / 8);
-	/* Two ticks before the last: as ticks tell it. */
+	assert_int_equal(info().rcv_rtt_us, 150 - 150 / 8 + 4 * 150 / 8);
+	/* Two ticks before the last: as ticks tell it, but four times what was known at most. */
 	pass_us(5000);
 	brings_one(6001, next);
 	pass_us(1000);
 	brings_one(7001, tsval);
-	assert_int_equal(info().rcv_rtt_us, 269 - 269 / 8 + 6000 / 8);
+	assert_int_equal(info().rcv_rtt_us, 207 - 207 / 8 + 4 * 207 / 8);
 	script_close();
 }
 
@@ -264,16 +264,25 @@ static void test_tune__by_the_receivers_round(void **state)
 	script_close();
 }
 
-/* The program takes them, piece by piece. */
+/* The program takes them, piece by piece: a multiple of 10,000. */
 static void takes(unsigned int bytes)
 {
-	for (; bytes; bytes -= 10000)
+	for (; bytes >= 10000; bytes -= 10000)
 		script_read(10000);
 	script_skip();
 }
 
-/* Rounds of so many ms: in each so many bytes come, which the program takes. Returns the next number. */
-static unsigned int rounds(unsigned int seq, unsigned int nr, unsigned int bytes, unsigned int ms)
+/* Time passes, in which the lane's other connections get so many bytes a ms. */
+static void busy_ms(unsigned int ms, unsigned int others)
+{
+	while (ms--) {
+		s.ln->st->stats.rx_bytes += others;
+		script_run_ms(1);
+	}
+}
+
+/* Rounds of 'ms': in each so many bytes come, which the program takes. Returns the next number. */
+static unsigned int rounds(unsigned int seq, unsigned int nr, unsigned int bytes, unsigned int ms, unsigned int others)
 {
 	char line[80];
 
@@ -282,22 +291,22 @@ static unsigned int rounds(unsigned int seq, unsigned int nr, unsigned int bytes
 			snprintf(line, sizeof(line), ". %u ack 1 len 1000", seq);
 			script_in(line);
 		}
-		script_run_ms(ms);
+		busy_ms(ms, others);
 		takes(bytes);
 	}
 	return seq;
 }
 
-static unsigned int grows(unsigned int seq, unsigned int ms)
+static unsigned int grows(unsigned int seq, unsigned int ms, unsigned int others)
 {
 	for (unsigned int i = 0; i < 5; i++)
-		seq = rounds(seq, 3, 100000 << i < 600000 ? 100000 << i : 600000, ms);
+		seq = rounds(seq, 3, 100000 << i < 600000 ? 100000 << i : 600000, ms, others);
 	assert_true(s.pcb->rcv_limit > 1000000);
 	return seq;
 }
 
 /* Of 200,000 bytes the program takes 1,000 a round, and the rest in the end. */
-static unsigned int falls_behind(unsigned int seq, unsigned int ms, uint32_t least, uint32_t most)
+static unsigned int falls_behind(unsigned int seq, unsigned int nr, unsigned int ms, unsigned int others)
 {
 	char line[80];
 	unsigned int i;
@@ -306,43 +315,81 @@ static unsigned int falls_behind(unsigned int seq, unsigned int ms, uint32_t lea
 		snprintf(line, sizeof(line), ". %u ack 1 len 1000", seq);
 		script_in(line);
 	}
-	for (i = 0; i < 60; i++) {
-		script_run_ms(2 * ms);
+	for (i = 0; i < nr; i++) {
+		busy_ms(ms, others);
 		script_read(1000);
 		script_skip();
 	}
-	assert_in_range(s.pcb->rcv_limit, least, most);
-	takes(140000);
+	for (; i < 200; i++)
+		script_read(1000);
+	script_skip();
 	return seq;
 }
 
-/* On a short path a program that is behind needs no large buffer: what waits in it is cold when it is read. */
+#define MANY 2000000 /* bytes a ms: 16 Gbit/s */
+
+/* On a fast lane a program that is behind needs no large buffer: what waits in it is cold when it is read. */
 static void test_tune__program_is_behind(void **state)
 {
 	unsigned int seq;
+	uint32_t large;
 
 	(void)state;
 	script_open(many_frames);
 	script_accept_far("S 0 mss 1000 ws 7", 1);
-	seq = grows(rounds(1, 6, 60000, 1), 1);
-	seq = falls_behind(seq, 1, 256 << 10, (256 << 10) + 10000);
-	/* Nor does it come below what SO_RCVLOWAT needs. */
+	seq = grows(rounds(1, 6, 60000, 1, MANY), 1, MANY);
+	large = s.pcb->rcv_limit;
+	/* Once in a while it may be. */
+	seq = falls_behind(seq, 1, 1, MANY);
+	assert_int_equal(s.pcb->rcv_limit, large);
+	seq = falls_behind(seq, 180, 4, MANY);
+	assert_in_range(s.pcb->rcv_limit, 256 << 10, (256 << 10) + 10000);
+	/* Nor does it shrink where SO_RCVLOWAT has asked for more. */
 	assert_int_equal(lane_tcp_rcv_lowat(s.ln, s.pcb, 400000), 400000);
-	seq = falls_behind(seq, 1, 400000, 400000);
+	seq = falls_behind(seq, 180, 4, MANY);
+	assert_int_equal(s.pcb->rcv_limit, 400000);
 	/* It waits for the path again. */
-	grows(seq, 1);
+	grows(seq, 1, MANY);
 	script_close();
 }
 
-static void test_tune__long_paths(void **state)
+/* As Linux where the path is long, and where little comes. */
+static void test_tune__long_or_slow_paths(void **state)
 {
-	unsigned int seq;
+	uint32_t large;
+
+	(void)state;
+	for (unsigned int i = 0; i < 2; i++) {
+		unsigned int ms = i ? 1 : 20, seq, others = i ? 0 : MANY;
+
+		script_open(many_frames);
+		script_accept_far("S 0 mss 1000 ws 7", ms);
+		seq = grows(rounds(1, 6, 60000, ms, others), ms, others);
+		large = s.pcb->rcv_limit;
+		falls_behind(seq, 180, 4 * ms, others);
+		assert_int_equal(s.pcb->rcv_limit, large);
+		script_close();
+	}
+}
+
+/* A peer that had nothing to say for a while makes no long path. */
+static void test_tune_rtt__after_a_pause(void **state)
+{
+	uint32_t tsval;
 
 	(void)state;
 	script_open(many_frames);
-	script_accept_far("S 0 mss 1000 ws 7", 20);
-	seq = grows(rounds(1, 6, 60000, 20), 20);
-	falls_behind(seq, 20, 1000000, 1 << 30);
+	script_accept("S 0 mss 1000 ts 1000:0");
+	pass_us(3000 - s.ln->now_us % 1000 + 300);
+	tsval = brings_one(1, 0);
+	pass_us(100);
+	tsval = brings_one(1001, tsval);
+	assert_int_equal(info().rcv_rtt_us, 100);
+	script_run_ms(1000);
+	brings_one(2001, tsval);
+	script_run_ms(1000);
+	brings_one(3001, tsval + 1000);
+	assert_in_range(info().rcv_rtt_us, 100, 200);
 	script_close();
 }
 
@@ -358,7 +405,8 @@ int main(void)
 		cmocka_unit_test(test_tune_rtt__within_a_tick),
 		cmocka_unit_test(test_tune_rtt__not_the_programs),
 		cmocka_unit_test(test_tune__program_is_behind),
-		cmocka_unit_test(test_tune__long_paths),
+		cmocka_unit_test(test_tune__long_or_slow_paths),
+		cmocka_unit_test(test_tune_rtt__after_a_pause),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -3,6 +3,8 @@
  */
 #include "tests/unit/tcp/script.h"
 
+#include "stack/tcp/pcb.h"
+
 static void small_buffer(struct lane_config *cfg)
 {
 	cfg->tcp_rmem[1] = cfg->tcp_rmem[2] = cfg->rmem_max = 8192;
@@ -148,6 +150,32 @@ static void test_window__first_until_text(void **state)
 	script_close();
 }
 
+static void coarse_scale(struct lane_config *cfg)
+{
+	cfg->nr_bufs = 4096;
+	cfg->tcp_rmem[1] = 131072;
+	cfg->tcp_rmem[2] = 256 << 20;
+}
+
+/* Segments shorter than a unit of the scale do not move the edge on and on while nothing is read. */
+static void test_window__full_with_a_coarse_scale(void **state)
+{
+	unsigned int seq = 1;
+	char line[80];
+
+	(void)state;
+	script_open(coarse_scale);
+	script_accept("S 0 mss 1460 ws 9");
+	assert_int_equal(s.pcb->rcv_wscale, 13);
+	for (unsigned int i = 0; i < 400 && s.pcb->rcv_adv - s.pcb->rcv_nxt >= 1400; i++, seq += 1400) {
+		snprintf(line, sizeof(line), ". %u ack 1 len 1400", seq);
+		script_in(line);
+		script_skip();
+	}
+	assert_in_range(seq, 65536 - 8192, s.pcb->rcv_limit * 9 / 8 + 8192);
+	script_close();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -157,6 +185,7 @@ int main(void)
 		cmocka_unit_test(test_window__probe_is_answered),
 		cmocka_unit_test(test_window__full_without_scaling),
 		cmocka_unit_test(test_window__first_until_text),
+		cmocka_unit_test(test_window__full_with_a_coarse_scale),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
