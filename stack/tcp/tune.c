@@ -18,10 +18,11 @@
 #define TUNE_START  10	  /* segments of the first round, as Linux */
 #define ROUND_US    1000 /* the least that Linux sees */
 #define NEAR_US	    2000
+#define LEAST_US    8 /* eighths of less are nothing */
 #define BEHIND_MS   2
 #define JUMP	    4 /* times what was known: so much more a round trip may be */
 
-/* Microseconds since the tick left first, at least 1; 0: it is none of the last two. */
+/* Microseconds since the tick left first, at least LEAST_US; 0: it is none of the last two. */
 static uint32_t since_told(const struct lane *ln, const struct lane_tcp_x *x, uint16_t tick)
 {
 	uint32_t told = 0, us;
@@ -33,7 +34,7 @@ static uint32_t since_told(const struct lane *ln, const struct lane_tcp_x *x, ui
 	if (!told)
 		return 0;
 	us = (uint32_t)ln->now_us - told;
-	return us ? us : 1;
+	return us > LEAST_US ? us : LEAST_US;
 }
 
 void lane_tcp_tune_echo(const struct lane *ln, const struct lane_tcp *pcb, uint32_t echo, uint32_t len)

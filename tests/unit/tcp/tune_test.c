@@ -195,6 +195,27 @@ static void test_tune_rtt__within_a_tick(void **state)
 	script_close();
 }
 
+/* An echo in the same microsecond does not make all that come later too short. */
+static void test_tune_rtt__from_nothing(void **state)
+{
+	uint32_t tsval;
+
+	(void)state;
+	script_open(many_frames);
+	script_accept("S 0 mss 1000 ts 1000:0");
+	pass_us(3000 - s.ln->now_us % 1000 + 300);
+	tsval = brings_one(1, 0);
+	tsval = brings_one(1001, tsval);
+	assert_in_range(info().rcv_rtt_us, 1, 10);
+	for (unsigned int i = 0; i < 60; i++) {
+		tsval = lane_now_ms(s.ln) + s.pcb->ts_offset;
+		script_run_ms(40);
+		brings(2001 + i * 1000, 1, tsval);
+	}
+	assert_in_range(info().rcv_rtt_us, 39000, 40000);
+	script_close();
+}
+
 /* Text that waits for the program may have closed the window: a longer time may be the program's. */
 static void test_tune_rtt__not_the_programs(void **state)
 {
@@ -403,6 +424,7 @@ int main(void)
 		cmocka_unit_test(test_tune_rtt__by_window),
 		cmocka_unit_test(test_tune__by_the_receivers_round),
 		cmocka_unit_test(test_tune_rtt__within_a_tick),
+		cmocka_unit_test(test_tune_rtt__from_nothing),
 		cmocka_unit_test(test_tune_rtt__not_the_programs),
 		cmocka_unit_test(test_tune__program_is_behind),
 		cmocka_unit_test(test_tune__long_or_slow_paths),
