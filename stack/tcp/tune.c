@@ -16,7 +16,6 @@
 
 #define ECHO_MAX_MS 1000000 /* what is older is no echo */
 #define TUNE_START  10	  /* segments of the first round, as Linux */
-#define ROUND_US    1000 /* the least that Linux sees */
 #define NEAR_US	    2000
 #define LEAST_US    8 /* eighths of less are nothing */
 #define BEHIND_MS   2
@@ -107,7 +106,7 @@ static bool is_fast(struct lane *ln, const struct lane_tcp *pcb, const struct la
 	struct lane_state *st = ln->st;
 	uint64_t us = ln->now_us - st->rate_us, bytes = st->stats.rx_bytes - st->rate_bytes;
 
-	if (us >= ROUND_US) {
+	if (us >= LANE_TUNE_US) {
 		st->is_fast = bytes * 1000 / us > st->cfg.rcv_fast;
 		st->rate_us = ln->now_us;
 		st->rate_bytes = st->stats.rx_bytes;
@@ -159,7 +158,7 @@ void lane_tcp_tune_round(struct lane *ln, struct lane_tcp *pcb, struct lane_tcp_
 	bool fast = !fixed && pcb->rcv_limit > ln->st->cfg.rcv_large && is_fast(ln, pcb, x), drained = x->tune_drained;
 	uint32_t before = lane_tcp_tune_space(ln, pcb), seq = lane_tcp_copied_seq(ln, pcb), copied = seq - x->tune_seq;
 
-	if (!fast && (uint32_t)ln->now_us - x->tune_us < ROUND_US)
+	if (!fast && (uint32_t)ln->now_us - x->tune_us < LANE_TUNE_US)
 		return;
 	lane_tcp_tune_start(ln, pcb);
 	x->tune_space = before;

@@ -6,6 +6,8 @@
 
 #include "stack/tcp/pcb.h"
 
+#define LANE_TUNE_US 1000 /* the shortest round that Linux sees */
+
 /* Text bytes of a full segment of the peer's. */
 uint16_t lane_tcp_peer_text(const struct lane *ln, const struct lane_tcp *pcb);
 /* 'seg' with text comes in order: it may tell the round trip. */
@@ -41,11 +43,14 @@ void lane_tcp_tune_round(struct lane *ln, struct lane_tcp *pcb, struct lane_tcp_
 /* The program has taken text. */
 static inline void lane_tcp_tune(struct lane *ln, struct lane_tcp *pcb, struct lane_tcp_x *x)
 {
+	uint32_t us = (uint32_t)ln->now_us - x->tune_us;
+
 	if (!lane_tcp_is_behind(pcb, x)) {
 		x->tune_drained = 1;
 		x->tune_drained_ms = (uint16_t)lane_now_ms(ln);
 	}
-	if ((uint32_t)ln->now_us - x->tune_us >= (x->rcv_rtt_us ? x->rcv_rtt_us : pcb->rto.srtt_us))
+	if (us >= (x->rcv_rtt_us ? x->rcv_rtt_us : pcb->rto.srtt_us) &&
+	    (us >= LANE_TUNE_US || pcb->rcv_limit > ln->st->cfg.rcv_large))
 		lane_tcp_tune_round(ln, pcb, x);
 }
 /* The most bytes that it took in a round, half the buffer at most when that has shrunk (tcpi_rcv_space). */
