@@ -177,9 +177,10 @@ def iperf3_client(*options):
 
 
 def iperf3_parse(out, count):
-    m = re.search(r'([\d.]+) (\w)Bytes\s+([\d.]+) Mbits/sec\s+receiver', out)
-    if not m:
+    ends = list(re.finditer(r'([\d.]+) (\w)Bytes\s+([\d.]+) Mbits/sec\s+receiver', out))
+    if not ends:
         raise Bad(out[-300:])
+    m = ends[-1]  # of several streams the sum
     size = float(m[1]) * {'K': 1 << 10, 'M': 1 << 20, 'G': 1 << 30}[m[2]]
     return Result({'rate': float(m[3]) / 1000}, size / 65536)
 
@@ -232,6 +233,8 @@ def rows():
         sockperf_row(True, False, False, 'latency'),
         sockperf_row(True, True, True, 'latency'),
         Row('iperf3-in', 'iperf3, server receives', iperf3_server, iperf3_client(), iperf3_parse, gbit,
+            CUBIC, per='64 KB'),
+        Row('iperf3-in-p4', 'iperf3 -P4, server receives', iperf3_server, iperf3_client('-P', '4'), iperf3_parse, gbit,
             CUBIC, per='64 KB'),
         Row('iperf3-out', 'iperf3, server sends', iperf3_server, iperf3_client('-R'), iperf3_parse, gbit,
             CUBIC, per='64 KB'),

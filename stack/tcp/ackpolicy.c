@@ -122,9 +122,11 @@ void lane_tcp_challenge(struct lane *ln, struct lane_tcp *pcb)
 
 void lane_tcp_ack_sent(struct lane *ln, struct lane_tcp *pcb)
 {
+	struct lane_tcp_x *x = lane_tcp_x(ln, pcb);
+
 	if (pcb->x != LANE_NIL) {
-		lane_tcp_x(ln, pcb)->rcv_acked = pcb->rcv_nxt;
-		lane_tcp_tune_told(ln, pcb, lane_tcp_x(ln, pcb));
+		x->rcv_acked = pcb->rcv_nxt;
+		lane_tcp_tune_told(ln, pcb, x);
 	}
 	pcb->flags &= ~LANE_TF_ACK_NOW;
 	pcb->pushed = 0;

@@ -95,11 +95,6 @@ uint32_t lane_tcp_tune_space(const struct lane *ln, const struct lane_tcp *pcb)
 	return x->tune_space ? x->tune_space : TUNE_START * lane_tcp_peer_text(ln, pcb);
 }
 
-static uint32_t round_us(const struct lane_tcp *pcb, const struct lane_tcp_x *x)
-{
-	return x->rcv_rtt_us ? x->rcv_rtt_us : pcb->rto.srtt_us;
-}
-
 /* More comes to this lane than a program reads from memory, by short paths: what waits is to stay in the cache. */
 static bool is_fast(struct lane *ln, const struct lane_tcp *pcb, const struct lane_tcp_x *x)
 {
@@ -111,7 +106,8 @@ static bool is_fast(struct lane *ln, const struct lane_tcp *pcb, const struct la
 		st->rate_us = ln->now_us;
 		st->rate_bytes = st->stats.rx_bytes;
 	}
-	return st->is_fast && round_us(pcb, x) && round_us(pcb, x) < NEAR_US;
+	us = lane_tcp_round_us(pcb, x);
+	return st->is_fast && us && us < NEAR_US;
 }
 
 /* Twice what came in this round, and as much more as it was more than in the last: the peer may be in slow start, which

@@ -33,6 +33,11 @@ static inline void lane_tcp_tune_start(const struct lane *ln, struct lane_tcp *p
 	if (pcb->rcv_limit < all)
 		pcb->rcv_limit = all;
 }
+/* A round trip as far as it is known, 0: it is not. */
+static inline uint32_t lane_tcp_round_us(const struct lane_tcp *pcb, const struct lane_tcp_x *x)
+{
+	return x->rcv_rtt_us ? x->rcv_rtt_us : pcb->rto.srtt_us;
+}
 /* So much text waits that the path is not what the program waits for. */
 static inline bool lane_tcp_is_behind(const struct lane_tcp *pcb, const struct lane_tcp_x *x)
 {
@@ -49,7 +54,7 @@ static inline void lane_tcp_tune(struct lane *ln, struct lane_tcp *pcb, struct l
 		x->tune_drained = 1;
 		x->tune_drained_ms = (uint16_t)lane_now_ms(ln);
 	}
-	if (us >= (x->rcv_rtt_us ? x->rcv_rtt_us : pcb->rto.srtt_us) &&
+	if (us >= lane_tcp_round_us(pcb, x) &&
 	    (us >= LANE_TUNE_US || pcb->rcv_limit > ln->st->cfg.rcv_large))
 		lane_tcp_tune_round(ln, pcb, x);
 }

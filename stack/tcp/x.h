@@ -118,7 +118,7 @@ struct lane_tcp_x {
 	uint32_t tune_mark;	    /* the last echo, or the edge that a window is measured to */
 	uint32_t tune_since_us;	    /* when that was set, or tune_ms left first, mod 2^32; 0: never */
 	uint32_t rcv_rtt_us;	    /* the receiver's round trip, 0: unknown */
-	uint16_t tune_ms, tune_drained_ms; /* the last tick of our timestamps; when tune_drained became true; low halves */
+	uint16_t tune_ms, tune_drained_ms; /* the last tick of our timestamps; when it was drained last, or the buffer shrank; low halves */
 	uint32_t tune_prior_us; /* when the tick before it left first, 0: it did not */
 	uint64_t delivered;	    /* bytes, SACKed ones included */
 	struct lane_cc cc;

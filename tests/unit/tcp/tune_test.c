@@ -94,17 +94,22 @@ static struct lane_tcp_info_out info(void)
 	return i;
 }
 
+/* One segment of 1,000 bytes; 'echo' (or 0) as TSecr behind our TSval. */
+static void comes(unsigned int seq, uint32_t echo)
+{
+	char line[80];
+	int n = snprintf(line, sizeof(line), ". %u ack 1 len 1000", seq);
+
+	if (echo)
+		snprintf(line + n, sizeof(line) - (size_t)n, " ts %u:%u", 2000 + seq, echo);
+	script_in(line);
+}
+
 /* Segments of 1,000 bytes from 'seq' on, each of which the program takes; 'echo' (or 0) as TSecr behind our TSval. */
 static void brings(unsigned int seq, unsigned int nr, uint32_t echo)
 {
-	char line[80];
-
 	for (unsigned int i = 0; i < nr; i++) {
-		int n = snprintf(line, sizeof(line), ". %u ack 1 len 1000", seq + i * 1000);
-
-		if (echo)
-			snprintf(line + n, sizeof(line) - (size_t)n, " ts %u:%u", 2000 + seq + i, echo);
-		script_in(line);
+		comes(seq + i * 1000, echo);
 		script_read(1000);
 	}
 	script_skip();
@@ -145,7 +150,7 @@ static uint32_t brings_one(unsigned int seq, uint32_t echo)
 	char line[80];
 
 	snprintf(line, sizeof(line), ". %u ack 1 len 1000 ts %u:%u", seq, 2000 + seq, echo);
-	script_in(line);
+	script_in(line); /* also with TSecr 0 */
 	script_read(1000);
 	assert_true(script_nr_out() > 0);
 	snprintf(line, sizeof(line), ". 1 ack %u ts 0:%u", seq + 1000, 2000 + seq);
@@ -160,16 +165,22 @@ static void pass_us(uint32_t us)
 	script_flush();
 }
 
+/* A connection with timestamps, 300 us behind a tick of ours. Returns our TSval in the ACK of its first segment. */
+static uint32_t opens_in_a_tick(void)
+{
+	script_open(many_frames);
+	script_accept("S 0 mss 1000 ts 1000:0");
+	pass_us(3300 - s.ln->now_us % 1000);
+	return brings_one(1, 0);
+}
+
 /* A tick is 1 ms, the path takes less: when each tick left first is known. */
 static void test_tune_rtt__within_a_tick(void **state)
 {
 	uint32_t tsval, next;
 
 	(void)state;
-	script_open(many_frames);
-	script_accept("S 0 mss 1000 ts 1000:0");
-	pass_us(3000 - s.ln->now_us % 1000 + 300);
-	tsval = brings_one(1, 0);
+	tsval = opens_in_a_tick();
 	pass_us(100);
 	assert_int_equal(brings_one(1001, 0), tsval);
 	pass_us(50);
@@ -201,10 +212,7 @@ static void test_tune_rtt__from_nothing(void **state)
 	uint32_t tsval;
 
 	(void)state;
-	script_open(many_frames);
-	script_accept("S 0 mss 1000 ts 1000:0");
-	pass_us(3000 - s.ln->now_us % 1000 + 300);
-	tsval = brings_one(1, 0);
+	tsval = opens_in_a_tick();
 	tsval = brings_one(1001, tsval);
 	assert_in_range(info().rcv_rtt_us, 1, 10);
 	for (unsigned int i = 0; i < 60; i++) {
@@ -220,7 +228,6 @@ static void test_tune_rtt__from_nothing(void **state)
 static void test_tune_rtt__not_the_programs(void **state)
 {
 	uint32_t tsval;
-	char line[80];
 
 	(void)state;
 	script_open(many_frames);
@@ -229,13 +236,10 @@ static void test_tune_rtt__not_the_programs(void **state)
 	script_run_ms(10);
 	tsval = brings_one(1001, tsval);
 	assert_int_equal(info().rcv_rtt_us, 10000);
-	for (unsigned int i = 0; i < 20; i++) {
-		snprintf(line, sizeof(line), ". %u ack 1 len 1000 ts %u:%u", 2001 + i * 1000, 5000 + i, tsval - 10);
-		script_in(line);
-	}
+	for (unsigned int i = 0; i < 20; i++)
+		comes(2001 + i * 1000, tsval - 10);
 	script_run_ms(100);
-	snprintf(line, sizeof(line), ". 22001 ack 1 len 1000 ts 6000:%u", tsval);
-	script_in(line);
+	comes(22001, tsval);
 	assert_int_equal(info().rcv_rtt_us, 10000);
 	script_read(21000);
 	script_skip();
@@ -305,13 +309,9 @@ static void busy_ms(unsigned int ms, unsigned int others)
 /* Rounds of 'ms': in each so many bytes come, which the program takes. Returns the next number. */
 static unsigned int rounds(unsigned int seq, unsigned int nr, unsigned int bytes, unsigned int ms, unsigned int others)
 {
-	char line[80];
-
 	while (nr--) {
-		for (unsigned int i = 0; i < bytes; i += 1000, seq += 1000) {
-			snprintf(line, sizeof(line), ". %u ack 1 len 1000", seq);
-			script_in(line);
-		}
+		for (unsigned int i = 0; i < bytes; i += 1000, seq += 1000)
+			comes(seq, 0);
 		busy_ms(ms, others);
 		takes(bytes);
 	}
@@ -329,13 +329,10 @@ static unsigned int grows(unsigned int seq, unsigned int ms, unsigned int others
 /* Of 200,000 bytes the program takes 1,000 a round, and the rest in the end. */
 static unsigned int falls_behind(unsigned int seq, unsigned int nr, unsigned int ms, unsigned int others)
 {
-	char line[80];
 	unsigned int i;
 
-	for (i = 0; i < 200; i++, seq += 1000) {
-		snprintf(line, sizeof(line), ". %u ack 1 len 1000", seq);
-		script_in(line);
-	}
+	for (i = 0; i < 200; i++, seq += 1000)
+		comes(seq, 0);
 	for (i = 0; i < nr; i++) {
 		busy_ms(ms, others);
 		script_read(1000);
@@ -399,10 +396,7 @@ static void test_tune_rtt__after_a_pause(void **state)
 	uint32_t tsval;
 
 	(void)state;
-	script_open(many_frames);
-	script_accept("S 0 mss 1000 ts 1000:0");
-	pass_us(3000 - s.ln->now_us % 1000 + 300);
-	tsval = brings_one(1, 0);
+	tsval = opens_in_a_tick();
 	pass_us(100);
 	tsval = brings_one(1001, tsval);
 	assert_int_equal(info().rcv_rtt_us, 100);
