@@ -176,7 +176,7 @@ class Bench:
 
     def probe(self):
         """Waits a little for a good minute; remembers what it was."""
-        for _ in range(self.args.patience):
+        for _ in range(max(1, self.args.patience)):
             out = subprocess.run([self.args.probe, *map(str, self.args.cores)], stdout=subprocess.PIPE, text=True,
                                  check=True, timeout=30).stdout
             now = {name: int(v) for name, v in (line.split() for line in out.splitlines())}
